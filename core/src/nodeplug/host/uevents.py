@@ -1,0 +1,39 @@
+"""Kernel device events (uevents)."""
+
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Uevent:
+    """What the kernel said of one device: "add", "remove", "change", "bind", "unbind" or "move".
+
+    `devpath` starts with "/devices/" and is relative to /sys. `devname` is the host path of the
+    device node or empty.
+    """
+
+    action: str
+    devpath: str
+    subsystem: str
+    devname: str
+    properties: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Resync:
+    """Events were lost: look at everything again."""
+
+
+class UeventSource(Protocol):
+    """Hands kernel events to any number of subscribers."""
+
+    def subscribe(
+        self, subsystems: Collection[str] = ()
+    ) -> AbstractAsyncContextManager[AsyncIterator[Uevent | Resync]]:
+        """Listen from entry to exit of the context, to all subsystems where none is named.
+
+        What happens after entry is delivered: enter first, look second, and no change is missed.
+        """
+        ...

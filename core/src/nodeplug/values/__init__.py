@@ -1,0 +1,1 @@
+"""Immutable facts: devices, inventories, container edits, resource names, errors."""

@@ -1,0 +1,45 @@
+"""Every error nodeplug raises on purpose, named for the caller's situation."""
+
+
+class NodeplugError(Exception):
+    """Base of all errors below; its text is one line, fit for an operator."""
+
+
+class InvalidValueError(NodeplugError, ValueError):
+    """A value breaks a limit of the kubelet, of CDI or of DRA."""
+
+
+class ConfigError(NodeplugError):
+    """A configuration file is wrong. The text names file, key, value and remedy."""
+
+
+class LoadError(NodeplugError):
+    """A backend package cannot be used. The text names distribution, entry point and cause."""
+
+
+class BackendUnavailableError(NodeplugError):
+    """A backend cannot work on this host as configured; retrying soon is pointless."""
+
+
+class UnknownDeviceError(NodeplugError):
+    """A request names a device id that the resource does not have."""
+
+
+class UnhealthyDeviceError(NodeplugError):
+    """A request names a device that must not be handed out now."""
+
+
+class AllocationRefusedError(NodeplugError):
+    """A request is well formed and its devices are healthy, yet it cannot be served."""
+
+
+class EditsConflictError(AllocationRefusedError):
+    """Two edits of one container contradict each other."""
+
+
+class ListTooLargeError(NodeplugError):
+    """A device list would exceed what the kubelet receives in one message."""
+
+
+class KubeletDirectoryError(NodeplugError):
+    """The device plugin directory is missing, not writable, or its path is too long."""
