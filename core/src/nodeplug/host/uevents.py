@@ -1,4 +1,7 @@
-"""Kernel device events (uevents)."""
+"""Kernel device events (uevents): what they are and how to listen to them.
+
+`kernel_uevents` hears the kernel of this machine, `socket_uevents` a simulator.
+"""
 
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import AbstractAsyncContextManager
@@ -10,8 +13,8 @@ from typing import Protocol
 class Uevent:
     """What the kernel said of one device: "add", "remove", "change", "bind", "unbind" or "move".
 
-    `devpath` starts with "/devices/" and is relative to /sys. `devname` is the host path of the
-    device node or empty.
+    `devpath` is relative to /sys and starts with "/devices/"; drivers and modules speak too, with
+    "/bus/" and "/module/". `devname` is the host path of the device node or empty.
     """
 
     action: str

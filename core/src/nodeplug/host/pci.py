@@ -1,0 +1,62 @@
+"""The PCI devices of the host."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from nodeplug.host.root import HostRoot
+from nodeplug.host.sysfs import device_at, link_name, numa_nodes, read_text
+
+
+@dataclass(frozen=True, slots=True)
+class PciDevice:
+    """One PCI function, as sysfs shows it.
+
+    `address` is domain:bus:device.function. The ids are lower-case hexadecimal digits, four of
+    them, and six in `device_class`. `driver` is None where none is bound.
+    """
+
+    address: str
+    devpath: str
+    vendor: str
+    device: str
+    subsystem_vendor: str
+    subsystem_device: str
+    device_class: str
+    driver: str | None
+    numa: tuple[int, ...]
+
+
+def pci_devices(root: HostRoot) -> list[PciDevice]:
+    """Return all PCI devices by address; one that goes while it is read is left out."""
+    try:
+        addresses = sorted(each.name for each in (root.sys / "bus/pci/devices").iterdir())
+    except OSError:
+        return []
+    found = (pci_device(root, address) for address in addresses)
+    return [device for device in found if device is not None]
+
+
+def pci_device(root: HostRoot, address: str) -> PciDevice | None:
+    """Return the PCI device at an address, or None where there is none."""
+    devpath = device_at(root, f"/sys/bus/pci/devices/{address}")
+    if devpath is None:
+        return None
+    place = root.path(f"/sys{devpath}")
+    vendor = _digits(place / "vendor")
+    if not vendor:
+        return None
+    return PciDevice(
+        address=address,
+        devpath=devpath,
+        vendor=vendor,
+        device=_digits(place / "device"),
+        subsystem_vendor=_digits(place / "subsystem_vendor"),
+        subsystem_device=_digits(place / "subsystem_device"),
+        device_class=_digits(place / "class"),
+        driver=link_name(place / "driver"),
+        numa=numa_nodes(place),
+    )
+
+
+def _digits(path: Path) -> str:
+    return (read_text(path) or "").lower().removeprefix("0x")

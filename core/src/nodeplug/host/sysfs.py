@@ -1,0 +1,80 @@
+"""Small typed readers of the kernel's attribute files."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from nodeplug.host.root import HostRoot
+
+# One attribute is at most a page (kernel, Documentation/filesystems/sysfs.rst).
+_ATTRIBUTE_LIMIT = 4096
+
+
+def read_text(path: Path) -> str | None:
+    """Return an attribute, at most 4 KiB of it, without white space and zeros around it.
+
+    None where it is missing or the device does not answer (EIO, ENODEV and the like).
+    """
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except (OSError, ValueError):
+        return None
+    try:
+        return os.read(fd, _ATTRIBUTE_LIMIT).decode(errors="replace").strip(" \t\r\n\0")
+    except OSError:
+        return None
+    finally:
+        os.close(fd)
+
+
+def read_int(path: Path) -> int | None:
+    """Return an attribute that is a decimal number or a hexadecimal one after "0x", else None."""
+    text = read_text(path)
+    try:
+        return None if text is None else int(text, 16 if text.lower().startswith("0x") else 10)
+    except ValueError:
+        return None
+
+
+def link_name(path: Path) -> str | None:
+    """Return the last step of a symbolic link, as of "driver" or "subsystem", or None."""
+    try:
+        return path.readlink().name
+    except OSError:
+        return None
+
+
+def numa_nodes(device: Path) -> tuple[int, ...]:
+    """Return the NUMA node of a device, or of the nearest above it that has one.
+
+    `device` is its true folder, below sys/devices. Empty where the kernel knows none (-1).
+    """
+    for place in (device, *device.parents):
+        if place.name == "devices":
+            break
+        node = read_int(place / "numa_node")
+        if node is not None:
+            return (node,) if node >= 0 else ()
+    return ()
+
+
+def ancestors(devpath: str) -> Iterator[str]:
+    """Yield the devpaths above a device, the nearest first; "/devices" is not one of them."""
+    while (devpath := devpath.rpartition("/")[0]).count("/") > 1:
+        yield devpath
+
+
+def device_at(root: HostRoot, host_path: str) -> str | None:
+    """Return the devpath that a link or folder below the host's /sys leads to, or None."""
+    try:
+        found = root.resolve(host_path)
+    except OSError:
+        return None
+    if not found.startswith("/sys/devices/") or not root.path(found).is_dir():
+        return None
+    return found.removeprefix("/sys")
+
+
+def device_of_node(root: HostRoot, kind: str, major: int, minor: int) -> str | None:
+    """Return the devpath of a "char" or "block" node by its numbers, or None."""
+    return device_at(root, f"/sys/dev/{kind}/{major}:{minor}")
