@@ -1,6 +1,6 @@
 """The contract between core and a vendor: what a backend is and what it may offer besides."""
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -27,10 +27,10 @@ class Backend(Protocol):
     `nodeplug.host.calls`.
     """
 
-    def inventories(self) -> AsyncIterator[Inventory]:
+    def inventories(self) -> AsyncGenerator[Inventory, None]:
         """Yield the devices found now, then again after every change of any kind.
 
-        Each item is the whole truth; core finds out what changed. Core closes the iterator to
+        Each item is the whole truth; core finds out what changed. Core closes the generator to
         stop the backend. An exception restarts the backend with a growing pause; meanwhile its
         last inventory stands for 30 s, then its devices turn Unhealthy.
         """

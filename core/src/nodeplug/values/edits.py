@@ -92,13 +92,13 @@ class ContainerEdits:
         for name in self.cdi_devices:
             check_cdi_name(name)
 
-    def overridden_by(self, top: "ContainerEdits") -> "ContainerEdits":
-        """Return the merge of both, in which the environment and annotations of `top` win.
+    def yielding_to(self, top: "ContainerEdits") -> "ContainerEdits":
+        """Return these edits less the environment and annotations that `top` sets too.
 
-        This is how a value that depends on the whole set (a joined list) replaces the value
-        each device alone would have brought.
+        So a value that depends on the whole set of devices (a joined list) takes the place of
+        the value that each device alone would have brought.
         """
-        base = ContainerEdits(
+        return ContainerEdits(
             nodes=self.nodes,
             mounts=self.mounts,
             envs={k: v for k, v in self.envs.items() if k not in top.envs},
@@ -106,7 +106,6 @@ class ContainerEdits:
             hooks=self.hooks,
             cdi_devices=self.cdi_devices,
         )
-        return merge((base, top))
 
 
 NO_EDITS = ContainerEdits()

@@ -17,10 +17,6 @@ class LoadError(NodeplugError):
     """A backend package cannot be used. The text names distribution, entry point and cause."""
 
 
-class BackendUnavailableError(NodeplugError):
-    """A backend cannot work on this host as configured; retrying soon is pointless."""
-
-
 class UnknownDeviceError(NodeplugError):
     """A request names a device id that the resource does not have."""
 
@@ -43,3 +39,7 @@ class ListTooLargeError(NodeplugError):
 
 class KubeletDirectoryError(NodeplugError):
     """The device plugin directory is missing, not writable, or its path is too long."""
+
+
+class ResourceLostError(NodeplugError):
+    """Another instance serves a resource that this one served."""

@@ -1,0 +1,1 @@
+"""The kubelet's APIs: `.proto` files and what `make proto` generates from them."""

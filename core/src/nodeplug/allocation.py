@@ -1,0 +1,96 @@
+"""From a kubelet's request to container edits, through the pool and the backend."""
+
+import asyncio
+import logging
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from nodeplug.backend import Backend, Preparer
+from nodeplug.holdings import Holdings
+from nodeplug.pool import ResourcePool
+from nodeplug.values.device import Device
+from nodeplug.values.edits import ContainerEdits, merge
+from nodeplug.values.errors import AllocationRefusedError, NodeplugError
+
+# R43: the kubelet sets no deadline and admits no other pod meanwhile.
+ALLOCATE_SECONDS = 10.0
+# R55: the kubelet gives up after 30 s.
+PREPARE_SECONDS = 25.0
+# R42: a device that could not be handed out stays away from the scheduler for so long.
+SUSPECT_SECONDS = 30.0
+
+_log = logging.getLogger("nodeplug.allocation")
+
+
+@dataclass(slots=True)
+class BackendHandle:
+    """The running instance of a backend; None until it was first built."""
+
+    name: str
+    current: Backend | None = None
+
+    def get(self) -> Backend:
+        """Return the newest instance, even if it has crashed since: allocation keeps no state."""
+        if self.current is None:
+            raise AllocationRefusedError(f"backend {self.name} is not running")
+        return self.current
+
+
+class Allocator:
+    """Serves the requests for one resource."""
+
+    def __init__(self, pool: ResourcePool, holdings: Holdings, backend: BackendHandle) -> None:
+        self._pool = pool
+        self._holdings = holdings
+        self._backend = backend
+
+    @property
+    def prepares(self) -> bool:
+        """Whether containers of the resource wait for `prepare`."""
+        return self._pool.offer.prepared
+
+    async def allocate(self, ids: Collection[str]) -> ContainerEdits:
+        """Return the edits for a container that gets these devices.
+
+        Any trouble is an error and turns the devices Unhealthy for a while, so that the next pod
+        is not sent here at once (R42).
+        """
+        devices = self._devices(ids)
+        with self._holdings.allocating(self._pool.resource, ids):
+            try:
+                async with asyncio.timeout(ALLOCATE_SECONDS):
+                    added = await self._backend.get().allocate(self._pool.resource, devices)
+                return self._merged(devices, added)
+            except Exception as error:
+                self._suspect(ids, error)
+                raise
+
+    async def prepare(self, ids: Collection[str]) -> None:
+        """Make devices ready before a container starts."""
+        backend = self._backend.get()
+        if not isinstance(backend, Preparer):
+            raise AllocationRefusedError(f"backend {self._backend.name} prepares nothing")
+        devices = self._devices(ids)
+        async with asyncio.timeout(PREPARE_SECONDS):
+            await backend.prepare(self._pool.resource, devices)
+
+    def _devices(self, ids: Collection[str]) -> list[Device]:
+        if not ids:
+            raise AllocationRefusedError(f"a request for {self._pool.resource} names no device")
+        offered = self._pool.resolve(ids)
+        return list({entry.device.id: entry.device for entry in offered}.values())
+
+    def _merged(self, devices: Sequence[Device], added: ContainerEdits) -> ContainerEdits:
+        own = [device.edits.yielding_to(added) for device in devices]
+        return merge([self._pool.offer.edits.yielding_to(added), *own, added])
+
+    def _suspect(self, ids: Collection[str], error: Exception) -> None:
+        reason = (
+            f"allocation failed: {error}"
+            if isinstance(error, NodeplugError)
+            else (f"allocation failed: {type(error).__name__}")
+        )
+        facts = {"resource": self._pool.resource, "devices": sorted(ids), "error": repr(error)}
+        _log.error("allocation failed", extra={"nodeplug": facts})
+        self._pool.suspect(ids, reason, SUSPECT_SECONDS)
+        asyncio.get_running_loop().call_later(SUSPECT_SECONDS, self._pool.refresh)

@@ -1,0 +1,1 @@
+"""Configuration: its types, its files, its errors."""

@@ -1,0 +1,118 @@
+"""Which device ids the kubelet may hold for containers, as far as we can know.
+
+The kubelet never says that a device is free again (R46, R47); it is learnt from pod resources.
+"""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+Key = tuple[str, str]
+"""A resource's public name and a device id in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What pod resources and the kubelet's checkpoint said.
+
+    `held` maps keys that running containers hold to their NUMA nodes. `recorded` are all keys in
+    the checkpoint, init containers included, or None where it cannot be read. `started` is the
+    monotonic time before the first of both was asked.
+    """
+
+    started: float
+    held: Mapping[Key, tuple[int, ...]]
+    recorded: Collection[Key] | None
+
+
+def physical_id(device_id: str) -> str:
+    """Return the id of the device behind a public id, which may be a replica "<device>::<n>"."""
+    return device_id.partition("::")[0]
+
+
+class Holdings:
+    """The node's one record of ids that left the offers but may be in use.
+
+    R33: the kubelet crashes when an id it has given to a container leaves the list. So such an
+    id is buried, not dropped, until a listing begun after the burial shows it free.
+    """
+
+    def __init__(self) -> None:
+        self.doubt = asyncio.Event()
+        self._buried: dict[Key, float] = {}
+        self._in_flight: Counter[Key] = Counter()
+        self._unlisted: set[Key] = set()
+        self._held: Mapping[Key, tuple[int, ...]] = {}
+        self._holders: dict[str, list[str]] = {}
+
+    def bury(self, resource: str, ids: Iterable[str]) -> None:
+        """Note that ids have left the offers of a resource."""
+        now = time.monotonic()
+        for device_id in ids:
+            self._buried.setdefault((resource, device_id), now)
+            self.doubt.set()
+        self._reindex()
+
+    def revive(self, resource: str, ids: Iterable[str]) -> None:
+        """Note that ids are offered again."""
+        for device_id in ids:
+            self._buried.pop((resource, device_id), None)
+        self._reindex()
+
+    def is_buried(self, resource: str, device_id: str) -> bool:
+        """Whether the id must still be listed although nothing offers it."""
+        return (resource, device_id) in self._buried
+
+    def held_in(self, resource: str) -> Mapping[str, tuple[int, ...]]:
+        """Return the ids that the last listing showed in use in a resource, with NUMA nodes."""
+        return {i: numa for (name, i), numa in self._held.items() if name == resource}
+
+    def holder(self, device_id: str, besides: str) -> str | None:
+        """Return another resource under which the device may still be in use, or None."""
+        for resource in self._holders.get(device_id, ()):
+            if resource != besides:
+                self.doubt.set()
+                return resource
+        return None
+
+    @contextmanager
+    def allocating(self, resource: str, ids: Collection[str]) -> Iterator[None]:
+        """Note that ids are being handed out, and on success that they have been."""
+        keys = [(resource, device_id) for device_id in ids]
+        self._in_flight.update(keys)
+        try:
+            yield
+            self._unlisted.update(keys)
+            self.doubt.set()
+        finally:
+            self._in_flight.subtract(keys)
+            self._in_flight += Counter()
+
+    def observe(self, listing: Listing) -> None:
+        """Take in a listing: free what it proves free."""
+        self._held = listing.held
+        self._unlisted = {key for key in self._unlisted if self._still_unlisted(key, listing)}
+        for key, since in list(self._buried.items()):
+            if since < listing.started and not self._maybe_held(key):
+                del self._buried[key]
+        self._reindex()
+        self.doubt.clear()
+        if self._buried or self._unlisted:
+            self.doubt.set()
+
+    def _reindex(self) -> None:
+        self._holders = {}
+        for resource, device_id in sorted({*self._buried, *self._held}):
+            self._holders.setdefault(physical_id(device_id), []).append(resource)
+
+    def _still_unlisted(self, key: Key, listing: Listing) -> bool:
+        # R86: pod resources leaves out ordinary init containers; the checkpoint has them.
+        if key in listing.held:
+            return False
+        return listing.recorded is None or key in listing.recorded
+
+    def _maybe_held(self, key: Key) -> bool:
+        return key in self._held or key in self._in_flight or key in self._unlisted

@@ -1,0 +1,69 @@
+"""What the kubelet itself says of devices in use: pod resources and its checkpoint."""
+
+import time
+from collections.abc import Collection
+from pathlib import Path
+
+import grpc.aio
+import msgspec
+
+from nodeplug.holdings import Key, Listing
+from nodeplug.kubelet.api import podresources_v1_pb2 as api
+from nodeplug.kubelet.api import podresources_v1_pb2_grpc as api_grpc
+
+CHECKPOINT = "kubelet_internal_checkpoint"
+# R88: the kubelet caps no answer.
+_RECEIVE_LIMIT = 16 * 1024 * 1024
+_LIST_SECONDS = 5.0
+
+
+class _Entry(msgspec.Struct):
+    resource: str = msgspec.field(name="ResourceName")
+    devices: dict[str, list[str]] | list[str] = msgspec.field(name="DeviceIDs")
+
+
+class _Data(msgspec.Struct):
+    entries: list[_Entry] | None = msgspec.field(name="PodDeviceEntries")
+
+
+class _Checkpoint(msgspec.Struct):
+    data: _Data = msgspec.field(name="Data")
+
+
+async def ask_kubelet(pod_resources: Path, plugin_dir: Path) -> Listing | None:
+    """Return what is in use now, or None while the kubelet does not answer."""
+    started = time.monotonic()
+    options = [("grpc.max_receive_message_length", _RECEIVE_LIMIT)]
+    async with grpc.aio.insecure_channel(f"unix:{pod_resources}", options=options) as channel:
+        stub = api_grpc.PodResourcesListerStub(channel)
+        try:
+            reply = await stub.List(api.ListPodResourcesRequest(), timeout=_LIST_SECONDS)
+        except grpc.aio.AioRpcError:
+            return None
+    return Listing(started, _held(reply), read_checkpoint(plugin_dir / CHECKPOINT))
+
+
+def read_checkpoint(path: Path) -> Collection[Key] | None:
+    """Return all keys in the kubelet's checkpoint (R66), or None if it cannot be read."""
+    try:
+        data = msgspec.json.decode(path.read_bytes(), type=_Checkpoint).data
+    except (OSError, msgspec.DecodeError):
+        return None
+    found: set[Key] = set()
+    for entry in data.entries or ():
+        groups = entry.devices.values() if isinstance(entry.devices, dict) else [entry.devices]
+        found.update((entry.resource, device_id) for ids in groups for device_id in ids)
+    return found
+
+
+def _held(reply: api.ListPodResourcesResponse) -> dict[Key, tuple[int, ...]]:
+    # R87: a device on two NUMA nodes comes twice.
+    held: dict[Key, tuple[int, ...]] = {}
+    for pod in reply.pod_resources:
+        for container in pod.containers:
+            for devices in container.devices:
+                nodes = tuple(node.ID for node in devices.topology.nodes)
+                for device_id in devices.device_ids:
+                    key = devices.resource_name, device_id
+                    held[key] = tuple(sorted({*held.get(key, ()), *nodes}))
+    return held

@@ -1,0 +1,76 @@
+"""One server per resource on a node, over processes and pods."""
+
+import asyncio
+import logging
+import time
+from pathlib import Path
+
+import grpc.aio
+
+from nodeplug.host.files import FileLock, remove_quietly
+from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2 as api
+from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2_grpc as api_grpc
+from nodeplug.kubelet.server import SETTLE_SECONDS
+from nodeplug.kubelet.sockets import HOME
+
+# A holder that has not answered on its socket for so long is taken for dead.
+DEAD_SECONDS = 5.0
+_RETRY_SECONDS = 0.25
+_PROBE_SECONDS = 1.0
+
+_log = logging.getLogger("nodeplug.kubelet")
+
+
+class ResourceLock:
+    """The right to serve a resource. Released by the system when its holder dies.
+
+    The file holds the path of its holder's socket, relative to the plugin directory.
+    """
+
+    def __init__(self, plugin_dir: Path, resource: str) -> None:
+        self._plugin_dir = plugin_dir
+        self._resource = resource
+        self._path = plugin_dir / HOME / "locks" / resource
+        self._lock = FileLock(self._path)
+
+    async def acquire(self) -> None:
+        """Wait for the lock: until its holder releases it, dies, or falls silent."""
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if self._lock.try_acquire():
+            return
+        facts = {"resource": self._resource}
+        _log.info("another instance serves the resource, waiting", extra={"nodeplug": facts})
+        answered = time.monotonic()
+        while not self._lock.try_acquire():
+            if await self._holder_answers():
+                answered = time.monotonic()
+            elif time.monotonic() - answered >= DEAD_SECONDS:
+                _log.warning("taking over from a silent instance", extra={"nodeplug": facts})
+                remove_quietly(self._path)
+            await asyncio.sleep(_RETRY_SECONDS)
+        await asyncio.sleep(SETTLE_SECONDS)
+
+    def announce(self, endpoint: str) -> None:
+        """Tell other instances on which socket this one answers."""
+        self._lock.write(endpoint)
+
+    def lost(self) -> bool:
+        """Whether another instance has taken over because this one had fallen silent."""
+        return not self._lock.held_here_is_current()
+
+    def release(self) -> None:
+        """Let the next instance have the resource."""
+        self._lock.release()
+
+    async def _holder_answers(self) -> bool:
+        endpoint = self._lock.read()
+        if not endpoint:
+            return False
+        target = f"unix:{self._plugin_dir / endpoint}"
+        async with grpc.aio.insecure_channel(target) as channel:
+            stub = api_grpc.DevicePluginStub(channel)
+            try:
+                await stub.GetDevicePluginOptions(api.Empty(), timeout=_PROBE_SECONDS)
+            except grpc.aio.AioRpcError:
+                return False
+        return True

@@ -1,0 +1,151 @@
+"""Keeping one resource registered with whichever kubelet is there."""
+
+import asyncio
+import logging
+import random
+import time
+
+import grpc.aio
+
+from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2 as api
+from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2_grpc as api_grpc
+from nodeplug.kubelet.lock import ResourceLock
+from nodeplug.kubelet.server import DevicePluginServer
+from nodeplug.kubelet.sockets import KUBELET_SOCKET
+from nodeplug.kubelet.watch import Identity, KubeletWatch
+from nodeplug.values.errors import ResourceLostError
+
+VERSION = "v1beta1"
+# R18: above the 10 s that the kubelet takes to dial us.
+REGISTER_SECONDS = 20.0
+# R24: without a stream for so long, the kubelet has dropped us and will not come back by itself.
+WATCHDOG_SECONDS = 2.0
+# R8: kubelet.sock is bound an instant before it listens.
+_FIRST_PAUSE = 0.002
+_LONGEST_PAUSE = 5.0
+# R13: these texts mean that no retry can help.
+_PERMANENT = ("not supported by kubelet", "is invalid")
+
+_log = logging.getLogger("nodeplug.kubelet")
+
+
+class Registration:
+    """Registers the resource with each kubelet that appears, and again when its stream is lost.
+
+    `registered` and `error` tell the present state; `error` is the last refusal or empty.
+    """
+
+    def __init__(
+        self, resource: str, server: DevicePluginServer, lock: ResourceLock, watch: KubeletWatch
+    ) -> None:
+        self.registered = False
+        self.error = ""
+        self._resource = resource
+        self._server = server
+        self._service = server.service
+        self._lock = lock
+        self._watch = watch
+        self._wake = asyncio.Event()
+        self._told = api.DevicePluginOptions()
+        self._target = f"unix:{server.directory.plugin_dir / KUBELET_SOCKET}"
+
+    async def run(self) -> None:
+        """Stay registered until cancelled.
+
+        Raise ResourceLostError when another instance has taken the resource over.
+        """
+        wakers = self._watch.wakers, self._service.wakers
+        for waiting in wakers:
+            waiting.add(self._wake)
+        try:
+            while True:
+                await self._serve_one_kubelet(await self._watch.present())
+        finally:
+            for waiting in wakers:
+                waiting.discard(self._wake)
+
+    async def _serve_one_kubelet(self, identity: Identity) -> None:
+        session = asyncio.create_task(self._session())
+        gone = asyncio.create_task(self._watch.gone(identity))
+        try:
+            await asyncio.wait({session, gone}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self.registered = False
+            session.cancel()
+            gone.cancel()
+            await asyncio.gather(session, gone, return_exceptions=True)
+        if not session.cancelled():
+            session.result()
+
+    async def _session(self) -> None:
+        while True:
+            await self._register_until_accepted()
+            await self._trouble()
+            self.registered = False
+
+    async def _register_until_accepted(self) -> None:
+        pause = _FIRST_PAUSE
+        while not await self._register():
+            if any(text in self.error for text in _PERMANENT):
+                await asyncio.Event().wait()
+            await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - jitter
+            pause = min(2 * pause, _LONGEST_PAUSE)
+
+    async def _register(self) -> bool:
+        # R11: a socket that is gone would cost the kubelet 10 s and us the resource (R16).
+        if not self._server.repair():
+            await self._server.restart()
+        self._told = self._service.options()
+        endpoint = self._server.new_endpoint()
+        self._lock.announce(endpoint)
+        request = api.RegisterRequest(
+            version=VERSION,
+            endpoint=endpoint,
+            resource_name=self._resource,
+            options=self._told,
+        )
+        error = await self._call(request)
+        if error and error != self.error:
+            facts = {"resource": self._resource, "error": error}
+            _log.warning("registration failed", extra={"nodeplug": facts})
+        if not error:
+            _log.info("registered", extra={"nodeplug": {"resource": self._resource}})
+        self.error = error
+        self.registered = not error
+        return self.registered
+
+    async def _call(self, request: api.RegisterRequest) -> str:
+        options = [("grpc.default_authority", "localhost"), ("grpc.use_local_subchannel_pool", 1)]
+        async with grpc.aio.insecure_channel(self._target, options=options) as channel:
+            stub = api_grpc.RegistrationStub(channel)
+            try:
+                await stub.Register(request, timeout=REGISTER_SECONDS)
+            except grpc.aio.AioRpcError as error:
+                return error.details() or error.code().name
+        return ""
+
+    async def _trouble(self) -> None:
+        """Return when registering again is due."""
+        streamless_since = time.monotonic()
+        while True:
+            self._wake.clear()
+            if self._lock.lost():
+                raise ResourceLostError(f"another instance has taken over {self._resource}")
+            if self._service.options() != self._told:
+                return await self._server.restart()
+            if not self._server.repair():
+                return None
+            now = time.monotonic()
+            if self._service.streams:
+                streamless_since = now
+            elif now - streamless_since >= WATCHDOG_SECONDS:
+                facts = {"resource": self._resource}
+                return _log.warning("stream lost, registering again", extra={"nodeplug": facts})
+            await self._wait(streamless_since + WATCHDOG_SECONDS - now)
+
+    async def _wait(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(None if self._service.streams else seconds):
+                await self._wake.wait()
+        except TimeoutError:
+            return

@@ -1,0 +1,84 @@
+"""The gRPC server of one resource, on a socket that outlives kubelet restarts."""
+
+import asyncio
+import os
+from pathlib import Path
+
+import grpc.aio
+
+from nodeplug.host.files import remove_quietly
+from nodeplug.kubelet.service import DevicePluginService
+from nodeplug.kubelet.sockets import SocketDirectory
+
+# R15: the kubelet handles the end of a stream after the fact, and may then drop the next one.
+SETTLE_SECONDS = 0.5
+# R51: the kubelet sets no limit on the ids it sends along.
+_OPTIONS = [("grpc.max_receive_message_length", -1), ("grpc.so_reuseport", 0)]
+
+
+class DevicePluginServer:
+    """Serves one resource. Bound once; each registration gets a fresh link to the socket."""
+
+    def __init__(self, service: DevicePluginService, directory: SocketDirectory) -> None:
+        self.service = service
+        self.directory = directory
+        self._server: grpc.aio.Server | None = None
+        self._bound = Path()
+        self._link = Path()
+        self._inode = 0
+
+    async def start(self) -> None:
+        """Bind a new path and serve on it."""
+        self.directory.open()
+        self._bound = self._link = self.directory.new_path()
+        self._server = grpc.aio.server(options=_OPTIONS)
+        self._server.add_generic_rpc_handlers((self.service.handlers(),))
+        self._server.add_insecure_port(f"unix:{self._bound}")
+        await self._server.start()
+        self._bound.chmod(0o600)
+        self._inode = _inode(self._bound)
+
+    async def stop(self) -> None:
+        """End all streams, close the socket, remove its files."""
+        if self._server is not None:
+            await self._server.stop(grace=None)
+            self._server = None
+        remove_quietly(self._bound)
+        remove_quietly(self._link)
+
+    async def restart(self) -> None:
+        """End all streams and serve on a new path, ready to be registered."""
+        streams = self.service.streams
+        await self.stop()
+        await self.start()
+        if streams:
+            await asyncio.sleep(SETTLE_SECONDS)
+
+    def new_endpoint(self) -> str:
+        """Return the endpoint for one more registration; the previous one ends to exist."""
+        previous, self._link = self._link, self.directory.new_link(self._bound)
+        if previous not in {self._bound, self._link}:
+            remove_quietly(previous)
+        return self.directory.endpoint(self._link)
+
+    def repair(self) -> bool:
+        """Put back a socket file that somebody removed; return False where that is impossible.
+
+        R115: a file of that name may also be another server's by now.
+        """
+        paths = {self._bound, self._link}
+        intact = {path for path in paths if _inode(path) == self._inode}
+        try:
+            for path in paths - intact:
+                remove_quietly(path)
+                os.link(next(iter(intact)), path)
+        except (OSError, StopIteration):
+            return False
+        return True
+
+
+def _inode(path: Path) -> int:
+    try:
+        return path.stat().st_ino
+    except OSError:
+        return -1

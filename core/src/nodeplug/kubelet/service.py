@@ -1,0 +1,143 @@
+"""The DevicePlugin service of one resource."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, TypeVar
+
+import grpc
+import grpc.aio
+
+from nodeplug.allocation import Allocator
+from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2 as api
+from nodeplug.kubelet.translate import to_container_response
+from nodeplug.pool import ResourcePool
+from nodeplug.values.errors import (
+    AllocationRefusedError,
+    UnhealthyDeviceError,
+    UnknownDeviceError,
+)
+
+# R26: the kubelet writes its checkpoint at every list; the gap stays within the 50 ms in which a
+# change must have arrived.
+LIST_GAP_SECONDS = 0.025
+
+_CODES: dict[type[Exception], grpc.StatusCode] = {
+    UnknownDeviceError: grpc.StatusCode.NOT_FOUND,
+    UnhealthyDeviceError: grpc.StatusCode.FAILED_PRECONDITION,
+    AllocationRefusedError: grpc.StatusCode.FAILED_PRECONDITION,
+    TimeoutError: grpc.StatusCode.DEADLINE_EXCEEDED,
+}
+
+_log = logging.getLogger("nodeplug.kubelet")
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class DevicePluginService:
+    """Answers the kubelet for one resource.
+
+    `streams` counts the open ListAndWatch streams; `wakers` are set whenever it changes.
+    """
+
+    def __init__(self, pool: ResourcePool, allocator: Allocator) -> None:
+        self.streams = 0
+        self.wakers: set[asyncio.Event] = set()
+        self._pool = pool
+        self._allocator = allocator
+
+    def options(self) -> api.DevicePluginOptions:
+        """Return what the kubelet should call, for both places that tell it (R17)."""
+        return api.DevicePluginOptions(pre_start_required=self._allocator.prepares)
+
+    def handlers(self) -> grpc.GenericRpcHandler:
+        """Return the service as gRPC wants it. Lists are sent as the bytes the pool holds."""
+        unary = grpc.unary_unary_rpc_method_handler
+        table: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
+            "GetDevicePluginOptions": unary(
+                self._get_options, api.Empty.FromString, api.DevicePluginOptions.SerializeToString
+            ),
+            "ListAndWatch": grpc.unary_stream_rpc_method_handler(
+                self._list_and_watch, api.Empty.FromString
+            ),
+            "GetPreferredAllocation": unary(
+                self._prefer,
+                api.PreferredAllocationRequest.FromString,
+                api.PreferredAllocationResponse.SerializeToString,
+            ),
+            "Allocate": unary(
+                _guarded(self._allocate),
+                api.AllocateRequest.FromString,
+                api.AllocateResponse.SerializeToString,
+            ),
+            "PreStartContainer": unary(
+                _guarded(self._prepare),
+                api.PreStartContainerRequest.FromString,
+                api.PreStartContainerResponse.SerializeToString,
+            ),
+        }
+        return grpc.method_handlers_generic_handler("v1beta1.DevicePlugin", table)
+
+    async def _get_options(self, _: api.Empty, __: Context) -> api.DevicePluginOptions:
+        return self.options()
+
+    async def _list_and_watch(self, _: api.Empty, __: Context) -> AsyncIterator[bytes]:
+        self._count(1)
+        version = 0
+        try:
+            while True:
+                snapshot = await self._pool.newer_than(version)
+                version = snapshot.version
+                yield snapshot.payload
+                await asyncio.sleep(LIST_GAP_SECONDS)
+        finally:
+            # R116: the end of a stream shows here, not always as a CancelledError.
+            self._count(-1)
+
+    def _count(self, difference: int) -> None:
+        self.streams += difference
+        for waker in self.wakers:
+            waker.set()
+
+    async def _prefer(
+        self, request: api.PreferredAllocationRequest, _: Context
+    ) -> api.PreferredAllocationResponse:
+        # R50: an empty answer leaves the choice to the kubelet.
+        empty = api.ContainerPreferredAllocationResponse()
+        return api.PreferredAllocationResponse(
+            container_responses=[empty for _ in request.container_requests]
+        )
+
+    async def _allocate(self, request: api.AllocateRequest) -> api.AllocateResponse:
+        edits = [await self._allocator.allocate(r.devices_ids) for r in request.container_requests]
+        return api.AllocateResponse(container_responses=map(to_container_response, edits))
+
+    async def _prepare(
+        self, request: api.PreStartContainerRequest
+    ) -> api.PreStartContainerResponse:
+        await self._allocator.prepare(request.devices_ids)
+        return api.PreStartContainerResponse()
+
+
+_Request = TypeVar("_Request")
+_Reply = TypeVar("_Reply")
+
+
+def _guarded(
+    method: Callable[[_Request], Awaitable[_Reply]],
+) -> Callable[[_Request, Context], Awaitable[_Reply]]:
+    async def call(request: _Request, context: Context) -> _Reply:
+        try:
+            return await method(request)
+        except Exception as error:  # noqa: BLE001 - answered with its code
+            _log.warning("request refused", extra={"nodeplug": {"error": repr(error)}})
+            await context.abort(_status_code(error), str(error) or type(error).__name__)
+
+    return call
+
+
+def _status_code(error: Exception) -> grpc.StatusCode:
+    for kind, code in _CODES.items():
+        if isinstance(error, kind):
+            return code
+    return grpc.StatusCode.INTERNAL

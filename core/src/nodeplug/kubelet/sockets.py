@@ -1,0 +1,115 @@
+"""Our own sub-directory of the kubelet's device plugin directory, and the sockets in it.
+
+The kubelet's sweep at its start removes sockets from the top level only (R5), so what is bound
+here survives. The leading dot keeps the directory out of the kubelet's list of checkpoints.
+"""
+
+import itertools
+import os
+from pathlib import Path
+
+from nodeplug.host.files import FileLock, remove_quietly
+from nodeplug.values.errors import KubeletDirectoryError
+
+HOME = ".nodeplug"
+KUBELET_SOCKET = "kubelet.sock"
+# The size of sun_path less its terminating NUL (unix(7), R13).
+_PATH_LIMIT = 107
+_LONGEST_ENDPOINT = f"{HOME}/01234567/99999-99999.sock"
+
+
+class SocketDirectory:
+    """The directory `.nodeplug/<instance>` with a lock held for this process's life."""
+
+    def __init__(self, plugin_dir: Path) -> None:
+        self.plugin_dir = plugin_dir
+        self._instance = os.urandom(4).hex()
+        self._numbers = itertools.count(1)
+        self._lock = FileLock(self._home / "lock")
+
+    @property
+    def _home(self) -> Path:
+        return self.plugin_dir / HOME / self._instance
+
+    def open(self) -> None:
+        """Make the directory, or make it anew; sweep what dead instances left.
+
+        Raises KubeletDirectoryError naming path and remedy.
+        """
+        check_plugin_dir(self.plugin_dir)
+        try:
+            self._home.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._lock = FileLock(self._home / "lock")
+            self._lock.try_acquire()
+        except OSError as error:
+            raise KubeletDirectoryError(
+                f"{self.plugin_dir}: cannot create {HOME} in it: {error.strerror}; "
+                "run as root with the directory mounted read-write"
+            ) from error
+        self._sweep()
+
+    def new_path(self) -> Path:
+        """Return a path never used before, for a server to bind."""
+        return self._home / f".{next(self._numbers)}.sock"
+
+    def new_link(self, bound: Path) -> Path:
+        """Return a fresh hard link to a bound socket; the socket itself where links are refused.
+
+        R15: every registration wants a path of its own.
+        """
+        link = self._home / f"{bound.stem.lstrip('.')}-{next(self._numbers)}.sock"
+        try:
+            os.link(bound, link)
+        except PermissionError:
+            return bound
+        return link
+
+    def endpoint(self, path: Path) -> str:
+        """Return the path as the kubelet wants it: relative to its directory (R13)."""
+        return str(path.relative_to(self.plugin_dir))
+
+    def close(self) -> None:
+        """Remove the directory with all that is ours in it."""
+        _clear(self._home)
+        self._lock.release()
+
+    def _sweep(self) -> None:
+        for other in (self.plugin_dir / HOME).iterdir():
+            if other == self._home or not (other / "lock").exists():
+                continue
+            lock = FileLock(other / "lock")
+            if lock.try_acquire():
+                _clear(other)
+                lock.release()
+
+
+def check_plugin_dir(plugin_dir: Path) -> None:
+    """Raise KubeletDirectoryError unless sockets can be made below the directory."""
+    longest = len(os.fsencode(plugin_dir / _LONGEST_ENDPOINT))
+    if longest > _PATH_LIMIT:
+        raise KubeletDirectoryError(
+            f"{plugin_dir}: socket paths in it would take {longest} bytes, the limit is "
+            f"{_PATH_LIMIT}; choose a directory whose path is {longest - _PATH_LIMIT} shorter"
+        )
+    if not plugin_dir.is_dir():
+        raise KubeletDirectoryError(
+            f"{plugin_dir}: no such directory; is a kubelet on this host, and is its "
+            "device-plugins directory mounted here?"
+        )
+    if plugin_dir.stat().st_nlink == 0:
+        raise KubeletDirectoryError(
+            f"{plugin_dir}: was deleted and made anew outside this mount; restart to mount it again"
+        )
+
+
+def _clear(directory: Path) -> None:
+    try:
+        entries = list(directory.iterdir())
+    except OSError:
+        return
+    for entry in entries:
+        remove_quietly(entry)
+    try:
+        directory.rmdir()
+    except OSError:
+        return

@@ -1,0 +1,79 @@
+"""Watching for the kubelet: its presence, and its identity over restarts."""
+
+import asyncio
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+from nodeplug.host.watch import PathWatch
+from nodeplug.kubelet.sockets import KUBELET_SOCKET, check_plugin_dir
+
+# R10: covers lost inotify events and a watch on a directory that was replaced.
+POLL_SECONDS = 2.0
+
+
+class Identity(NamedTuple):
+    """What tells one start of the kubelet from the next (R9); inode numbers are reused."""
+
+    device: int
+    inode: int
+    mtime_ns: int
+
+
+class KubeletWatch:
+    """The identity of the kubelet that listens in the directory, or None.
+
+    `wakers` are set after every look, whether or not the identity changed.
+    """
+
+    def __init__(self, plugin_dir: Path) -> None:
+        self.identity: Identity | None = None
+        self.wakers: set[asyncio.Event] = set()
+        self._plugin_dir = plugin_dir
+        self._changed = asyncio.Event()
+
+    async def run(self) -> None:
+        """Watch until cancelled. Raise KubeletDirectoryError once the mount is a dead one."""
+        async with PathWatch() as changes, asyncio.TaskGroup() as tasks:
+            changes.add(self._plugin_dir, names=frozenset({KUBELET_SOCKET}))
+            tasks.create_task(self._poll())
+            async for _ in changes:
+                self.look()
+
+    def look(self) -> None:
+        """Compare with what is there now."""
+        found = self._find()
+        if found != self.identity:
+            self.identity = found
+            self._changed.set()
+            self._changed = asyncio.Event()
+        for waker in self.wakers:
+            waker.set()
+
+    async def present(self) -> Identity:
+        """Return the identity as soon as there is one."""
+        while self.identity is None:
+            await self._changed.wait()
+        return self.identity
+
+    async def gone(self, identity: Identity) -> None:
+        """Return when this kubelet is no more, or another one has taken its place."""
+        while self.identity == identity:
+            await self._changed.wait()
+
+    async def _poll(self) -> None:
+        while True:
+            self.look()
+            await asyncio.sleep(POLL_SECONDS)
+
+    def _find(self) -> Identity | None:
+        try:
+            found = os.stat(self._plugin_dir / KUBELET_SOCKET)  # noqa: PTH116 - on the hot path
+        except OSError:
+            self._check_mount()
+            return None
+        return Identity(found.st_dev, found.st_ino, found.st_mtime_ns)
+
+    def _check_mount(self) -> None:
+        if self._plugin_dir.is_dir() and self._plugin_dir.stat().st_nlink == 0:
+            check_plugin_dir(self._plugin_dir)

@@ -1,0 +1,1 @@
+"""Runs the parts: backends, pools, servers, and the watch on what is in use."""

@@ -1,0 +1,120 @@
+"""The agent: all backends, all resources, one kubelet."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from nodeplug.allocation import Allocator, BackendHandle
+from nodeplug.backend import BackendSpec
+from nodeplug.holdings import Holdings
+from nodeplug.host.host import Host
+from nodeplug.kubelet.serving import ServedResource
+from nodeplug.kubelet.sockets import SocketDirectory
+from nodeplug.kubelet.translate import encode_listed
+from nodeplug.kubelet.watch import KubeletWatch
+from nodeplug.offers import Offer, make_offers
+from nodeplug.pool import ResourcePool
+from nodeplug.supervisor.backend_runner import BackendRunner
+from nodeplug.supervisor.usage import UsageWatch
+from nodeplug.values.errors import ListTooLargeError
+from nodeplug.values.inventory import Inventory
+
+_log = logging.getLogger("nodeplug.supervisor")
+
+
+class ConfiguredBackend(NamedTuple):
+    """A backend with its settings, an instance of the type its spec names."""
+
+    spec: BackendSpec
+    settings: Any
+
+
+class _Owned(NamedTuple):
+    backend: str
+    served: ServedResource
+
+
+class Agent:
+    """Serves the devices of some backends until `run` is cancelled.
+
+    `plugin_dir` is the kubelet's device plugin directory and `pod_resources` its pod resources
+    socket, both as this process sees them.
+    """
+
+    def __init__(
+        self,
+        backends: Sequence[ConfiguredBackend],
+        host: Host,
+        plugin_dir: Path,
+        pod_resources: Path,
+    ) -> None:
+        self._holdings = Holdings()
+        self._directory = SocketDirectory(plugin_dir)
+        self._watch = KubeletWatch(plugin_dir)
+        self._resources: dict[str, _Owned] = {}
+        self._refused: set[tuple[str, str]] = set()
+        self._tasks = asyncio.TaskGroup()
+        self._runners = [BackendRunner(spec, settings, host, self) for spec, settings in backends]
+        self._usage = UsageWatch(
+            pod_resources, self._watch, plugin_dir, self._holdings, self._pools
+        )
+
+    async def run(self) -> None:
+        """Serve until cancelled. Raise KubeletDirectoryError when the directory is unusable."""
+        self._directory.open()
+        try:
+            await self._usage.look_once()
+            async with self._tasks as tasks:
+                tasks.create_task(self._watch.run())
+                tasks.create_task(self._usage.run())
+                for runner in self._runners:
+                    tasks.create_task(runner.run())
+        finally:
+            self._directory.close()
+
+    def publish(self, backend: BackendHandle, inventory: Inventory) -> None:
+        """Take over a backend's new truth: what is gone, what has changed, what is new."""
+        offers = dict(make_offers(inventory))
+        for name, owned in self._resources.items():
+            if owned.backend == backend.name:
+                self._replace(owned.served.pool, offers.pop(name, Offer(name)))
+        for name, offer in offers.items():
+            if name in self._resources:
+                self._refuse(name, backend.name)
+            else:
+                self._serve(offer, backend)
+        for pool in self._pools():
+            pool.refresh()
+
+    def condemn(self, backend: BackendHandle) -> None:
+        """Turn all devices of a backend Unhealthy until its next inventory."""
+        for owned in self._resources.values():
+            if owned.backend == backend.name:
+                owned.served.pool.condemn("backend down")
+
+    def _serve(self, offer: Offer, backend: BackendHandle) -> None:
+        pool = ResourcePool(offer.resource, self._holdings, encode_listed)
+        pool.recheck()
+        self._replace(pool, offer)
+        allocator = Allocator(pool, self._holdings, backend)
+        served = ServedResource(pool, allocator, self._directory, self._watch)
+        self._resources[offer.resource] = _Owned(backend.name, served)
+        self._tasks.create_task(served.run())
+
+    def _replace(self, pool: ResourcePool, offer: Offer) -> None:
+        try:
+            pool.replace(offer)
+        except ListTooLargeError as error:
+            _log.error("device list refused", extra={"nodeplug": {"error": str(error)}})
+
+    def _refuse(self, resource: str, backend: str) -> None:
+        if (resource, backend) not in self._refused:
+            self._refused.add((resource, backend))
+            owner = self._resources[resource].backend
+            facts = {"resource": resource, "backend": backend, "served_by": owner}
+            _log.error("resource is another backend's already", extra={"nodeplug": facts})
+
+    def _pools(self) -> list[ResourcePool]:
+        return [owned.served.pool for owned in self._resources.values()]

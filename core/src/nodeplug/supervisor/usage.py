@@ -1,0 +1,68 @@
+"""Keeps the record of devices in use up to date."""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from nodeplug.holdings import Holdings
+from nodeplug.kubelet.evidence import ask_kubelet
+from nodeplug.kubelet.watch import KubeletWatch
+from nodeplug.pool import ResourcePool
+
+# R85: all clients of pod resources share 100 calls a second.
+_SHORTEST_PAUSE = 1.0
+_LONGEST_PAUSE = 10.0
+# The first list waits no longer than this for what was in use before our start.
+_START_SECONDS = 1.0
+
+
+class UsageWatch:
+    """Asks the kubelet what is in use, as long as the answer could change anything."""
+
+    def __init__(
+        self,
+        pod_resources: Path,
+        watch: KubeletWatch,
+        plugin_dir: Path,
+        holdings: Holdings,
+        pools: Callable[[], Iterable[ResourcePool]],
+    ) -> None:
+        self._pod_resources = pod_resources
+        self._watch = watch
+        self._plugin_dir = plugin_dir
+        self._holdings = holdings
+        self._pools = pools
+        self._pause = _SHORTEST_PAUSE
+
+    async def look_once(self) -> None:
+        """Learn what was in use before this process started, if the kubelet answers soon."""
+        try:
+            async with asyncio.timeout(_START_SECONDS):
+                await self._look()
+        except TimeoutError:
+            return
+
+    async def run(self) -> None:
+        """Look whenever there is doubt, until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._doubt_after_restarts())
+            while True:
+                await self._holdings.doubt.wait()
+                await self._look()
+                await asyncio.sleep(self._pause)
+
+    async def _look(self) -> None:
+        listing = await ask_kubelet(self._pod_resources, self._plugin_dir)
+        if listing is None:
+            self._pause = min(2 * self._pause, _LONGEST_PAUSE)
+            return
+        self._pause = _SHORTEST_PAUSE
+        self._holdings.observe(listing)
+        for pool in self._pools():
+            pool.recheck()
+
+    async def _doubt_after_restarts(self) -> None:
+        while True:
+            identity = await self._watch.present()
+            self._holdings.doubt.set()
+            await self._watch.gone(identity)
