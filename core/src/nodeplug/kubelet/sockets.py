@@ -83,14 +83,19 @@ class SocketDirectory:
                 lock.release()
 
 
-def check_plugin_dir(plugin_dir: Path) -> None:
-    """Raise KubeletDirectoryError unless sockets can be made below the directory."""
+def check_length(plugin_dir: Path) -> None:
+    """Raise KubeletDirectoryError if socket paths in the directory would be too long."""
     longest = len(os.fsencode(plugin_dir / _LONGEST_ENDPOINT))
     if longest > _PATH_LIMIT:
         raise KubeletDirectoryError(
             f"{plugin_dir}: socket paths in it would take {longest} bytes, the limit is "
             f"{_PATH_LIMIT}; choose a directory whose path is {longest - _PATH_LIMIT} shorter"
         )
+
+
+def check_plugin_dir(plugin_dir: Path) -> None:
+    """Raise KubeletDirectoryError unless the directory can hold our sockets."""
+    check_length(plugin_dir)
     if not plugin_dir.is_dir():
         raise KubeletDirectoryError(
             f"{plugin_dir}: no such directory; is a kubelet on this host, and is its "

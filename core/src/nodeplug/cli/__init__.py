@@ -1,0 +1,47 @@
+"""The command line: arguments in, exit codes out. Commands are imported when they run."""
+
+import importlib
+import sys
+
+import click
+
+from nodeplug._version import __version__
+
+_COMMANDS = {
+    "backends": "Show which backends are installed and whether their hardware is here.",
+    "config": "Check configuration files, print their schema.",
+    "devices": "Discover once and show the devices.",
+    "run": "Run the agent.",
+    "simulate": "Walk the main job on simulated hardware, on any machine.",
+}
+
+
+class _LazyGroup(click.Group):
+    """A group that imports a command's module only to run it or to show its help."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in _COMMANDS:
+            return None
+        if cmd_name == "run":
+            _leave_out_ssl()
+        command: click.Command = importlib.import_module(f"nodeplug.cli.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_COMMANDS.items()))
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="nodeplug")
+def main() -> None:
+    """Nodeplug: Kubernetes device plugins for every vendor, from one core."""
+
+
+def _leave_out_ssl() -> None:
+    """Keep asyncio from loading OpenSSL: 4 MiB in a daemon that speaks over Unix sockets only."""
+    if "asyncio" not in sys.modules:
+        sys.modules["ssl"] = None  # type: ignore[assignment]

@@ -1,0 +1,57 @@
+"""`nodeplug config check` and `nodeplug config schema`."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from nodeplug.backend import BackendSpec
+from nodeplug.cli.options import USAGE
+from nodeplug.cli.tables import print_json
+from nodeplug.config.document import read_document
+from nodeplug.config.load import load_configuration, schema
+from nodeplug.kubelet.sockets import check_length
+from nodeplug.loader import installed, load_each
+from nodeplug.values.errors import ConfigError, NodeplugError
+
+
+@click.group("config")
+def command() -> None:
+    """Check configuration files, print their schema."""
+
+
+@command.command("check")
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, dir_okay=False))
+def check(files: tuple[Path, ...]) -> None:
+    """Check files; print one line per error, or nothing. Exit 2 if there is any."""
+    errors = [error for file in files for error in _errors(file)]
+    for error in errors:
+        click.echo(str(error), err=True)
+    sys.exit(USAGE if errors else 0)
+
+
+@command.command("schema")
+def print_schema() -> None:
+    """Print the JSON schema of a configuration file for the installed backends."""
+    results = load_each(installed())
+    print_json(schema({n: s for n, s in results.items() if isinstance(s, BackendSpec)}))
+
+
+def _errors(file: Path) -> list[NodeplugError]:
+    try:
+        document = read_document(file)
+        names = document.get("backends") if isinstance(document, dict) else None
+        results = load_each(names if isinstance(names, dict) else {})
+        specs = {name: s for name, s in results.items() if isinstance(s, BackendSpec)}
+        configuration = load_configuration(file, specs)
+        check_length(Path(configuration.agent.kubelet.device_plugin_dir))
+    except ConfigError as error:
+        return [error]
+    except NodeplugError as error:
+        return [ConfigError(f"{file}: kubelet.devicePluginDir: {error}")]
+    broken = [
+        ConfigError(f"{file}: backends.{name}: {error}")
+        for name, error in results.items()
+        if not isinstance(error, BackendSpec)
+    ]
+    return [*broken, *configuration.errors]

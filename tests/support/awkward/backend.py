@@ -1,0 +1,135 @@
+import asyncio
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from pathlib import Path
+
+from nodeplug.backend import Backend, BackendSpec, Preparer, Presence, hookimpl
+from nodeplug.config.settings import Section
+from nodeplug.host.files import write_atomically
+from nodeplug.host.host import Host
+from nodeplug.host.root import HostRoot
+from nodeplug.host.watch import PathWatch
+from nodeplug.values.device import Device, Health
+from nodeplug.values.edits import ContainerEdits, DeviceNode, Hook, Mount
+from nodeplug.values.errors import AllocationRefusedError
+from nodeplug.values.inventory import Inventory
+from support.awkward.state import State, read_state, state_file, write_state
+
+
+class Settings(Section, frozen=True):
+    """The awkward backend's configuration."""
+
+    domain: str = "awkward.example.com"
+
+
+class AwkwardBackend:
+    def __init__(self, settings: Settings, root: HostRoot) -> None:
+        self._domain = settings.domain
+        self._root = root
+        self._state = State()
+
+    async def inventories(self) -> AsyncGenerator[Inventory, None]:
+        async with PathWatch() as watch:
+            file = state_file(self._root)
+            watch.add(file.parent, frozenset({file.name}))
+            last = None
+            while True:
+                self._state = read_state(self._root)
+                if self._state.crash:
+                    raise RuntimeError("crashed on demand")
+                if (inventory := self._inventory()) != last:
+                    last = inventory
+                    yield inventory
+                await anext(aiter(watch))
+
+    async def allocate(self, resource: str, devices: Sequence[Device]) -> ContainerEdits:
+        if self._state.hang:
+            await asyncio.Event().wait()
+        if self._state.fail:
+            raise AllocationRefusedError("told to fail")
+        ids = ",".join(device.id for device in devices)
+        kind = resource.partition("/")[2].replace("-", "_").upper()
+        return ContainerEdits(envs={f"AWKWARD_{kind}": ids})
+
+    async def prepare(self, resource: str, devices: Sequence[Device]) -> None:
+        for device in devices:
+            mark = self._root.path(f"/awkward/prepared-{device.id}")
+            write_atomically(mark, resource.encode())
+
+    def _inventory(self) -> Inventory:
+        return Inventory.of(
+            (d for d in self._devices() if d.id not in self._state.missing),
+            resources=[f"{self._domain}/{kind}" for kind in ("board", "slice")],
+            prepared=[f"{self._domain}/board"],
+            edits=ContainerEdits(mounts=(self._host_file(),)),
+        )
+
+    def _host_file(self) -> Mount:
+        file = self._root.path("/awkward/info")
+        if not file.exists():
+            file.parent.mkdir(exist_ok=True)
+            write_atomically(file, b"awkward", mode=0o644)
+        return Mount(self._root.to_host(file), "/etc/awkward")
+
+    def _devices(self) -> Iterator[Device]:
+        for board in range(self._state.boards):
+            yield self._device("board", f"awk-board-{board}", board)
+            for part in range(2):
+                yield self._device("slice", f"awk-board-{board}-slice-{part}", board)
+        for extra in range(self._state.extra):
+            yield self._device("extra", f"awk-extra-{extra}", extra)
+
+    def _device(self, kind: str, device_id: str, board: int) -> Device:
+        sick = device_id in self._state.sick
+        hook = Hook("createContainer", "/usr/bin/true", ("true", device_id))
+        name = f"{kind}-renamed" if device_id in self._state.renamed else kind
+        return Device(
+            id=device_id,
+            resource=f"{self._domain}/{name}",
+            health=Health.UNHEALTHY if sick else Health.HEALTHY,
+            reason="told to be sick" if sick else "",
+            parent=f"awk-board-{board}" if kind == "slice" else "",
+            numa_nodes=(board % 2,) if self._state.numa else (),
+            attributes={"board": board},
+            edits=ContainerEdits(
+                nodes=(DeviceNode("/dev/null", f"/dev/{device_id}"),),
+                hooks=(hook,),
+            ),
+        )
+
+
+class AwkwardSimulator:
+    """Four boards with two slices each; a board is lost by falling sick."""
+
+    resource = "awkward.example.com/board"
+    settings: dict[str, object] = {}  # noqa: RUF012 - a protocol's attribute
+
+    def __init__(self, folder: Path) -> None:
+        self._root = HostRoot(folder)
+        self.recover()
+
+    def lose(self) -> str:
+        write_state(self._root, State(sick=("awk-board-1",)))
+        return "awk-board-1"
+
+    def recover(self) -> None:
+        write_state(self._root, State())
+
+
+def build(settings: Settings, host: Host, _previous: Backend | None) -> AwkwardBackend:
+    return AwkwardBackend(settings, host.root)
+
+
+SPEC = BackendSpec(
+    name="awkward",
+    summary="Simulated hardware with every difficulty",
+    settings=Settings,
+    build=build,
+    probe=lambda root: Presence(state_file(root).exists(), str(state_file(root))),
+    simulator=AwkwardSimulator,
+    capabilities=frozenset({Preparer}),
+)
+
+
+@hookimpl
+def nodeplug_backend() -> BackendSpec:
+    return SPEC

@@ -1,0 +1,38 @@
+"""What the awkward hardware does, kept in a file that both sides share."""
+
+from pathlib import Path
+
+import msgspec
+
+from nodeplug.host.files import write_atomically
+from nodeplug.host.root import HostRoot
+
+
+class State(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole truth about the simulated hardware."""
+
+    boards: int = 4
+    extra: int = 0
+    numa: bool = True
+    sick: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    renamed: tuple[str, ...] = ()
+    hang: bool = False
+    fail: bool = False
+    crash: bool = False
+
+
+def state_file(root: HostRoot) -> Path:
+    return root.path("/awkward/state.json")
+
+
+def write_state(root: HostRoot, state: State) -> None:
+    state_file(root).parent.mkdir(exist_ok=True)
+    write_atomically(state_file(root), msgspec.json.encode(state))
+
+
+def read_state(root: HostRoot) -> State:
+    try:
+        return msgspec.json.decode(state_file(root).read_bytes(), type=State)
+    except FileNotFoundError:
+        return State(boards=0)
