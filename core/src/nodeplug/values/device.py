@@ -49,8 +49,8 @@ class Device:
     reason: str = ""
     parent: str = ""
     numa_nodes: tuple[int, ...] = ()
-    attributes: Mapping[str, Attribute] = field(default=_NO_ATTRIBUTES)
-    capacity: Mapping[str, int] = field(default=_NO_CAPACITY)
+    attributes: Mapping[str, Attribute] = field(default_factory=lambda: _NO_ATTRIBUTES)
+    capacity: Mapping[str, int] = field(default_factory=lambda: _NO_CAPACITY)
     edits: ContainerEdits = NO_EDITS
 
     def __post_init__(self) -> None:

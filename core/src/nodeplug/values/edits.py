@@ -79,8 +79,8 @@ class ContainerEdits:
 
     nodes: tuple[DeviceNode, ...] = ()
     mounts: tuple[Mount, ...] = ()
-    envs: Mapping[str, str] = field(default=EMPTY)
-    annotations: Mapping[str, str] = field(default=EMPTY)
+    envs: Mapping[str, str] = field(default_factory=lambda: EMPTY)
+    annotations: Mapping[str, str] = field(default_factory=lambda: EMPTY)
     hooks: tuple[Hook, ...] = ()
     cdi_devices: tuple[str, ...] = ()
 

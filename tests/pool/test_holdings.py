@@ -1,0 +1,75 @@
+"""What may be in use, and what proves that it is not."""
+
+import time
+from contextlib import suppress
+
+from nodeplug.holdings import Holdings
+from support.listing import RESOURCE, listing
+
+KEY = (RESOURCE, "a")
+
+
+def test_an_id_in_a_running_allocate_is_not_freed() -> None:
+    """R33: the kubelet crashes at the reply if the id has left the list."""
+    holdings = Holdings()
+    with holdings.allocating(RESOURCE, ["a"]):
+        holdings.bury(RESOURCE, ["a"])
+        holdings.observe(listing(started=time.monotonic()))
+        assert holdings.is_buried(*KEY)
+
+
+def test_an_allocated_id_that_the_checkpoint_records_is_not_freed() -> None:
+    """R86: pod resources does not show what an ordinary init container holds."""
+    holdings = Holdings()
+    with holdings.allocating(RESOURCE, ["a"]):
+        pass
+    holdings.bury(RESOURCE, ["a"])
+    holdings.observe(listing(recorded=[KEY], started=time.monotonic()))
+    assert holdings.is_buried(*KEY)
+
+
+def test_an_allocated_id_is_not_freed_while_the_checkpoint_is_unreadable() -> None:
+    """No evidence is no evidence."""
+    holdings = Holdings()
+    with holdings.allocating(RESOURCE, ["a"]):
+        pass
+    holdings.bury(RESOURCE, ["a"])
+    holdings.observe(listing(recorded=None, started=time.monotonic()))
+    assert holdings.is_buried(*KEY)
+
+
+def test_an_allocated_id_is_freed_once_neither_source_has_it() -> None:
+    """A pod refused after Allocate (R40) leaves no trace in either."""
+    holdings = Holdings()
+    with holdings.allocating(RESOURCE, ["a"]):
+        pass
+    holdings.bury(RESOURCE, ["a"])
+    holdings.observe(listing(started=time.monotonic()))
+    assert not holdings.is_buried(*KEY)
+
+
+def test_a_failed_allocate_leaves_nothing_in_doubt() -> None:
+    """Nothing was handed out."""
+    holdings = Holdings()
+    with suppress(RuntimeError), holdings.allocating(RESOURCE, ["a"]):
+        raise RuntimeError
+    holdings.bury(RESOURCE, ["a"])
+    holdings.observe(listing(recorded=None, started=time.monotonic()))
+    assert not holdings.is_buried(*KEY)
+
+
+def test_there_is_doubt_only_while_a_listing_could_change_something() -> None:
+    """An idle node is not polled."""
+    holdings = Holdings()
+    before = holdings.doubt.is_set()
+    holdings.bury(RESOURCE, ["a"])
+    during = holdings.doubt.is_set()
+    holdings.observe(listing(started=time.monotonic()))
+    assert (before, during, holdings.doubt.is_set()) == (False, True, False)
+
+
+def test_a_replica_in_use_blocks_its_device_elsewhere() -> None:
+    """The id of a replica is "<device>::<n>"."""
+    holdings = Holdings()
+    holdings.observe(listing(held=[("example.com/shared", "a::3")], started=time.monotonic()))
+    assert holdings.holder("a", besides=RESOURCE) == "example.com/shared"
