@@ -1,0 +1,109 @@
+"""A configuration file is taken wholly, or its error names file, key, value and remedy."""
+
+from pathlib import Path
+
+import jsonschema
+import msgspec
+import pytest
+
+from nodeplug.backend import BackendSpec, Presence
+from nodeplug.config.load import Configuration, load_configuration, schema
+from nodeplug.config.settings import Section
+from nodeplug.values.errors import ConfigError
+from support.awkward.backend import SPEC, Settings
+
+
+class OtherSettings(Section, frozen=True):
+    """Another backend's section."""
+
+    count: int = 1
+    names: list[str] = msgspec.field(default_factory=list)
+
+
+OTHER = BackendSpec(
+    name="other",
+    summary="Another",
+    settings=OtherSettings,
+    build=SPEC.build,
+    probe=lambda _: Presence(present=True, detail=""),
+    simulator=SPEC.simulator,
+)
+
+
+def load(tmp_path: Path, text: str) -> Configuration:
+    file = tmp_path / "c.yaml"
+    file.write_text(text)
+    return load_configuration(file, {"awkward": SPEC, "other": OTHER})
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("kubelt: {}", "c.yaml: kubelt: is not a known key"),
+        ("log: {level: loud}", "c.yaml: log.level: invalid enum value 'loud', found 'loud'"),
+        ("log: 3", "c.yaml: log: expected `object`, found 3"),
+        ("[1]", "c.yaml: (top level): expected `object`, found [1]"),
+        ("log: {level: info\n", "c.yaml: line 2, column 1:"),
+        ("log: {}\nlog: {}", "c.yaml: line 2, column 1: key 'log' is given twice"),
+        ("a: !!python/object:os.system {}", "c.yaml: line 1, column 4:"),
+        ("\0", "c.yaml: is not YAML"),
+    ],
+)
+def test_a_file_that_is_wrong_as_a_whole_is_refused(
+    tmp_path: Path, text: str, problem: str
+) -> None:
+    """One line, with the place and the value."""
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, text)
+    assert problem in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("section", "problem"),
+    [
+        ("{count: x}", "c.yaml: backends.other.count: expected `int`, found 'x'"),
+        ("{names: [a, 1]}", "c.yaml: backends.other.names[1]: expected `str`, found 1"),
+        ("{cuont: 1}", "c.yaml: backends.other.cuont: is not a known key"),
+        ("7", "c.yaml: backends.other: expected `object`, found 7"),
+    ],
+)
+def test_a_broken_section_names_its_key_and_harms_only_itself(
+    tmp_path: Path, section: str, problem: str
+) -> None:
+    """The other backend is configured all the same."""
+    loaded = load(tmp_path, f"backends: {{other: {section}, awkward: {{domain: a.b}}}}")
+    assert [problem in str(error) for error in loaded.errors] == [True]
+    assert loaded.sections["awkward"] == Settings(domain="a.b")
+
+
+def test_a_missing_section_means_the_defaults(tmp_path: Path) -> None:
+    """Naming a backend on the command line is enough."""
+    assert load(tmp_path, "").sections["other"] == OtherSettings()
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    """The usual typo."""
+    with pytest.raises(ConfigError, match=r"none\.yaml: cannot be read: No such file"):
+        load_configuration(tmp_path / "none.yaml", {})
+
+
+def test_a_file_of_unreasonable_size_is_not_read(tmp_path: Path) -> None:
+    """Configuration comes from a ConfigMap of 1 MiB at most."""
+    with pytest.raises(ConfigError, match="larger than"):
+        load(tmp_path, "#" * 1024 * 1024 + "#")
+
+
+def test_the_schema_describes_every_backend_s_section() -> None:
+    """Editors check a file against it."""
+    described = schema({"awkward": SPEC, "other": OTHER})
+    sections = described["$defs"]["AgentSettings"]["properties"]["backends"]["properties"]
+    assert set(sections) == {"awkward", "other"}
+
+
+def test_the_schema_accepts_what_is_loaded_and_refuses_what_is_not() -> None:
+    """The schema and the loader agree."""
+    validator = jsonschema.Draft202012Validator(schema({"other": OTHER}))
+    good = {"backends": {"other": {"count": 2}}, "log": {"level": "info"}}
+    bad = {"backends": {"other": {"cuont": 2}}, "log": {"level": "loud"}}
+    assert (validator.is_valid(good), len(list(validator.iter_errors(bad)))) == (True, 2)
