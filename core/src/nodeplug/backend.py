@@ -39,7 +39,8 @@ class Backend(Protocol):
     async def allocate(self, resource: str, devices: Sequence[Device]) -> ContainerEdits:
         """Return what the set of devices adds to a container beyond the edits of each device.
 
-        `resource` is the public name. The call is quick, keeps no state and may be repeated for
+        `resource` is the public name; devices come in order of id, each once. The call is quick,
+        keeps no state and may be repeated for
         the same devices: the kubelet never says when they are free again (R46). Equal arguments
         give equal results, over restarts too (R45).
         """

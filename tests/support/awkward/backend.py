@@ -1,6 +1,9 @@
 import asyncio
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from pathlib import Path
+from typing import Annotated
+
+import msgspec
 
 from nodeplug.backend import Backend, BackendSpec, Preparer, Presence, hookimpl
 from nodeplug.config.settings import Section
@@ -18,7 +21,9 @@ from support.awkward.state import State, read_state, state_file, write_state
 class Settings(Section, frozen=True):
     """The awkward backend's configuration."""
 
-    domain: str = "awkward.example.com"
+    domain: Annotated[str, msgspec.Meta(description="Domain of the resources.")] = (
+        "awkward.example.com"
+    )
 
 
 class AwkwardBackend:
