@@ -2,7 +2,7 @@
 
 import os
 import socket
-from importlib import import_module
+from functools import partial
 from typing import Any
 
 from nodeplug.host.calls import call
@@ -11,11 +11,11 @@ from nodeplug.host.uevent_text import parse
 from nodeplug.host.uevents import Uevent
 
 _NETLINK_KOBJECT_UEVENT = 15  # linux/netlink.h
-_KERNEL = (0, 1)  # sent by the kernel itself, to its own group
+_KERNEL_GROUP = 1
 _MESSAGE_LIMIT = 16384  # the kernel's buffer is 2 KiB (UEVENT_BUFFER_SIZE), libudev's longer
 
-# Importing pyudev runs ldconfig in search of libudev.
-_IMPORT_TIMEOUT = 10.0
+# pyudev runs ldconfig in search of libudev.
+_LOAD_TIMEOUT = 10.0
 
 
 class KernelUevents(UeventHub):
@@ -33,17 +33,23 @@ class KernelUevents(UeventHub):
 
 async def _open() -> Reader:
     try:
-        pyudev = await call(import_module, "pyudev", timeout=_IMPORT_TIMEOUT)
-    except (ImportError, TimeoutError):
+        return _PyudevReader(await call(_load, timeout=_LOAD_TIMEOUT))
+    except (ImportError, OSError):  # libudev missing, unusable, or too slow to be found
         return _NetlinkReader()
-    return _PyudevReader(pyudev)
+
+
+def _load() -> Any:
+    import pyudev  # noqa: PLC0415 - costs memory that not every agent needs
+
+    # Making the context is what looks for libudev; ImportError where there is none.
+    return partial(pyudev.Monitor.from_netlink, pyudev.Context(), "kernel")
 
 
 class _PyudevReader:
     """Kernel events through pyudev's monitor."""
 
-    def __init__(self, pyudev: Any) -> None:
-        self._monitor = pyudev.Monitor.from_netlink(pyudev.Context(), "kernel")
+    def __init__(self, open_monitor: Any) -> None:
+        self._monitor = open_monitor()
         self._monitor.start()
         self._fd: int = self._monitor.fileno()
 
@@ -83,7 +89,7 @@ class _NetlinkReader:
         self._socket = socket.socket(
             socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK, _NETLINK_KOBJECT_UEVENT
         )
-        self._socket.bind(_KERNEL)
+        self._socket.bind((0, _KERNEL_GROUP))
 
     def fileno(self) -> int:
         return self._socket.fileno()
@@ -94,7 +100,9 @@ class _NetlinkReader:
                 datagram, sender = self._socket.recvfrom(_MESSAGE_LIMIT)
             except BlockingIOError:
                 return None
-            if sender == _KERNEL:  # any process may send to a socket, but not from there
+            # Any process may send to a socket, but only the kernel from port 0; what umockdev
+            # puts in the place of the socket names no sender.
+            if sender is None or sender[0] == 0:
                 return parse(datagram)
 
     def close(self) -> None:

@@ -84,7 +84,8 @@ class HostRoot:
 
     def _link(self, steps: list[str]) -> str | None:
         try:
-            return os.readlink("/".join((str(self.root), *steps)))  # noqa: PTH115 - far quicker
+            place = "/".join((str(self.root).rstrip("/"), *steps))
+            return os.readlink(place)  # noqa: PTH115 - far quicker
         except OSError:
             return None
 

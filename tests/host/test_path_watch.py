@@ -1,0 +1,332 @@
+"""Claims about watching directories for names."""
+
+import asyncio
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from nodeplug.host.uevents import Resync
+from nodeplug.host.watch import Changed, PathWatch
+from support.needs import require
+
+
+@pytest.fixture
+async def watch() -> AsyncIterator[PathWatch]:
+    async with PathWatch() as watch:
+        yield watch
+
+
+async def following(watch: PathWatch) -> Changed | Resync:
+    """Return the next change."""
+    return await anext(aiter(watch))
+
+
+async def test_a_created_name_is_told(watch: PathWatch, tmp_path: Path) -> None:
+    """A new file is a change of its name."""
+    watch.add(tmp_path)
+    (tmp_path / "a").touch()
+    assert await following(watch) == Changed(tmp_path, "a")
+
+
+async def test_a_deleted_name_is_told(watch: PathWatch, tmp_path: Path) -> None:
+    """A removed file is a change of its name."""
+    (tmp_path / "a").touch()
+    watch.add(tmp_path)
+    (tmp_path / "a").unlink()
+    assert await following(watch) == Changed(tmp_path, "a")
+
+
+async def test_a_move_is_told_under_both_names(watch: PathWatch, tmp_path: Path) -> None:
+    """A rename is a change of the old name and of the new."""
+    (tmp_path / "a").touch()
+    watch.add(tmp_path)
+    (tmp_path / "a").rename(tmp_path / "b")
+    assert [await following(watch), await following(watch)] == [
+        Changed(tmp_path, "a"),
+        Changed(tmp_path, "b"),
+    ]
+
+
+async def test_changed_rights_are_told(watch: PathWatch, tmp_path: Path) -> None:
+    """A chmod, as udev does it after the kernel's event, is a change."""
+    (tmp_path / "a").touch()
+    watch.add(tmp_path)
+    (tmp_path / "a").chmod(0o600)
+    assert await following(watch) == Changed(tmp_path, "a")
+
+
+async def test_only_the_names_asked_for_are_told(watch: PathWatch, tmp_path: Path) -> None:
+    """Noise from other names never reaches the reader."""
+    watch.add(tmp_path, frozenset({"kubelet.sock"}))
+    (tmp_path / "noise").touch()
+    (tmp_path / "kubelet.sock").touch()
+    assert await following(watch) == Changed(tmp_path, "kubelet.sock")
+
+
+async def test_adding_again_replaces_the_names(watch: PathWatch, tmp_path: Path) -> None:
+    """The last call says which names count."""
+    watch.add(tmp_path, frozenset({"a"}))
+    watch.add(tmp_path, frozenset({"b"}))
+    (tmp_path / "a").touch()
+    (tmp_path / "b").touch()
+    assert await following(watch) == Changed(tmp_path, "b")
+
+
+async def test_a_removed_directory_is_told_no_more(watch: PathWatch, tmp_path: Path) -> None:
+    """After remove, another directory's changes come and not its own."""
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        watch.add(tmp_path / name)
+    watch.remove(tmp_path / "a")
+    (tmp_path / "a/x").touch()
+    (tmp_path / "b/x").touch()
+    assert await following(watch) == Changed(tmp_path / "b", "x")
+
+
+async def test_no_watch_is_left_when_all_directories_are_removed(
+    watch: PathWatch, tmp_path: Path
+) -> None:
+    """The kernel's watches, which are limited, go with the directories."""
+    watch.add(tmp_path / "a/b")
+    watch.add(tmp_path)
+    watch.remove(tmp_path)
+    watch.remove(tmp_path / "a/b")
+    assert watch._inotify is not None
+    info = Path(f"/proc/self/fdinfo/{watch._inotify.fd}").read_text()
+    assert "inotify wd" not in info
+
+
+async def test_a_directory_within_a_watched_one_is_told_by_both(
+    watch: PathWatch, tmp_path: Path
+) -> None:
+    """A new directory is a change where it appears, and a resync where it was waited for."""
+    watch.add(tmp_path)
+    watch.add(tmp_path / "a")
+    (tmp_path / "a").mkdir()
+    told = [await following(watch)]
+    (tmp_path / "a/x").touch()
+    told.append(await following(watch))
+    assert told == [Resync(), Changed(tmp_path / "a", "x")]
+
+
+async def test_a_directory_that_appears_is_a_resync(watch: PathWatch, tmp_path: Path) -> None:
+    """A directory made with all its parents after the start is watched from then on."""
+    directory = tmp_path / "a/b/c"
+    watch.add(directory)
+    directory.mkdir(parents=True)
+    assert await following(watch) == Resync()
+    (directory / "x").touch()
+    assert await following(watch) == Changed(directory, "x")
+
+
+async def test_a_directory_deleted_and_made_again_is_a_resync(
+    watch: PathWatch, tmp_path: Path
+) -> None:
+    """Though the path looks the same when read, the new directory is the one watched."""
+    directory = tmp_path / "a"
+    directory.mkdir()
+    watch.add(directory)
+    directory.rmdir()
+    directory.mkdir()
+    assert await following(watch) == Resync()
+    (directory / "x").touch()
+    assert await following(watch) == Changed(directory, "x")
+
+
+async def test_a_deleted_directory_is_told_though_a_process_sits_in_it(
+    watch: PathWatch, tmp_path: Path
+) -> None:
+    """The kernel keeps silent on the directory's own watch while it is open somewhere."""
+    directory = tmp_path / "a"
+    directory.mkdir()
+    watch.add(directory)
+    held = os.open(directory, os.O_RDONLY)
+    try:
+        directory.rmdir()
+        assert await following(watch) == Resync()
+    finally:
+        os.close(held)
+
+
+@pytest.mark.parametrize("moved", ["a", "a/b"])
+async def test_a_directory_moved_away_is_a_resync(
+    watch: PathWatch, tmp_path: Path, moved: str
+) -> None:
+    """Whether it or a parent is renamed, the path leads nowhere now."""
+    (tmp_path / "a/b").mkdir(parents=True)
+    watch.add(tmp_path / "a/b")
+    (tmp_path / moved).rename(tmp_path / "elsewhere")
+    assert await following(watch) == Resync()
+
+
+async def test_a_directory_moved_away_is_not_watched_at_its_new_place(
+    watch: PathWatch, tmp_path: Path
+) -> None:
+    """What happens in it under its new name is nobody's business."""
+    directory = tmp_path / "a"
+    directory.mkdir()
+    watch.add(directory)
+    directory.rename(tmp_path / "elsewhere")
+    await following(watch)
+    (tmp_path / "elsewhere/x").touch()
+    directory.mkdir()
+    assert await following(watch) == Resync()
+
+
+async def test_a_link_turned_elsewhere_is_a_resync(watch: PathWatch, tmp_path: Path) -> None:
+    """A link on the way that leads to another directory makes that the watched one."""
+    for name in ("old", "new"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "link").symlink_to("old")
+    watch.add(tmp_path / "link")
+    (tmp_path / "temporary").symlink_to("new")
+    (tmp_path / "temporary").rename(tmp_path / "link")
+    assert await following(watch) == Resync()
+    (tmp_path / "new/x").touch()
+    assert await following(watch) == Changed(tmp_path / "link", "x")
+
+
+async def test_two_paths_to_one_directory_are_both_told(watch: PathWatch, tmp_path: Path) -> None:
+    """A directory and a link to it are watched as two."""
+    (tmp_path / "a").mkdir()
+    (tmp_path / "link").symlink_to("a")
+    watch.add(tmp_path / "a")
+    watch.add(tmp_path / "link")
+    (tmp_path / "a/x").touch()
+    told = {await following(watch), await following(watch)}
+    assert told == {Changed(tmp_path / "a", "x"), Changed(tmp_path / "link", "x")}
+
+
+async def test_an_unmounted_directory_is_a_resync(watch: PathWatch, tmp_path: Path) -> None:
+    """A file system taken away leaves the directory below it, which is another one."""
+    require(succeeds("mount", "-t", "tmpfs", "none", tmp_path), "mounting needs root")
+    watch.add(tmp_path)
+    assert succeeds("umount", tmp_path)
+    assert await following(watch) == Resync()
+
+
+def succeeds(*command: str | Path) -> bool:
+    return subprocess.run(command, check=False, capture_output=True).returncode == 0
+
+
+def overflow(directory: Path) -> None:
+    """Change more in a watched directory than the kernel keeps for a reader."""
+    limit = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
+    require(limit <= 100_000, "the kernel's queue is too long to fill")
+    name = str(directory / "x")
+    for _ in range(limit // 2 + 1):
+        os.mknod(name)
+        os.unlink(name)  # noqa: PTH108 - thousands of times
+
+
+async def test_an_overflow_of_the_kernels_queue_is_a_resync(
+    watch: PathWatch, tmp_path: Path
+) -> None:
+    """More changes than the kernel keeps: look at everything again, and go on watching."""
+    watch.add(tmp_path, frozenset({"marker"}))
+    overflow(tmp_path)
+    assert await following(watch) == Resync()
+    (tmp_path / "marker").touch()
+    assert await following(watch) == Changed(tmp_path, "marker")
+
+
+async def test_a_directory_made_unseen_in_an_overflow_is_watched(
+    watch: PathWatch, tmp_path: Path
+) -> None:
+    """When the event that would have announced it was lost, the overflow finds it."""
+    (tmp_path / "busy").mkdir()
+    watch.add(tmp_path / "busy", frozenset())
+    watch.add(tmp_path / "late")
+    overflow(tmp_path / "busy")
+    (tmp_path / "late").mkdir()
+    assert await following(watch) == Resync()
+    (tmp_path / "late/x").touch()
+    assert await following(watch) == Changed(tmp_path / "late", "x")
+
+
+async def test_a_reader_that_gives_up_waiting_loses_nothing(
+    watch: PathWatch, tmp_path: Path
+) -> None:
+    """A wait with a timeout can be repeated."""
+    watch.add(tmp_path)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0):
+            await following(watch)
+    (tmp_path / "a").touch()
+    assert await following(watch) == Changed(tmp_path, "a")
+
+
+LIMITED = """
+import asyncio, sys
+from pathlib import Path
+from nodeplug.host.watch import PathWatch
+
+def allow(watches):
+    Path("/proc/sys/user/max_inotify_watches").write_text(str(watches))
+
+async def at_add(watch, directory):
+    allow(0)
+    watch.add(directory)
+
+async def at_iteration(watch, directory):
+    watch.add(directory / "late")
+    allow(len(watch._watches))
+    (directory / "late").mkdir()
+    async for change in watch:
+        print(change)
+
+async def main():
+    async with PathWatch() as watch:
+        try:
+            await globals()[sys.argv[1]](watch, Path(sys.argv[2]))
+        except OSError as error:
+            print(error.strerror)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("place", ["at_add", "at_iteration"])
+def test_reaching_the_kernels_limit_is_an_error(tmp_path: Path, place: str) -> None:
+    """Where no more watches are to be had, the caller learns it and can poll."""
+    shell = ("unshare", "--user", "--map-root-user")
+    require(shutil.which("unshare") is not None, "unshare is missing")
+    require(succeeds(*shell, "true"), "this process may not make a user namespace")
+    command = [*shell, sys.executable, "-c", LIMITED, place, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == "No space left on device\n"
+
+
+async def test_a_relative_path_is_refused(watch: PathWatch) -> None:
+    """A path that depends on the working directory cannot be followed."""
+    with pytest.raises(ValueError, match="relative"):
+        watch.add(Path("a"))
+
+
+async def test_leaving_ends_the_iteration(tmp_path: Path) -> None:
+    """An iteration that outlives its context ends instead of waiting for ever."""
+    async with PathWatch() as watch:
+        watch.add(tmp_path)
+    assert [change async for change in watch] == []
+
+
+async def test_a_change_is_told_within_a_millisecond(watch: PathWatch, tmp_path: Path) -> None:
+    """The median of fifty changes among noise of other names arrives in time."""
+    watch.add(tmp_path, frozenset({"kubelet.sock"}))
+    figures = []
+    for number in range(50):
+        for noise in range(5):
+            (tmp_path / f"noise{number}-{noise}").touch()
+        os.mknod(tmp_path / "kubelet.sock")
+        started = time.perf_counter()
+        await following(watch)
+        figures.append(time.perf_counter() - started)
+        (tmp_path / "kubelet.sock").unlink()
+        await following(watch)
+    assert sorted(figures)[25] < 0.001
