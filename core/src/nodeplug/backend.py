@@ -40,9 +40,8 @@ class Backend(Protocol):
         """Return what the set of devices adds to a container beyond the edits of each device.
 
         `resource` is the public name; devices come in order of id, each once. The call is quick,
-        keeps no state and may be repeated for
-        the same devices: the kubelet never says when they are free again (R46). Equal arguments
-        give equal results, over restarts too (R45).
+        keeps no state and may be repeated for the same devices: the kubelet never says when they
+        are free again (R46). Equal arguments give equal results, over restarts too (R45).
         """
         ...
 

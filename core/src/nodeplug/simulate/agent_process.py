@@ -1,0 +1,73 @@
+"""The agent as a process of its own, as in production."""
+
+import asyncio
+import json
+import os
+import sys
+from asyncio.subprocess import DEVNULL, Process
+from collections.abc import Mapping
+from pathlib import Path
+
+# A sound agent leaves within milliseconds; a hung one must not hang its parent.
+_STOP_SECONDS = 10.0
+
+
+class AgentProcess:
+    """`nodeplug run` below a folder: simulated host, kubelet directory, configuration, log.
+
+    `sections` are the backends' configurations. It may be started again after it has ended.
+    """
+
+    def __init__(self, folder: Path, sections: Mapping[str, Mapping[str, object]]) -> None:
+        self.host_root = folder / "host"
+        self.plugin_dir = folder / "dp"
+        self.pod_resources = folder / "pod-resources.sock"
+        self.log = folder / "agent.log"
+        self._names = list(sections)
+        self._config = folder / "nodeplug.yaml"
+        self._process: Process | None = None
+        for directory in (self.host_root, self.plugin_dir):
+            directory.mkdir(exist_ok=True)
+        self._config.write_text(json.dumps(self._configuration(sections)))
+
+    @property
+    def pid(self) -> int:
+        """The process id of the running agent."""
+        assert self._process is not None
+        return self._process.pid
+
+    async def start(self) -> None:
+        """Start the agent; return at once."""
+        backends = [part for name in self._names for part in ("--backend", name)]
+        with self.log.open("ab") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "nodeplug", "run"),
+                *(*backends, "--config", str(self._config)),
+                stdin=DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=os.environ | {"PYTHONUNBUFFERED": "1"},
+            )
+
+    async def terminate(self) -> int:
+        """Send SIGTERM and return the exit code."""
+        assert self._process is not None
+        self._process.terminate()
+        async with asyncio.timeout(_STOP_SECONDS):
+            return await self._process.wait()
+
+    async def kill(self) -> None:
+        """Send SIGKILL, if it still runs, and wait for the end."""
+        if self._process is not None and self._process.returncode is None:
+            self._process.kill()
+            await self._process.wait()
+
+    def _configuration(self, sections: Mapping[str, Mapping[str, object]]) -> dict[str, object]:
+        return {
+            "kubelet": {
+                "devicePluginDir": str(self.plugin_dir),
+                "podResourcesSocket": str(self.pod_resources),
+            },
+            "host": {"root": str(self.host_root), "uevents": str(self.host_root / "uevents.sock")},
+            "backends": sections,
+        }

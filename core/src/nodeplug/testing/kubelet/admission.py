@@ -1,0 +1,235 @@
+"""Admitting pods: which devices a container gets, and what the plugin answers."""
+
+from collections.abc import Collection, Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+
+import grpc.aio
+
+from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2 as api
+from nodeplug.testing.kubelet.devices import Allocation, DeviceTables
+from nodeplug.testing.kubelet.endpoint import StoppedError
+from nodeplug.testing.kubelet.journal import Journal
+from nodeplug.testing.kubelet.pods import Container, Pod
+from nodeplug.testing.kubelet.topology import (
+    Topology,
+    TopologyError,
+    choose_affinity,
+    has_topology,
+    numa_of,
+    split_by_affinity,
+)
+
+Affinity = frozenset[int] | None
+Reusable = dict[str, set[str]]
+
+
+class AdmissionError(Exception):
+    """The pod fails with UnexpectedAdmissionError; the text is the kubelet's (R42, R44)."""
+
+
+@dataclass(slots=True)
+class _Choice:
+    """The ids chosen so far for one container and resource."""
+
+    count: int
+    ids: set[str] = field(default_factory=set)
+
+    def take(self, candidates: Collection[str]) -> bool:
+        for device_id in sorted(candidates):
+            if len(self.ids) < self.count:
+                self.ids.add(device_id)
+        return len(self.ids) == self.count
+
+
+class Admission:
+    """The device manager's side of pod admission."""
+
+    def __init__(self, tables: DeviceTables, journal: Journal, topology: Topology) -> None:
+        self._tables = tables
+        self._journal = journal
+        self._policy = topology.policy
+        self._nodes = topology.nodes
+
+    async def admit(self, pod: Pod, running: AbstractSet[str] = frozenset()) -> None:
+        """Allocate for every container in order (R41); raise AdmissionError.
+
+        `running` names containers found running while the kubelet starts; they are spared all
+        checks (R44). What was allocated before the failure stays until the pod is dropped.
+        """
+        reusable: Reusable = {}
+        for container in pod.in_order:
+            if container.name not in running:
+                await self._admit(pod, container, reusable)
+            self._pass_on(pod, container, reusable)
+
+    async def _admit(self, pod: Pod, container: Container, reusable: Reusable) -> None:
+        try:
+            affinity = self._affinity(pod, container)
+        except TopologyError as error:
+            raise AdmissionError(str(error)) from error
+        for resource, count in container.limits.items():
+            ids = await self._choose(pod, container, resource, reusable, affinity)
+            if ids:
+                assert len(ids) == count
+                await self._allocate(pod, container, resource, ids)
+
+    def _pass_on(self, pod: Pod, container: Container, reusable: Reusable) -> None:
+        # R46: what an ordinary init container had may be had again; all others keep theirs.
+        for allocation in self._tables.allocations:
+            if (allocation.pod, allocation.container) != (pod.name, container.name):
+                continue
+            pool = reusable.setdefault(allocation.resource, set())
+            if container.init and not container.sidecar:
+                pool.update(allocation.ids)
+            else:
+                pool.difference_update(allocation.ids)
+
+    def _affinity(self, pod: Pod, container: Container) -> Affinity:
+        wanted = []
+        for resource, count in container.limits.items():
+            table = self._tables.devices.get(resource, {})
+            have = self._tables.of_container(pod.name, container.name, resource)
+            if have is not None:
+                self._check_hints(resource, have)
+                continue
+            in_use = self._tables.in_use.get(resource, set())
+            free = self._tables.healthy.get(resource, set()) - in_use
+            wanted.append((table, free, count))
+        return choose_affinity(self._policy, wanted, self._nodes)
+
+    def _check_hints(self, resource: str, have: Allocation) -> None:
+        table = self._tables.devices.get(resource, {})
+        missing = sorted(have.ids - table.keys())
+        if missing and has_topology(table) and self._policy != "none":
+            self._journal.violate(
+                "R33", f"GetTopologyHints would panic: {resource} no longer lists {missing}"
+            )
+
+    async def _choose(
+        self,
+        pod: Pod,
+        container: Container,
+        resource: str,
+        reusable: Reusable,
+        affinity: Affinity,
+    ) -> set[str]:
+        choice = _Choice(container.limits[resource])
+        have = self._tables.of_container(pod.name, container.name, resource)
+        self._check_request(pod, container, resource, have)
+        if have is not None or choice.count == 0:
+            return set()
+        if choice.take(reusable.get(resource, ())):
+            return choice.ids
+        in_use = self._tables.in_use.get(resource, set())
+        available = self._tables.healthy[resource] - in_use - choice.ids
+        needed = choice.count - len(choice.ids)
+        if len(available) < needed:
+            raise AdmissionError(
+                f"requested number of devices unavailable for {resource}. "
+                f"Requested: {needed}, Available: {len(available)}"
+            )
+        await self._fill(resource, choice, available, affinity)
+        return choice.ids
+
+    async def _fill(
+        self, resource: str, choice: _Choice, available: set[str], affinity: Affinity
+    ) -> None:
+        table = self._tables.devices[resource]
+        groups = split_by_affinity(table, available, affinity, self._nodes)
+        aligned = groups[0]
+        if choice.count - len(choice.ids) < len(aligned):
+            preferred = await self._preferred(resource, aligned | choice.ids, choice)
+            if choice.take(preferred & aligned) or choice.take(aligned):
+                return
+        if choice.take(aligned):
+            return
+        preferred = await self._preferred(resource, available | choice.ids, choice)
+        if choice.take(preferred & available):
+            return
+        for group in groups:
+            choice.take(group)
+
+    def _check_request(
+        self, pod: Pod, container: Container, resource: str, have: Allocation | None
+    ) -> None:
+        count = container.limits[resource]
+        if have is not None and len(have.ids) != count:
+            raise AdmissionError(
+                f'pod "{pod.name}" container "{container.name}" changed request for resource '
+                f'"{resource}" from {len(have.ids)} to {count}'
+            )
+        healthy = self._tables.healthy.get(resource)
+        if healthy is None:
+            raise AdmissionError(f"cannot allocate unregistered device {resource}")
+        if not healthy:
+            raise AdmissionError(
+                f"no healthy devices present; cannot allocate unhealthy devices {resource}"
+            )
+        if have is not None and not healthy >= have.ids:
+            raise AdmissionError(
+                "previously allocated devices are no longer healthy; "
+                f"cannot allocate unhealthy devices {resource}"
+            )
+
+    async def _preferred(
+        self, resource: str, available: AbstractSet[str], choice: _Choice
+    ) -> set[str]:
+        endpoint = self._tables.endpoints[resource]
+        if not endpoint.options.get_preferred_allocation_available:
+            return set()
+        request = api.ContainerPreferredAllocationRequest(
+            available_deviceIDs=available,
+            must_include_deviceIDs=choice.ids,
+            allocation_size=choice.count,
+        )
+        self._journal.note("preferred", resource, count=choice.count)
+        try:
+            reply = await endpoint.stub.GetPreferredAllocation(
+                api.PreferredAllocationRequest(container_requests=[request])
+            )
+        except (grpc.aio.AioRpcError, StoppedError) as error:
+            raise AdmissionError(
+                f"device plugin GetPreferredAllocation rpc failed: {error}"
+            ) from error
+        return set(reply.container_responses[0].deviceIDs) if reply.container_responses else set()
+
+    async def _allocate(self, pod: Pod, container: Container, resource: str, ids: set[str]) -> None:
+        endpoint = self._tables.endpoints.get(resource)
+        if endpoint is None:
+            raise AdmissionError(f"unknown Device Plugin {resource}")
+        self._tables.in_use.setdefault(resource, set()).update(ids)
+        request = api.AllocateRequest(
+            container_requests=[api.ContainerAllocateRequest(devices_ids=ids)]
+        )
+        self._journal.note("allocate", resource, ",".join(sorted(ids)), count=len(ids))
+        try:
+            reply = await endpoint.stub.Allocate(request)
+        except (grpc.aio.AioRpcError, StoppedError) as error:
+            self._tables.recompute_in_use()
+            details = error.details() if isinstance(error, grpc.aio.AioRpcError) else error
+            raise AdmissionError(f"Allocate failed: {details}") from error
+        if not reply.container_responses:
+            # R42: the ids stay reserved until the next recomputation.
+            raise AdmissionError(f"no containers return in allocation response {reply}")
+        numa = self._numa(resource, ids)
+        self._tables.allocations.append(
+            Allocation(
+                pod.name,
+                container.name,
+                resource,
+                frozenset(ids),
+                numa,
+                reply.container_responses[0],
+            )
+        )
+        self._tables.recompute_in_use()
+
+    def _numa(self, resource: str, ids: set[str]) -> dict[str, tuple[int, ...]]:
+        table = self._tables.devices.get(resource, {})
+        if missing := sorted(ids - table.keys()):
+            self._journal.violate(
+                "R33", f"Allocate's reply would panic: {resource} no longer lists {missing}"
+            )
+        known: Mapping[str, api.Device] = table
+        return {i: numa_of(known[i], self._nodes) if i in known else () for i in ids}

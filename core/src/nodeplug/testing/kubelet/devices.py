@@ -1,0 +1,92 @@
+"""The device manager's tables: devices, endpoints, what is given to which container."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2 as api
+from nodeplug.testing.kubelet.endpoint import Endpoint
+
+# R28: capacity of a stopped endpoint stands for five minutes.
+GRACE_SECONDS = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """What the node status says of a resource (R27)."""
+
+    capacity: int
+    allocatable: int
+
+
+@dataclass(slots=True)
+class Allocation:
+    """The devices of one resource in one container, with the response that came for them."""
+
+    pod: str
+    container: str
+    resource: str
+    ids: frozenset[str]
+    numa: dict[str, tuple[int, ...]]
+    response: api.ContainerAllocateResponse
+
+
+@dataclass(slots=True)
+class DeviceTables:
+    """Everything the device manager knows. Allocations outlive a restart; the rest does not."""
+
+    endpoints: dict[str, Endpoint] = field(default_factory=dict)
+    healthy: dict[str, set[str]] = field(default_factory=dict)
+    unhealthy: dict[str, set[str]] = field(default_factory=dict)
+    devices: dict[str, dict[str, api.Device]] = field(default_factory=dict)
+    allocations: list[Allocation] = field(default_factory=list)
+    in_use: dict[str, set[str]] = field(default_factory=dict)
+
+    def update(self, resource: str, listed: Iterable[api.Device]) -> None:
+        """Replace a resource's devices (R21); one id sent in both healths counts twice (R23)."""
+        listed = list(listed)
+        self.devices[resource] = {device.ID: device for device in listed}
+        self.healthy[resource] = {d.ID for d in listed if d.health == "Healthy"}
+        self.unhealthy[resource] = {d.ID for d in listed if d.health != "Healthy"}
+
+    def mark_unhealthy(self, resource: str) -> None:
+        """Move all devices to the unhealthy ones; the sets exist afterwards (R29)."""
+        moved = self.healthy.get(resource, set())
+        self.unhealthy[resource] = self.unhealthy.get(resource, set()) | moved
+        self.healthy[resource] = set()
+
+    def capacity(self, resource: str, now: float) -> Capacity | None:
+        """Return the capacity; forget the resource once its grace period is over (R28)."""
+        if resource not in self.healthy and resource not in self.unhealthy:
+            return None
+        endpoint = self.endpoints.get(resource)
+        if endpoint is None or endpoint.expired(now, GRACE_SECONDS):
+            self.endpoints.pop(resource, None)
+            self.healthy.pop(resource, None)
+            self.unhealthy.pop(resource, None)
+            return None
+        healthy, unhealthy = self.healthy.get(resource, set()), self.unhealthy.get(resource, set())
+        return Capacity(len(healthy) + len(unhealthy), len(healthy))
+
+    def recompute_in_use(self) -> None:
+        """Derive the ids in use from the allocations."""
+        self.in_use = {}
+        for allocation in self.allocations:
+            self.in_use.setdefault(allocation.resource, set()).update(allocation.ids)
+
+    def of_container(self, pod: str, container: str, resource: str) -> Allocation | None:
+        """Return what a container has of a resource."""
+        for allocation in self.allocations:
+            key = allocation.pod, allocation.container, allocation.resource
+            if key == (pod, container, resource):
+                return allocation
+        return None
+
+    def after_restart(self, now: float) -> "DeviceTables":
+        """Return the tables as a fresh process reads them from its checkpoint (R30)."""
+        kept = DeviceTables(allocations=self.allocations)
+        for resource in self.healthy.keys() | self.unhealthy.keys():
+            kept.endpoints[resource] = Endpoint.stopped_at_start(resource, now)
+            kept.healthy[resource] = set()
+            kept.unhealthy[resource] = set()
+        kept.recompute_in_use()
+        return kept

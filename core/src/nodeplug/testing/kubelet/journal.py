@@ -1,0 +1,74 @@
+"""What happened, in order, and whoever waits for something to happen."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that happened: "register", "list", "stream end", "allocate" and the like.
+
+    `at` is real monotonic time. `detail` is the error text of a registration or the cause of a
+    stream's end; `count` and `size` are the devices and bytes of a list.
+    """
+
+    at: float
+    kind: str
+    resource: str
+    detail: str = ""
+    count: int = 0
+    size: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """Something that would crash a real kubelet or give a device away twice."""
+
+    rule: str
+    text: str
+
+
+@dataclass(slots=True)
+class Journal:
+    """All events and violations so far."""
+
+    events: list[Event] = field(default_factory=list)
+    violations: list[Violation] = field(default_factory=list)
+    _changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def note(
+        self, kind: str, resource: str, detail: str = "", *, count: int = 0, size: int = 0
+    ) -> None:
+        """Add an event and wake whoever waits."""
+        self.events.append(Event(time.monotonic(), kind, resource, detail, count, size))
+        self.wake()
+
+    def violate(self, rule: str, text: str) -> None:
+        """Add a violation."""
+        self.violations.append(Violation(rule, text))
+        self.wake()
+
+    def of(self, kind: str, resource: str | None = None) -> list[Event]:
+        """Return the events of a kind."""
+        return [
+            event
+            for event in self.events
+            if event.kind == kind and resource in {None, event.resource}
+        ]
+
+    def wake(self) -> None:
+        """Let everyone who waits look again."""
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    async def until(self, holds: Callable[[], bool], seconds: float) -> None:
+        """Return as soon as the condition holds; raise TimeoutError with the latest events."""
+        try:
+            async with asyncio.timeout(seconds):
+                while not holds():
+                    await self._changed.wait()
+        except TimeoutError:
+            latest = "\n".join(str(event) for event in self.events[-20:])
+            raise TimeoutError(f"not within {seconds} s; latest events:\n{latest}") from None

@@ -1,0 +1,129 @@
+"""The pod resources service: which container has which devices."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import grpc.aio
+
+from nodeplug.kubelet.api import podresources_v1_pb2 as api
+from nodeplug.testing.kubelet.clock import Clock
+from nodeplug.testing.kubelet.devices import DeviceTables
+from nodeplug.testing.kubelet.pods import Container, Pod
+
+# R85: for all clients together.
+_CALLS_PER_SECOND = 100.0
+_BURST = 10.0
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class RateLimit:
+    """A bucket of calls that fills with time."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._filled = clock.now()
+        self._level = _BURST
+
+    def take(self) -> bool:
+        """Whether one more call is allowed now."""
+        now = self._clock.now()
+        self._level = min(_BURST, self._level + (now - self._filled) * _CALLS_PER_SECOND)
+        self._filled = now
+        if self._level < 1:
+            return False
+        self._level -= 1
+        return True
+
+
+class PodResources:
+    """Answers List, Get and GetAllocatableResources."""
+
+    def __init__(
+        self,
+        tables: DeviceTables,
+        pods: Callable[[], list[Pod]],
+        free: Callable[[], None],
+        clock: Clock,
+    ) -> None:
+        self._tables = tables
+        self._pods = pods
+        self._free = free
+        self._limit = RateLimit(clock)
+
+    async def List(  # noqa: N802 - the method's name in the API
+        self, _: api.ListPodResourcesRequest, context: Context
+    ) -> api.ListPodResourcesResponse:
+        """Return all active pods; free the devices of those that are gone (R86)."""
+        await self._check_rate(context)
+        self._free()
+        return api.ListPodResourcesResponse(pod_resources=map(self._describe, self._pods()))
+
+    async def Get(  # noqa: N802
+        self, request: api.GetPodResourcesRequest, context: Context
+    ) -> api.GetPodResourcesResponse:
+        """Return one active pod (R87)."""
+        await self._check_rate(context)
+        for pod in self._pods():
+            if (pod.name, pod.namespace) == (request.pod_name, request.pod_namespace):
+                return api.GetPodResourcesResponse(pod_resources=self._describe(pod))
+        await context.abort(grpc.StatusCode.UNKNOWN, f"pod {request.pod_name} not found")
+        raise AssertionError
+
+    async def GetAllocatableResources(  # noqa: N802
+        self, _: api.AllocatableResourcesRequest, context: Context
+    ) -> api.AllocatableResourcesResponse:
+        """Return all healthy devices, allocated ones included (R88)."""
+        await self._check_rate(context)
+        devices = [
+            entry
+            for resource, healthy in self._tables.healthy.items()
+            for device_id in sorted(healthy)
+            for entry in self._entries(resource, device_id)
+        ]
+        return api.AllocatableResourcesResponse(devices=devices)
+
+    async def _check_rate(self, context: Context) -> None:
+        if not self._limit.take():
+            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "rejected by rate limit")
+
+    def _describe(self, pod: Pod) -> api.PodResources:
+        shown = [c for c in pod.in_order if c.sidecar or not c.init]
+        containers = [
+            api.ContainerResources(name=c.name, devices=list(self._held(pod, c))) for c in shown
+        ]
+        return api.PodResources(name=pod.name, namespace=pod.namespace, containers=containers)
+
+    def _held(self, pod: Pod, container: Container) -> Iterator[api.ContainerDevices]:
+        for allocation in self._tables.allocations:
+            if (allocation.pod, allocation.container) == (pod.name, container.name):
+                for device_id in sorted(allocation.ids):
+                    numa = allocation.numa.get(device_id, ())
+                    yield from _per_node(allocation.resource, device_id, numa)
+
+    def _entries(self, resource: str, device_id: str) -> Iterator[api.ContainerDevices]:
+        device = self._tables.devices[resource][device_id]
+        if device.HasField("topology") and not device.topology.nodes:
+            return  # R35: a topology without nodes hides the device.
+        nodes = tuple(node.ID for node in device.topology.nodes)
+        yield from _per_node(resource, device_id, nodes)
+
+
+def _per_node(
+    resource: str, device_id: str, nodes: tuple[int, ...]
+) -> Iterator[api.ContainerDevices]:
+    # R87: one entry per device and NUMA node.
+    if not nodes:
+        yield api.ContainerDevices(resource_name=resource, device_ids=[device_id])
+    for node in nodes:
+        topology = api.TopologyInfo(nodes=[api.NUMANode(ID=node)])
+        yield api.ContainerDevices(
+            resource_name=resource, device_ids=[device_id], topology=topology
+        )
+
+
+def put_in_place(temporary: Path, final: Path) -> None:
+    """Rename a bound socket to its final name, as the kubelet does (R85)."""
+    os.replace(temporary, final)  # noqa: PTH105 - said as the kubelet says it

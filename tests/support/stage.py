@@ -1,0 +1,81 @@
+"""An agent with the awkward backend under an embedded kubelet, in one process."""
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+from nodeplug.backend import BackendSpec
+from nodeplug.host.host import open_host
+from nodeplug.host.root import HostRoot
+from nodeplug.supervisor.agent import Agent, ConfiguredBackend
+from nodeplug.testing import Kubelet
+from support.awkward.backend import SPEC, Settings
+from support.awkward.state import State, write_state
+
+BOARD = "awkward.example.com/board"
+SLICE = "awkward.example.com/slice"
+EXTRA = "awkward.example.com/extra"
+
+
+class Stage:
+    """One node: host, directories, kubelet, and agents started and ended at will."""
+
+    def __init__(self, folder: Path, kubelet: Kubelet) -> None:
+        self.kubelet = kubelet
+        self.directory = folder / "dp"
+        self.host = HostRoot(folder / "host")
+        self.pod_resources = folder / "pr.sock"
+        self.agents: list[asyncio.Task[None]] = []
+
+    def set(self, state: State) -> None:
+        write_state(self.host, state)
+
+    def start_agent(self, *specs: BackendSpec) -> asyncio.Task[None]:
+        backends = [ConfiguredBackend(spec, Settings()) for spec in specs or (SPEC,)]
+        host = open_host(str(self.host.root), str(self.host.root / "uevents.sock"))
+        agent = Agent(backends, host, self.directory, self.pod_resources)
+        task = asyncio.create_task(agent.run())
+        self.agents.append(task)
+        return task
+
+    async def stop_agent(self, task: asyncio.Task[None]) -> None:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+        self.agents.remove(task)
+
+    async def listed(self, resource: str = BOARD, *, allocatable: int) -> None:
+        await self.kubelet.until(lambda: self.allocatable(resource) == allocatable)
+
+    def allocatable(self, resource: str = BOARD) -> int:
+        capacity = self.kubelet.capacity(resource)
+        return -1 if capacity is None else capacity.allocatable
+
+
+@asynccontextmanager
+async def stage(
+    state: State | None = None, *, agents: int = 1, **options: object
+) -> AsyncGenerator[Stage, None]:
+    """Open a stage with four boards, and wait until they are listed if an agent is wanted."""
+    folder = Path(tempfile.mkdtemp(prefix="np", dir="/tmp"))
+    for name in ("dp", "host"):
+        (folder / name).mkdir()
+    kubelet = Kubelet(folder / "dp", pod_resources=folder / "pr.sock", **options)  # type: ignore[arg-type]
+    try:
+        async with kubelet:
+            play = Stage(folder, kubelet)
+            play.set(state or State())
+            for _ in range(agents):
+                play.start_agent()
+            if agents:
+                await play.listed(allocatable=(state or State()).boards)
+            try:
+                yield play
+            finally:
+                for task in list(play.agents):
+                    await play.stop_agent(task)
+    finally:
+        shutil.rmtree(folder)
