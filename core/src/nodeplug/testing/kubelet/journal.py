@@ -4,6 +4,9 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
+
+from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2 as api
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,7 +14,8 @@ class Event:
     """One thing that happened: "register", "list", "stream end", "allocate" and the like.
 
     `at` is real monotonic time. `detail` is the error text of a registration or the cause of a
-    stream's end; `count` and `size` are the devices and bytes of a list.
+    stream's end; `count` and `size` are the devices and bytes of a list. `request` is what a
+    plugin registered with.
     """
 
     at: float
@@ -20,6 +24,7 @@ class Event:
     detail: str = ""
     count: int = 0
     size: int = 0
+    request: api.RegisterRequest | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +43,9 @@ class Journal:
     violations: list[Violation] = field(default_factory=list)
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def note(
-        self, kind: str, resource: str, detail: str = "", *, count: int = 0, size: int = 0
-    ) -> None:
-        """Add an event and wake whoever waits."""
-        self.events.append(Event(time.monotonic(), kind, resource, detail, count, size))
+    def note(self, kind: str, resource: str, detail: str = "", **facts: Any) -> None:
+        """Add an event with these fields and wake whoever waits."""
+        self.events.append(Event(time.monotonic(), kind, resource, detail, **facts))
         self.wake()
 
     def violate(self, rule: str, text: str) -> None:

@@ -48,14 +48,14 @@ class Kubelet:
         pod_resources: Path | None = None,
         profile: Profile = Profile.V1_36,
         clock: Clock | None = None,
-        topology: Topology = Topology(),
+        topology: Topology | None = None,
     ) -> None:
         self.directory = directory
         self.journal = Journal()
         self.clock = clock or Clock()
         self._pod_resources = pod_resources
         self._profile = profile
-        self._topology = topology
+        self._topology = topology or Topology()
         self._tables = DeviceTables()
         self._pods: dict[str, Pod] = {}
         self._dead: set[str] = set()
@@ -140,6 +140,19 @@ class Kubelet:
     def devices(self, resource: str) -> dict[str, str]:
         """Return the listed ids of a resource with their health."""
         return {i: d.health for i, d in self._tables.devices.get(resource, {}).items()}
+
+    def table(self, resource: str) -> list[api.Device]:
+        """Return the listed devices of a resource as they came."""
+        return list(self._tables.devices.get(resource, {}).values())
+
+    def options(self, resource: str) -> api.DevicePluginOptions:
+        """Return the options that the plugin gave when it was asked (R17)."""
+        return self._tables.endpoints[resource].options
+
+    async def drop_streams(self, resource: str) -> None:
+        """Break the ListAndWatch streams of a resource while the kubelet lives on."""
+        assert self._registry is not None
+        await self._registry.drop(resource)
 
     async def until(self, holds: Callable[[], bool], seconds: float = 10.0) -> None:
         """Return as soon as the condition holds; it is looked at after every event."""

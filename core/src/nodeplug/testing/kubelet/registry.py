@@ -65,7 +65,7 @@ class Registry:
             await self._register(request, context.time_remaining())
         except Refusal as refusal:
             problem = str(refusal)
-        self._journal.note("register", request.resource_name, problem)
+        self._journal.note("register", request.resource_name, problem, request=request)
         if problem:
             await context.abort(grpc.StatusCode.UNKNOWN, problem)
         return api.Empty()
@@ -77,6 +77,11 @@ class Registry:
             run.cancel()
         await asyncio.gather(*runs, return_exceptions=True)
         for endpoint in [*self._runs, *self._clients.values()]:
+            await endpoint.close()
+
+    async def drop(self, resource: str) -> None:
+        """Break the streams of a resource, as a fault of the connection would."""
+        for endpoint in [e for e in self._runs if e.resource == resource]:
             await endpoint.close()
 
     async def _register(self, request: api.RegisterRequest, seconds: float | None) -> None:

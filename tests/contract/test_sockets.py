@@ -1,0 +1,106 @@
+"""C5, C19, C20: our files in the kubelet's directory."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from nodeplug.host.watch import PathWatch
+from nodeplug.kubelet.sockets import SocketDirectory, check_plugin_dir
+from nodeplug.testing import Pod, Profile
+from nodeplug.values.errors import KubeletDirectoryError
+from support.awkward.state import State
+from support.stage import BOARD, Stage, stage
+
+
+def sockets(play: Stage) -> list[Path]:
+    return sorted((play.directory / ".nodeplug").glob("*/*.sock"))
+
+
+async def test_c05_a_removed_link_is_put_back(profile: Profile) -> None:
+    """R10: the kubelet's connection lives on, nothing is registered anew."""
+    async with stage(profile=profile) as play:
+        link = next(path for path in sockets(play) if path.name.startswith("1-"))
+        async with asyncio.timeout(5), PathWatch() as changes:
+            link.unlink()
+            changes.add(link.parent, frozenset({link.name}))
+            await anext(aiter(changes))
+        assert link.is_socket()
+        assert len(play.kubelet.journal.of("register", BOARD)) == 1
+
+
+async def test_c05_a_resource_whose_socket_files_are_all_gone_is_served_again(
+    profile: Profile,
+) -> None:
+    """R10, R11: a new socket is bound, then registered; the devices are back within 5 s."""
+    async with stage(profile=profile) as play:
+        for path in sockets(play):
+            path.unlink()
+        await play.kubelet.until(lambda: len(play.kubelet.journal.of("register", BOARD)) > 1, 5)
+        await play.listed(allocatable=4)
+        await play.kubelet.admit(Pod.of({BOARD: 1}))
+
+
+async def test_c05_the_kubelet_s_sweep_leaves_our_sockets_alone(profile: Profile) -> None:
+    """R5, R7: it removes sockets from the top level only."""
+    async with stage(profile=profile) as play:
+        before = sockets(play)
+        await play.kubelet.restart()
+        assert {path for path in before if path.name.startswith(".")} <= set(sockets(play))
+
+
+async def test_c19_an_orderly_end_removes_our_files_and_no_others(profile: Profile) -> None:
+    """Streams end, sockets and directory go; what others put there stays."""
+    async with stage(profile=profile) as play:
+        foreign = play.directory / "other-vendor.conf"
+        foreign.touch()
+        await play.stop_agent(play.agents[0])
+        await play.listed(allocatable=0)
+        left = [p.name for p in (play.directory / ".nodeplug").iterdir()]
+        assert (foreign.exists(), left) == (True, ["locks"])
+
+
+async def test_c19_what_a_killed_instance_left_is_swept_by_the_next(tmp_path: Path) -> None:
+    """Stale directories are known by their free lock, never by a process id."""
+    short = Path("/tmp") / f"np{tmp_path.name[-20:]}"
+    short.mkdir()
+    stale = short / ".nodeplug" / "0badc0de"
+    stale.mkdir(parents=True)
+    (stale / "lock").touch()
+    (stale / ".1.sock").touch()
+    living = SocketDirectory(short)
+    living.open()
+    second = SocketDirectory(short)
+    second.open()
+    assert (stale.exists(), len(list((short / ".nodeplug").iterdir()))) == (False, 2)
+    second.close()
+    living.close()
+    (short / ".nodeplug").rmdir()
+    short.rmdir()
+
+
+def test_c20_a_directory_whose_socket_paths_would_be_too_long_is_refused(tmp_path: Path) -> None:
+    """R13: 107 bytes is what a Unix socket address holds."""
+    long = tmp_path / ("x" * 100)
+    long.mkdir()
+    with pytest.raises(KubeletDirectoryError, match=r"the limit is 107; choose a directory"):
+        check_plugin_dir(long)
+
+
+def test_c20_the_default_directory_is_short_enough() -> None:
+    """R1: it cannot be chosen."""
+    with pytest.raises(KubeletDirectoryError, match="no such directory"):
+        check_plugin_dir(Path("/var/lib/kubelet/device-plugins-of-no-kubelet"))
+
+
+async def test_a_second_instance_waits_and_takes_over(profile: Profile) -> None:
+    """Rolling update with surge: never two servers of one resource, and no gap after the first."""
+    async with stage(profile=profile) as play:
+        first = play.agents[0]
+        play.start_agent()
+        play.set(State(sick=("awk-board-0",)))
+        await play.listed(allocatable=3)
+        assert len(play.kubelet.journal.of("register", BOARD)) == 1
+        await play.stop_agent(first)
+        await play.listed(allocatable=0)
+        await play.listed(allocatable=3)
