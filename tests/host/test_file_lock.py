@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -110,6 +111,34 @@ def test_a_lock_whose_file_was_replaced_is_not_current(lock: FileLock, path: Pat
     path.unlink()
     path.touch()
     assert not lock.held_here_is_current()
+
+
+def test_a_lock_on_a_file_removed_meanwhile_is_not_taken(path: Path) -> None:
+    """Where each holder removes the file at its end, there still is only one at a time."""
+    holders: set[int] = set()
+    together = []
+
+    def compete(me: int) -> None:
+        for _ in range(300):
+            lock = FileLock(path)
+            if lock.try_acquire():
+                holders.add(me)
+                together.append(len(holders))
+                holders.remove(me)
+                path.unlink()
+                lock.release()
+
+    threads = [threading.Thread(target=compete, args=(number,)) for number in range(4)]
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(before)
+    assert set(together) == {1}
 
 
 def test_a_link_at_the_path_is_not_followed(lock: FileLock, path: Path) -> None:

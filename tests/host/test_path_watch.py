@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -97,9 +98,29 @@ async def test_no_watch_is_left_when_all_directories_are_removed(
     watch.add(tmp_path)
     watch.remove(tmp_path)
     watch.remove(tmp_path / "a/b")
+    assert watches_of(watch) == 0
+
+
+def watches_of(watch: PathWatch) -> int:
+    """Return how many watches the kernel keeps."""
     assert watch._inotify is not None
-    info = Path(f"/proc/self/fdinfo/{watch._inotify.fd}").read_text()
-    assert "inotify wd" not in info
+    return Path(f"/proc/self/fdinfo/{watch._inotify.fd}").read_text().count("inotify wd")
+
+
+async def test_a_directory_moved_away_again_and_again_costs_nothing(
+    watch: PathWatch, tmp_path: Path
+) -> None:
+    """The kernel's watches, which are limited, do not stay with what was moved away."""
+    directory = tmp_path / "a"
+    directory.mkdir()
+    watch.add(directory)
+    before = watches_of(watch)
+    for number in range(5):
+        directory.rename(tmp_path / f"old{number}")
+        await following(watch)
+        directory.mkdir()
+        await following(watch)
+    assert watches_of(watch) == before
 
 
 async def test_a_directory_within_a_watched_one_is_told_by_both(
@@ -113,6 +134,33 @@ async def test_a_directory_within_a_watched_one_is_told_by_both(
     (tmp_path / "a/x").touch()
     told.append(await following(watch))
     assert told == [Resync(), Changed(tmp_path / "a", "x")]
+
+
+async def test_watching_a_directory_within_takes_nothing_from_the_outer(
+    watch: PathWatch, tmp_path: Path
+) -> None:
+    """The outer one, now also a step to the inner, is still told of changed rights."""
+    (tmp_path / "x").touch()
+    watch.add(tmp_path)
+    watch.add(tmp_path / "a")
+    (tmp_path / "x").chmod(0o600)
+    assert await following(watch) == Changed(tmp_path, "x")
+
+
+async def test_a_directory_below_one_that_may_not_be_read_is_watched(watch: PathWatch) -> None:
+    """A step that this user may only pass does not hide what is below it."""
+    require(os.geteuid() == 0, "changing the user needs root")
+    with tempfile.TemporaryDirectory() as place:
+        directory = Path(place) / "a"
+        directory.mkdir()
+        Path(place).chmod(0o711)
+        os.seteuid(65534)
+        try:
+            watch.add(directory)
+        finally:
+            os.seteuid(0)
+        (directory / "x").touch()
+        assert await following(watch) == Changed(directory, "x")
 
 
 async def test_a_directory_that_appears_is_a_resync(watch: PathWatch, tmp_path: Path) -> None:

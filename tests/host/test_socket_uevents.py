@@ -1,6 +1,5 @@
 """Claims about the events of simulated hardware."""
 
-import asyncio
 import logging
 import socket
 import stat
@@ -52,23 +51,6 @@ async def test_a_subscriber_gets_only_its_subsystems(path: Path) -> None:
         send_uevent(path, event("add", "usb"))
         send_uevent(path, event("change", "tty"))
         assert action_of(await anext(events)) == "change"
-
-
-async def test_subscribers_that_enter_at_once_share_one_socket(path: Path) -> None:
-    """Two first subscribers do not take the socket from each other."""
-    source = SocketUevents(path)
-
-    async def listen(ready: asyncio.Barrier) -> str:
-        async with source.subscribe() as events:
-            await ready.wait()
-            return action_of(await anext(events))
-
-    ready = asyncio.Barrier(3)
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(listen(ready)) for _ in range(2)]
-        await ready.wait()
-        send_uevent(path, event("add"))
-    assert [task.result() for task in tasks] == ["add", "add"]
 
 
 async def test_the_socket_is_for_its_owner_only(path: Path) -> None:
