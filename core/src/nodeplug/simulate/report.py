@@ -15,7 +15,7 @@ class Check:
     held: bool = False
     figures: dict[str, float | int | str] = field(default_factory=dict)
     shown: list[str] = field(default_factory=list)
-    problem: str = ""
+    problem: str = "not reached"
 
     def as_json(self) -> dict[str, object]:
         """Return the check as JSON holds it."""
