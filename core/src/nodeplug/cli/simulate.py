@@ -8,8 +8,10 @@ import click
 
 from nodeplug.backend import BackendSpec
 from nodeplug.cli.options import FAILED, USAGE, fail, output_option
+from nodeplug.cli.progress import Progress
 from nodeplug.cli.tables import print_json
 from nodeplug.loader import installed, load_each
+from nodeplug.simulate.checks import CHECKS
 from nodeplug.simulate.walk import walk
 from nodeplug.values.errors import LoadError
 
@@ -29,7 +31,7 @@ def command(names: tuple[str, ...], output: str) -> None:
         fail("no backend is installed", USAGE)
     if output == "table":
         click.echo(f"backends: {', '.join(specs)}; simulated hardware, real sockets and processes")
-    checks = asyncio.run(walk(specs, quiet=output == "json"))
+    checks = asyncio.run(walk(specs, Progress(len(CHECKS), quiet=output == "json")))
     held = sum(check.held for check in checks)
     if output == "json":
         facts = {"held": held, "of": len(checks), "backends": list(specs)}

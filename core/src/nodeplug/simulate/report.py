@@ -1,10 +1,6 @@
-"""What a walk found: checks with figures, printed as they come or as JSON."""
+"""What a walk found: checks with figures."""
 
 from dataclasses import dataclass, field
-
-import click
-
-from nodeplug.cli.tables import printable
 
 
 @dataclass(slots=True)
@@ -26,34 +22,3 @@ class Check:
             "shown": self.shown,
             "problem": self.problem,
         }
-
-
-class Progress:
-    """Prints checks while they are walked, unless quiet."""
-
-    def __init__(self, total: int, *, quiet: bool) -> None:
-        self._total = total
-        self._quiet = quiet
-        self._number = 0
-
-    def begin(self, name: str) -> None:
-        """Tell that a check begins."""
-        self._number += 1
-        self._say(f"{self._number}/{self._total}  {name} ...")
-
-    def end(self, check: Check) -> None:
-        """Tell how it went."""
-        for line in check.shown:
-            self._say(f"       {printable(line)}")
-        for name, figure in check.figures.items():
-            self._say(f"       {name:<44} {figure}")
-        verdict = (
-            click.style("held", fg="green")
-            if check.held
-            else click.style(f"BROKEN: {printable(check.problem)}", fg="red")
-        )
-        self._say(f"     {verdict}")
-
-    def _say(self, line: str) -> None:
-        if not self._quiet:
-            click.echo(line)

@@ -1,25 +1,35 @@
 """The walk through all checks."""
 
 from collections.abc import Mapping
+from typing import Protocol
 
 from nodeplug.backend import BackendSpec
 from nodeplug.simulate.checks import CHECKS
-from nodeplug.simulate.report import Check, Progress
+from nodeplug.simulate.report import Check
 from nodeplug.simulate.stage import Stage, open_stage
 from nodeplug.testing import AdmissionError
 
 _LOG_LINES = 20
 
 
-async def walk(specs: Mapping[str, BackendSpec], *, quiet: bool) -> list[Check]:
+class Audience(Protocol):
+    """Whoever is told how the walk goes."""
+
+    def begin(self, name: str) -> None:
+        """Hear that a check begins."""
+
+    def end(self, check: Check) -> None:
+        """Hear how it went."""
+
+
+async def walk(specs: Mapping[str, BackendSpec], audience: Audience) -> list[Check]:
     """Walk all checks with these backends; the first broken one ends the walk."""
     checks = [Check(name) for name in CHECKS]
-    progress = Progress(len(checks), quiet=quiet)
     async with open_stage(specs) as stage:
         for check in checks:
-            progress.begin(check.name)
+            audience.begin(check.name)
             await _try(stage, check)
-            progress.end(check)
+            audience.end(check)
             if not check.held:
                 break
         violations = [violation.text for violation in stage.kubelet.journal.violations]

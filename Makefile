@@ -1,0 +1,79 @@
+# Each target works as the first command in a fresh clone: make and Python 3.11 or newer suffice.
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint bench proto docs clean tools
+
+VENV := .venv
+BIN := $(VENV)/bin
+MEMBERS := core $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
+PINS := constraints.txt $(addsuffix /pyproject.toml,$(MEMBERS))
+PIP := $(BIN)/python -m pip --disable-pip-version-check install
+
+help:
+	@echo 'make demo    walk the main job on simulated hardware'
+	@echo 'make test    run all checks and tests'
+	@echo 'make lint    run the checks alone'
+	@echo 'make bench   measure the promises'
+	@echo 'make proto   generate the Python code of the kubelet API'
+	@echo 'make docs    generate docs/configuration.md'
+	@echo 'make clean   remove what the other targets made'
+
+demo: $(VENV)/users
+	$(BIN)/nodeplug simulate
+
+test: lint tools
+	$(BIN)/pytest
+
+lint: $(VENV)/developers
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy core/src plugins tests benchmarks docs
+	$(BIN)/lint-imports
+
+bench: $(VENV)/developers
+	$(BIN)/python benchmarks/run.py
+
+proto: $(VENV)/developers
+	$(BIN)/python core/generate_api.py
+
+docs: $(VENV)/developers
+	$(BIN)/python docs/generate.py
+
+clean:
+	rm -rf $(VENV) .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find core plugins tests benchmarks docs -name __pycache__ -prune -exec rm -rf {} +
+
+# The two stamps: what users need, and what developers need besides.
+
+$(VENV)/developers: requirements-dev.txt $(PINS) | $(BIN)/python
+	$(PIP) -r requirements-dev.txt -c constraints.txt
+	@touch $(VENV)/users $@
+
+$(VENV)/users: $(PINS) | $(BIN)/python
+	$(PIP) $(addprefix -e ./,$(MEMBERS)) -c constraints.txt
+	@touch $@
+
+FIND_PYTHON = for python in python3 python3.13 python3.12 python3.11; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done
+
+$(BIN)/python:
+	@python=$$($(FIND_PYTHON)) || \
+	    { echo 'nodeplug: no Python 3.11 or newer found; install one, or put it on PATH' >&2; exit 1; }; \
+	$$python -c 'import ensurepip, venv' 2>/dev/null || \
+	    { echo "nodeplug: $$python cannot make a virtual environment; install its venv module" \
+	           "(Debian: python3-venv)" >&2; exit 1; }; \
+	echo "making $(VENV) with $$($$python --version)"; \
+	$$python -m venv $(VENV)
+
+# Debian packages that some tests need; without them those tests skip and say why.
+tools:
+	@missing=$$(command -v umockdev-wrapper >/dev/null || echo umockdev; \
+	    PATH=$$PATH:/sbin:/usr/sbin ldconfig -p 2>/dev/null | grep -q libudev.so.1 || echo libudev1); \
+	[ -n "$$missing" ] || exit 0; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    echo "installing" $$missing; \
+	    apt-get update -qq && \
+	    DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $$missing \
+	        >/dev/null && exit 0; \
+	fi; \
+	echo "nodeplug: some tests will skip without" $$missing "(Debian packages)" >&2
