@@ -1,0 +1,115 @@
+"""The command line: what it prints, and its exit codes."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from support.command import nodeplug, write_config
+from support.packages import install
+
+AWKWARD = "from support.awkward.backend import nodeplug_backend\n"
+
+
+def test_backends_lists_what_is_installed_and_what_is_broken(tmp_path: Path) -> None:
+    """One broken package is a line in the table, not the end of it."""
+    install(tmp_path, "awkward", AWKWARD)
+    install(tmp_path, "bad", "import no_such_library")
+    listed = json.loads(nodeplug("backends", "--output", "json", site=tmp_path).out)
+    found = {entry["name"]: entry["present"] for entry in listed}
+    assert found["bad"] == "broken"
+    assert found["awkward"] == "no"
+
+
+def test_devices_shows_what_discovery_finds(tmp_path: Path) -> None:
+    """Real nodes of this machine."""
+    resources = [{"name": "example.com/null", "devices": [{"path": "/dev/null"}]}]
+    config = write_config(tmp_path, {"backends": {"custom": {"resources": resources}}})
+    result = nodeplug("devices", "--backend", "custom", "--config", str(config), "--output", "json")
+    shown = json.loads(result.out)
+    assert [(d["resource"], d["nodes"]) for d in shown] == [("example.com/null", ["/dev/null"])]
+
+
+def test_an_unknown_backend_is_an_error_that_lists_the_others() -> None:
+    """The remedy is in the line."""
+    result = nodeplug("run", "--backend", "nvdia")
+    assert result.code == 2
+    assert "backend 'nvdia' is not installed; installed are: custom" in result.err
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ({"backend": {}}, "backend: is not a known key"),
+        ({"kubelet": {"devicePluginDir": 5}}, "kubelet.devicePluginDir: expected `str`, found 5"),
+        (
+            {"kubelet": {"devicePluginDir": "/tmp/" + "x" * 100}},
+            "kubelet.devicePluginDir: /tmp/xx",
+        ),
+        ({"backends": {"nvdia": {}}}, "backends.nvdia: backend 'nvdia' is not installed"),
+        (
+            {"backends": {"custom": {"resources": [{"name": "UPPER/x", "devices": []}]}}},
+            "backends.custom.resources[0]",
+        ),
+        (
+            {
+                "backends": {
+                    "custom": {
+                        "resources": [
+                            {"name": "a.b/c", "devices": [{"path": "/dev/null"}]},
+                            {"name": "a.b/c", "devices": [{"path": "/dev/zero"}]},
+                        ]
+                    }
+                }
+            },
+            "'a.b/c'",
+        ),
+    ],
+)
+def test_config_check_names_file_key_and_value(
+    tmp_path: Path, content: dict[str, object], problem: str
+) -> None:
+    """One line each, exit 2."""
+    config = write_config(tmp_path, content)
+    result = nodeplug("config", "check", str(config))
+    assert result.code == 2
+    assert f"{config}: " in result.err
+    assert problem in result.err
+    assert len(result.err.splitlines()) == 1
+
+
+def test_config_check_is_silent_about_a_sound_file(tmp_path: Path) -> None:
+    """Nothing to say, exit 0."""
+    assert nodeplug("config", "check", str(write_config(tmp_path, {}))) == (0, "", "")
+
+
+def test_config_schema_is_a_json_schema_with_the_installed_backends() -> None:
+    """For editors and for the charts."""
+    schema = json.loads(nodeplug("config", "schema").out)
+    backends = schema["$defs"]["AgentSettings"]["properties"]["backends"]["properties"]
+    assert "custom" in backends
+
+
+@pytest.mark.parametrize("command", ["run", "simulate", "devices", "backends", "config"])
+def test_every_command_explains_itself(command: str) -> None:
+    """`--help` works without hardware, configuration or kubelet."""
+    result = nodeplug(command, "--help")
+    assert (result.code, "Usage:" in result.out) == (0, True)
+
+
+def test_simulate_as_json_carries_the_figures(tmp_path: Path) -> None:
+    """Six checks, each held, on every installed backend's simulator."""
+    install(tmp_path, "awkward", AWKWARD)
+    result = nodeplug("simulate", "--output", "json", site=tmp_path)
+    report = json.loads(result.out)
+    assert (result.code, report["held"], report["of"]) == (0, 6, 6)
+    assert report["backends"] == ["awkward", "custom"]
+    assert all(check["figures"] for check in report["checks"])
+
+
+def test_a_directory_that_is_no_kubelet_s_is_one_clear_line(tmp_path: Path) -> None:
+    """The likeliest mistake of somebody trying it out."""
+    config = write_config(tmp_path, {"kubelet": {"devicePluginDir": str(tmp_path / "none")}})
+    result = nodeplug("run", "--backend", "custom", "--config", str(config))
+    assert (result.code, len(result.err.splitlines())) == (2, 1)
+    assert "none: no such directory; is a kubelet on this host" in result.err
