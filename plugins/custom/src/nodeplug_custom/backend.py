@@ -1,0 +1,103 @@
+"""The backend for any device: what is a device is said in the configuration."""
+
+import logging
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
+from dataclasses import replace
+from itertools import islice
+from typing import Final
+
+from nodeplug.host.calls import call
+from nodeplug.host.host import Host
+from nodeplug.host.nodes import node_type
+from nodeplug.values.device import Device
+from nodeplug.values.edits import ContainerEdits
+from nodeplug.values.errors import AllocationRefusedError
+from nodeplug.values.inventory import Inventory
+from nodeplug_custom.changes import changes
+from nodeplug_custom.devices import device_of
+from nodeplug_custom.globs import Place
+from nodeplug_custom.joining import Joiner
+from nodeplug_custom.memory import Memory
+from nodeplug_custom.selection import Selection, Sighting
+from nodeplug_custom.settings import CustomSettings
+
+_log = logging.getLogger("nodeplug.custom")
+
+# What answers no sooner than this hangs: a dead network file system, say.
+_LOOK_SECONDS: Final = 20.0
+_CHECK_SECONDS: Final = 5.0
+_LOGGED_PATHS: Final = 10
+
+
+class CustomBackend:
+    """Finds what the configuration selects, at the start and whenever the host changes."""
+
+    def __init__(self, settings: CustomSettings, host: Host, memory: Memory) -> None:
+        self.memory = memory
+        self._settings = settings
+        self._host = host
+        self._selection = Selection(settings)
+        self._joiner = Joiner(settings)
+        self._devices: dict[Sighting, Device] = {}
+        self._twice: Mapping[str, str] = {}
+
+    async def inventories(self) -> AsyncGenerator[Inventory, None]:
+        """Yield what is there, and again after every change."""
+        last = None
+        async with changes(self._host, self._settings.reconcile_seconds) as events:
+            while True:
+                inventory, places = await call(self._look, timeout=_LOOK_SECONDS)
+                again = events.follow(places)
+                if inventory != last:
+                    last = inventory
+                    yield inventory
+                if not again:
+                    await events.wait()
+
+    async def allocate(self, resource: str, devices: Sequence[Device]) -> ContainerEdits:  # noqa: ARG002 - a template knows the resource by its native name
+        """Join the values of several devices, after a look that all are still there."""
+        if all(device.edits.nodes for device in devices):
+            self._check_present(devices)  # /dev is the kernel's memory, and a thread costs 0.2 ms
+        else:
+            await call(self._check_present, devices, timeout=_CHECK_SECONDS)
+        return self._joiner.edits(devices)
+
+    def _look(self) -> tuple[Inventory, Collection[Place]]:
+        # The look of a backend that was replaced may still be on its way, or hang.
+        if not self.memory.looking.acquire(timeout=_LOOK_SECONDS):
+            raise TimeoutError("an earlier look at the host hangs")
+        try:
+            view = self._selection.look(self._host.root)
+            gone = self.memory.gone(view.sightings)
+        finally:
+            self.memory.looking.release()
+        absent = [replace(each, kind=None) for each in gone if each.path not in view.twice]
+        self._report(view.twice)
+        inventory = Inventory.of(
+            self._devices_of([*view.sightings.values(), *absent]),
+            resources=[resource.name for resource in self._settings.resources],
+        )
+        return inventory, view.places
+
+    def _devices_of(self, sightings: Sequence[Sighting]) -> Collection[Device]:
+        before, self._devices = self._devices, {}
+        for seen in sightings:
+            if seen in before:
+                self._devices[seen] = before[seen]
+            elif entry := self._selection.entry(seen.path):
+                self._devices[seen] = device_of(entry, seen)
+        return self._devices.values()
+
+    def _report(self, twice: Mapping[str, str]) -> None:
+        """Log the paths that became the second to lead to one node."""
+        new = {path: first for path, first in twice.items() if self._twice.get(path) != first}
+        self._twice = twice
+        if new:
+            some = [{"path": path, "servedAs": new[path]} for path in islice(new, _LOGGED_PATHS)]
+            _log.info("selected twice", extra={"nodeplug": {"count": len(new), "some": some}})
+
+    def _check_present(self, devices: Sequence[Device]) -> None:
+        for device in devices:
+            path = (device.edits.nodes or device.edits.mounts)[0].host_path
+            if node_type(self._host.root.path(path)) is None:
+                raise AllocationRefusedError(f"{path} of device {device.id} is not present")

@@ -1,0 +1,91 @@
+"""When to look at the host again."""
+
+import asyncio
+import logging
+import posixpath
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager, suppress
+from typing import Final
+
+from nodeplug.host.host import Host
+from nodeplug.host.root import HostRoot
+from nodeplug.host.uevents import Resync, Uevent
+from nodeplug.host.watch import Changed, PathWatch
+from nodeplug_custom.globs import Place, Step
+
+_log = logging.getLogger("nodeplug.custom")
+
+# The first event is answered at once; those of a burst are gathered for so long.
+_GATHER_SECONDS: Final = 0.010
+
+Events = AsyncIterator[Uevent | Resync] | AsyncIterator[Changed | Resync]
+
+
+class Changes:
+    """Tells of events at places that matter. Made by `changes`."""
+
+    def __init__(
+        self, root: HostRoot, uevents: Events, watch: PathWatch, reconcile_seconds: float
+    ) -> None:
+        self._root = root
+        self._sources: tuple[Events, Events] = (uevents, aiter(watch))
+        self._watch = watch
+        self._reconcile_seconds = reconcile_seconds or None
+        self._steps: dict[str, list[Step]] = {}
+        self._looked = 0.0
+
+    def follow(self, places: Collection[Place]) -> bool:
+        """Wait for these places from now on; return whether a directory is new among them.
+
+        A new one was not watched while it was looked at: look again.
+        """
+        before, self._steps = self._steps.keys(), {}
+        for place in places:
+            self._steps.setdefault(place.directory, []).append(place.step)
+        for directory in before - self._steps.keys():
+            self._watch.remove(self._root.path(directory))
+        new = self._steps.keys() - before
+        for directory in new:
+            self._add(directory)
+        self._looked = asyncio.get_running_loop().time()
+        return bool(new)
+
+    async def wait(self) -> None:
+        """Return when something may have changed, or the time for a look without cause has come."""
+        changed = asyncio.Event()
+        async with asyncio.TaskGroup() as group:
+            readers = [group.create_task(self._read(each, changed)) for each in self._sources]
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._reconcile_seconds):
+                    await changed.wait()
+            await asyncio.sleep(self._looked + _GATHER_SECONDS - asyncio.get_running_loop().time())
+            for reader in readers:
+                reader.cancel()
+
+    async def _read(self, events: Events, changed: asyncio.Event) -> None:
+        async for event in events:
+            if self._matters(event):
+                changed.set()
+
+    def _matters(self, event: Uevent | Changed | Resync) -> bool:
+        if isinstance(event, Resync):
+            return True
+        if isinstance(event, Changed):
+            directory, name = self._root.to_host(event.directory), event.name
+        else:
+            directory, name = posixpath.split(event.devname)
+        return any(step.matches(name) for step in self._steps.get(directory, ()))
+
+    def _add(self, directory: str) -> None:
+        try:
+            self._watch.add(self._root.path(directory))
+        except OSError as error:
+            facts = {"directory": directory, "error": str(error)}
+            _log.warning("directory not watched", extra={"nodeplug": facts})
+
+
+@asynccontextmanager
+async def changes(host: Host, reconcile_seconds: float) -> AsyncIterator[Changes]:
+    """Listen to the kernel's device events and to changes of directories, entry to exit."""
+    async with host.uevents.subscribe() as uevents, PathWatch() as watch:
+        yield Changes(host.root, uevents, watch, reconcile_seconds)

@@ -1,0 +1,63 @@
+"""Checks of single values in the configuration; errors are ValueError, their text is one line."""
+
+from collections.abc import Callable, Sequence
+from typing import TypeVarTuple
+
+from nodeplug.values.names import check_env_name
+from nodeplug_custom.templates import FIELDS, fields_of, fill
+
+Values = TypeVarTuple("Values")
+
+# Stands for any device when a template is tried out.
+_SAMPLE = {"id": "id", "name": "name", "path": "/path", "hostPath": "/path", "realPath": "/path"}
+
+
+def checked(key: str, check: Callable[[*Values], object], *values: *Values) -> None:
+    """Check values; an error begins with the key."""
+    try:
+        check(*values)
+    except ValueError as error:
+        raise ValueError(f"{key}: {error}") from error
+
+
+def check_place(template: str, allowed: frozenset[str] = FIELDS) -> None:
+    """Refuse a template that does not give absolute paths without '..'."""
+    fields_of(template, allowed)
+    path = fill(template, _SAMPLE)
+    if not path.startswith("/") or ".." in path.split("/") or not path.isprintable():
+        raise ValueError(f"{template!r} must be absolute, printable and without '..'")
+
+
+def check_node_permissions(permissions: str) -> None:
+    """Refuse what a container cannot be allowed to do with a device node."""
+    letters = set(permissions)
+    if not letters or letters - set("rwm") or len(letters) < len(permissions):
+        raise ValueError(f"{permissions!r} must be one or more of 'r', 'w' and 'm', each once")
+
+
+def check_mount_permissions(permissions: str) -> None:
+    """Refuse what a bind mount cannot grant."""
+    if permissions not in {"r", "rw"}:
+        raise ValueError(f"{permissions!r} must be 'r' or 'rw' for what is no device node")
+
+
+def check_env(name: str, template: str) -> None:
+    """Refuse what cannot be an environment variable."""
+    check_env_name(name)
+    check_text(name, template)
+
+
+def check_text(name: str, template: str) -> None:
+    """Refuse a name or a text that no annotation can have."""
+    if not name or not name.isprintable():
+        raise ValueError(f"name {name!r} must be printable and not empty")
+    if "\0" in template:
+        raise ValueError(f"value of {name} holds a zero byte")
+    fields_of(template)
+
+
+def check_distinct(key: str, values: Sequence[str]) -> None:
+    """Refuse a value that two entries have."""
+    for position, value in enumerate(values):
+        if value in values[:position]:
+            raise ValueError(f"{key} {value!r} is given twice; keep one")

@@ -1,0 +1,78 @@
+"""From what was seen to a device."""
+
+from nodeplug.values.device import Device, Health
+from nodeplug.values.edits import NO_EDITS, ContainerEdits, DeviceNode, Mount
+from nodeplug_custom.ids import id_of
+from nodeplug_custom.selection import Entry, Sighting
+from nodeplug_custom.settings import MountSettings
+from nodeplug_custom.templates import fill
+
+# R101: the longest text that an attribute may have.
+_ATTRIBUTE_LIMIT = 64
+
+
+def device_of(entry: Entry, seen: Sighting) -> Device:
+    """Return the device that an entry makes of a sighting.
+
+    A container's edits begin with the device itself, node or mount.
+    """
+    reason = _reason(entry, seen)
+    attributes = {"hostPath": _shown(seen.path), "realPath": _shown(seen.real)}
+    return Device(
+        id=id_of(seen.path),
+        resource=entry.resource.name,
+        health=Health.UNHEALTHY if reason else Health.HEALTHY,
+        reason=reason,
+        attributes=attributes | ({"type": seen.kind} if seen.kind else {}),
+        edits=_edits(entry, seen) if _is_fit(seen) else NO_EDITS,
+    )
+
+
+def _reason(entry: Entry, seen: Sighting) -> str:
+    wanted = entry.device.type
+    if not _is_fit(seen):
+        return "its path has a comma or an unprintable character"
+    if seen.kind is None:
+        return "not present"
+    if seen.kind == wanted or (wanted == "node" and seen.kind in {"char", "block"}):
+        return ""
+    return f"is of type {seen.kind}, not {wanted}"
+
+
+def _is_fit(seen: Sighting) -> bool:
+    # A device's name is text of strangers: it must not forge a line or an element of a list.
+    return all(path.isprintable() and "," not in path for path in (seen.path, seen.real))
+
+
+def _shown(path: str) -> str:
+    text = path if path.isprintable() else ascii(path)[1:-1]
+    return text if len(text) <= _ATTRIBUTE_LIMIT else f"…{text[1 - _ATTRIBUTE_LIMIT :]}"
+
+
+def _edits(entry: Entry, seen: Sighting) -> ContainerEdits:
+    values = {
+        "id": id_of(seen.path),
+        "name": seen.path.rpartition("/")[2],
+        "hostPath": seen.path,
+        "realPath": seen.real,
+    }
+    values["path"] = fill(entry.device.container_template, values)
+    resource, rights = entry.resource, entry.device.permissions
+    mounts = tuple(_mount(each, values) for each in resource.mounts)
+    nodes: tuple[DeviceNode, ...] = ()
+    if entry.device.is_node:
+        ordered = "".join(letter for letter in "rwm" if letter in rights)
+        nodes = (DeviceNode(seen.real, values["path"], ordered),)
+    else:
+        mounts = (Mount(seen.real, values["path"], read_only=rights == "r"), *mounts)
+    return ContainerEdits(
+        nodes=nodes,
+        mounts=mounts,
+        envs={name: fill(text, values) for name, text in resource.env.items()},
+        annotations={name: fill(text, values) for name, text in resource.annotations.items()},
+    )
+
+
+def _mount(settings: MountSettings, values: dict[str, str]) -> Mount:
+    host_path = fill(settings.host_path, values)
+    return Mount(host_path, fill(settings.container_path, values) or host_path, settings.read_only)

@@ -1,0 +1,32 @@
+"""What was seen before and is gone."""
+
+import threading
+from collections.abc import Mapping
+from typing import Final
+
+from nodeplug_custom.selection import Sighting
+
+# A host that makes and removes nodes for ever must not fill the memory.
+_LIMIT: Final = 1000
+
+
+class Memory:
+    """The paths that once were devices; outlives a reload of the configuration.
+
+    `looking` is held while somebody looks at the host.
+    """
+
+    def __init__(self) -> None:
+        self.looking = threading.Lock()
+        self._present: Mapping[str, Sighting] = {}
+        self._gone: dict[str, Sighting] = {}
+
+    def gone(self, present: Mapping[str, Sighting]) -> list[Sighting]:
+        """Take note of what is present; return what was and is not, the last 1,000 of it."""
+        self._gone.update((path, seen) for path, seen in self._present.items())
+        for path in present:
+            self._gone.pop(path, None)
+        for path in [*self._gone][:-_LIMIT]:
+            del self._gone[path]
+        self._present = present
+        return [*self._gone.values()]

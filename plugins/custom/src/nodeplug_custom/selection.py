@@ -1,0 +1,76 @@
+"""What the configuration selects on the host, without yet saying what it is worth."""
+
+import posixpath
+from dataclasses import dataclass, field
+
+from nodeplug.host.nodes import NodeType, node_type
+from nodeplug.host.root import HostRoot
+from nodeplug_custom.globs import Glob, Place, named, resolve
+from nodeplug_custom.settings import CustomSettings, DeviceSettings, ResourceSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One element of a resource's `devices`, ready to match."""
+
+    resource: ResourceSettings
+    device: DeviceSettings
+    glob: Glob
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """A path of the host that an entry selects, and what was seen there.
+
+    `real` is the path with its links followed; `kind` is None where nothing is.
+    """
+
+    path: str
+    real: str
+    kind: NodeType | None
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """All that was selected at a moment.
+
+    `sightings` and `twice` are by path; `twice` gives the path that has the same node already.
+    `places` is where a change would matter.
+    """
+
+    sightings: dict[str, Sighting] = field(default_factory=dict)
+    twice: dict[str, str] = field(default_factory=dict)
+    places: set[Place] = field(default_factory=set)
+
+
+class Selection:
+    """The entries of a configuration, in its order."""
+
+    def __init__(self, settings: CustomSettings) -> None:
+        self._entries = [
+            Entry(resource, device, Glob(device.path))
+            for resource in settings.resources
+            for device in resource.devices
+        ]
+
+    def entry(self, path: str) -> Entry | None:
+        """Return the entry that selects a path, existing or not: the first that matches."""
+        return next((each for each in self._entries if each.glob.matches(path)), None)
+
+    def look(self, root: HostRoot) -> View:
+        """Return what is there now. Blocks; needs no right but to search the directories."""
+        view = View()
+        owners: dict[str, str] = {}
+        for entry in self._entries:
+            paths, places = entry.glob.find(root)
+            view.places.update(places)
+            for path in paths:
+                real = resolve(root, path)
+                if real != path:
+                    view.places.add(Place(posixpath.dirname(real), named(posixpath.basename(real))))
+                owner = owners.setdefault(real, path)
+                if owner == path:
+                    view.sightings[path] = Sighting(path, real, node_type(root.path(real)))
+                else:
+                    view.twice[path] = owner
+        return view

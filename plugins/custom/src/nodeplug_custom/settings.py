@@ -1,0 +1,170 @@
+"""The configuration section `custom` as types; its schema and documentation come from them."""
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from nodeplug.values.names import check_resource_name
+from nodeplug_custom.checks import (
+    check_distinct,
+    check_env,
+    check_mount_permissions,
+    check_node_permissions,
+    check_place,
+    check_text,
+    checked,
+)
+from nodeplug_custom.globs import Glob, check_pattern
+from nodeplug_custom.templates import PLACE_FIELDS, fields_of
+
+DeviceType = Literal["node", "char", "block", "file", "directory", "socket", "fifo"]
+
+
+class Section(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"
+):
+    """Base of the types here: unknown keys are errors, keys are written in camelCase."""
+
+
+class DeviceSettings(Section, frozen=True, kw_only=True):
+    """Which paths of the host are devices, and how containers see them."""
+
+    path: Annotated[
+        str,
+        msgspec.Meta(
+            description="Path on the host; `*`, `?` and `[...]` match within a step. Every match "
+            "is one device. Of two matches that lead to the same node, the first in the order of "
+            "the file, then of the name, is the device. `[*]` stands for the character itself."
+        ),
+    ]
+    type: Annotated[
+        DeviceType,
+        msgspec.Meta(
+            description="What a match must be to be healthy; `node` is `char` or `block`. Device "
+            "nodes are passed as devices, anything else as a bind mount."
+        ),
+    ] = "node"
+    container_path: Annotated[
+        str,
+        msgspec.Meta(
+            description="Path in the container, a template without `{path}`. Empty: as on the "
+            "host. With `/` at its end: that directory and the name of the match."
+        ),
+    ] = ""
+    permissions: Annotated[
+        str,
+        msgspec.Meta(
+            description="What a container may do: `r` read, `w` write, `m` mknod. What is no "
+            "device node takes `r` or `rw`."
+        ),
+    ] = "rw"
+
+    def __post_init__(self) -> None:
+        checked("path", check_pattern, self.path)
+        check_permissions = check_node_permissions if self.is_node else check_mount_permissions
+        checked("permissions", check_permissions, self.permissions)
+        if not self.container_path:
+            return
+        checked("containerPath", check_place, self.container_path, PLACE_FIELDS)
+        if Glob(self.path).wild and not fields_of(self.container_template):
+            raise ValueError(
+                f"containerPath: {self.container_path!r} would be the same for all devices of "
+                f"{self.path!r}; end it with '/' or name a field, as in '/dev/{{name}}'"
+            )
+
+    @property
+    def is_node(self) -> bool:
+        """Whether the devices are device nodes."""
+        return self.type in {"node", "char", "block"}
+
+    @property
+    def container_template(self) -> str:
+        """The path in the container as a template that is never empty."""
+        if self.container_path.endswith("/"):
+            return f"{self.container_path}{{name}}"
+        return self.container_path or "{hostPath}"
+
+
+class MountSettings(Section, frozen=True, kw_only=True):
+    """A file or directory of the host that containers get with each device."""
+
+    host_path: Annotated[
+        str,
+        msgspec.Meta(
+            description="Path on the host, a template. The agent does not look at it: where it is "
+            "missing, the container runtime says so."
+        ),
+    ]
+    container_path: Annotated[
+        str, msgspec.Meta(description="Path in the container, a template. Empty: as on the host.")
+    ] = ""
+    read_only: Annotated[bool, msgspec.Meta(description="Whether containers cannot write.")] = True
+
+    def __post_init__(self) -> None:
+        checked("hostPath", check_place, self.host_path)
+        if not self.container_path:
+            return
+        checked("containerPath", check_place, self.container_path)
+        if fields_of(self.host_path) and not fields_of(self.container_path):
+            raise ValueError(
+                f"containerPath: {self.container_path!r} would be the same for every device, "
+                f"{self.host_path!r} is not; name a field in both or in neither"
+            )
+
+
+class ResourceSettings(Section, frozen=True, kw_only=True):
+    """One resource that pods can ask for."""
+
+    name: Annotated[
+        str,
+        msgspec.Meta(description="Name of the resource, `<domain>/<name>`, as pods ask for it."),
+    ]
+    devices: Annotated[
+        tuple[DeviceSettings, ...],
+        msgspec.Meta(min_length=1, description="What the resource consists of."),
+    ]
+    env: Annotated[
+        dict[str, str],
+        msgspec.Meta(
+            description="Environment variables, templates. The values of several devices in one "
+            "container are joined with `,` in the order of their ids."
+        ),
+    ] = msgspec.field(default_factory=dict)
+    annotations: Annotated[
+        dict[str, str],
+        msgspec.Meta(
+            description="Annotations for the container runtime, templates, joined like `env`."
+        ),
+    ] = msgspec.field(default_factory=dict)
+    mounts: Annotated[
+        tuple[MountSettings, ...],
+        msgspec.Meta(description="What containers get of the host with each device."),
+    ] = ()
+
+    def __post_init__(self) -> None:
+        checked("name", check_resource_name, self.name)
+        for name, text in self.env.items():
+            checked("env", check_env, name, text)
+        for name, text in self.annotations.items():
+            checked("annotations", check_text, name, text)
+
+
+class CustomSettings(Section, frozen=True, kw_only=True):
+    """Devices served by configuration alone."""
+
+    resources: Annotated[
+        tuple[ResourceSettings, ...],
+        msgspec.Meta(description="What is served. No two entries have the same name or path."),
+    ] = ()
+    reconcile_seconds: Annotated[
+        float,
+        msgspec.Meta(
+            ge=0,
+            description="Pause between looks at the host that no event asked for; 0 for none. "
+            "Events are told by the kernel at once and need no look.",
+        ),
+    ] = 60.0
+
+    def __post_init__(self) -> None:
+        check_distinct("name", [resource.name for resource in self.resources])
+        check_distinct("path", [each.path for one in self.resources for each in one.devices])

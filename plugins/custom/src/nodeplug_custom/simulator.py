@@ -1,0 +1,72 @@
+"""Simulated hardware: device nodes in a folder that stands for the host's root."""
+
+import os
+import stat
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from nodeplug.host.nodes import node_type
+from nodeplug_custom.ids import id_of
+
+# Linux: the numbers of /dev/null, which does no harm to who opens it.
+_NULL: Final = os.makedev(1, 3)
+_COUNT: Final = 4
+
+
+class CustomSimulator:
+    """Four devices `/dev/custom-device-<n>`, and a directory for containers to mount.
+
+    The devices are true character devices where this process may make them, else plain files.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        (folder / "dev").mkdir(exist_ok=True)
+        (folder / "etc/custom-device").mkdir(parents=True, exist_ok=True)
+        for number in range(_COUNT):
+            self._make(self._path(number))
+
+    @property
+    def resource(self) -> str:
+        """The one resource."""
+        return "example.com/custom-device"
+
+    @property
+    def settings(self) -> Mapping[str, object]:
+        """The classic tutorial plugin, by configuration alone."""
+        kind = node_type(self._folder / self._path(0)[1:])
+        mount = {"hostPath": "/etc/custom-device", "containerPath": "/etc/custom-device"}
+        return {
+            "reconcileSeconds": 0,
+            "resources": [
+                {
+                    "name": self.resource,
+                    "devices": [{"path": "/dev/custom-device-*", "type": kind}],
+                    "env": {"CUSTOM_DEVICE_ID": "{id}", "CUSTOM_DEVICE_PATH": "{path}"},
+                    "mounts": [mount],
+                }
+            ],
+        }
+
+    def lose(self) -> str:
+        """Remove a node, as the kernel does with a device that is unplugged."""
+        path = self._path(1)
+        (self._folder / path[1:]).unlink()
+        return id_of(path)
+
+    def recover(self) -> None:
+        """Make the node again."""
+        self._make(self._path(1))
+
+    def _path(self, number: int) -> str:
+        return f"/dev/custom-device-{number}"
+
+    def _make(self, path: str) -> None:
+        file = self._folder / path[1:]
+        with suppress(FileExistsError):
+            try:
+                os.mknod(file, stat.S_IFCHR | 0o600, _NULL)
+            except PermissionError:
+                file.touch(exist_ok=False)

@@ -1,0 +1,88 @@
+"""A host made of files for the custom backend, and shorthand to look at it."""
+
+import os
+import stat
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import aclosing, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from nodeplug.host.host import Host, open_host
+from nodeplug.values.device import Device
+from nodeplug.values.inventory import Inventory
+from nodeplug_custom.backend import CustomBackend
+from nodeplug_custom.memory import Memory
+from nodeplug_custom.settings import CustomSettings
+from support.needs import require
+
+RESOURCE = "example.com/thing"
+
+
+class FakeHost:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.socket = folder / "uevents.sock"
+        (folder / "dev").mkdir()
+
+    @property
+    def host(self) -> Host:
+        return open_host(str(self.folder), str(self.socket))
+
+    def path(self, host_path: str) -> Path:
+        path = self.folder / host_path[1:]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def node(self, host_path: str, kind: int = stat.S_IFCHR) -> None:
+        require(os.geteuid() == 0, "making device nodes needs root")
+        os.mknod(self.path(host_path), kind | 0o600, os.makedev(1, 3))
+
+    def file(self, host_path: str) -> None:
+        self.path(host_path).touch()
+
+    def remove(self, host_path: str) -> None:
+        self.path(host_path).unlink()
+
+
+def settings(*devices: Mapping[str, Any], **others: Any) -> CustomSettings:
+    """Return settings with one resource of files, polling off."""
+    files = [{"type": "file"} | dict(each) for each in devices]
+    return several({"name": RESOURCE, "devices": files} | others)
+
+
+def several(*resources: Mapping[str, Any], reconcile: float = 0) -> CustomSettings:
+    return msgspec.convert({"reconcileSeconds": reconcile, "resources": resources}, CustomSettings)
+
+
+def backend(fake: FakeHost, wanted: CustomSettings, memory: Memory | None = None) -> CustomBackend:
+    return CustomBackend(wanted, fake.host, memory or Memory())
+
+
+async def discover(fake: FakeHost, wanted: CustomSettings) -> Inventory:
+    async with aclosing(backend(fake, wanted).inventories()) as inventories:
+        return await anext(inventories)
+
+
+async def devices(fake: FakeHost, *entries: Mapping[str, Any], **others: Any) -> list[Device]:
+    """Return the devices of one resource of files."""
+    return [*(await discover(fake, settings(*entries, **others))).devices.values()]
+
+
+@asynccontextmanager
+async def watching(
+    fake: FakeHost, wanted: CustomSettings
+) -> AsyncIterator[AsyncGenerator[Inventory, None]]:
+    """Give the inventories after the first."""
+    async with aclosing(backend(fake, wanted).inventories()) as inventories:
+        await anext(inventories)
+        yield inventories
+
+
+async def until(
+    inventories: AsyncGenerator[Inventory, None], wanted: Callable[[Inventory], bool]
+) -> Inventory:
+    while not wanted(inventory := await anext(inventories)):
+        pass
+    return inventory
