@@ -1,18 +1,19 @@
 """Finding backends by entry-point name and asking each for its description."""
 
 from collections.abc import Collection, Mapping
-from importlib.metadata import EntryPoint, entry_points
+from importlib import import_module
 
 import pluggy
 
 from nodeplug.backend import ENTRY_POINT_GROUP, BackendSpec, Hooks
+from nodeplug.entry_points import EntryPoint, entry_points
 from nodeplug.values.errors import LoadError
 
 
 def installed() -> dict[str, list[EntryPoint]]:
     """Return the entry points of all installed backends by name, imported or not."""
     found: dict[str, list[EntryPoint]] = {}
-    for entry_point in sorted(entry_points(group=ENTRY_POINT_GROUP)):
+    for entry_point in entry_points(ENTRY_POINT_GROUP):
         found.setdefault(entry_point.name, []).append(entry_point)
     return found
 
@@ -45,7 +46,7 @@ def load_each(names: Collection[str]) -> Mapping[str, BackendSpec | LoadError]:
 
 def _load(entry_point: EntryPoint) -> BackendSpec:
     try:
-        module = entry_point.load()
+        module = import_module(entry_point.module)
     except ImportError as error:
         raise _failure(entry_point, f"needs something that is missing: {error}") from error
     except Exception as error:
@@ -76,6 +77,4 @@ def _failure(entry_point: EntryPoint, problem: str) -> LoadError:
 
 
 def _origins(found: Collection[EntryPoint]) -> str:
-    return " and ".join(
-        f"{point.dist.name} {point.dist.version}" if point.dist else point.value for point in found
-    )
+    return " and ".join(point.origin for point in found)

@@ -17,8 +17,7 @@ def command(output: str) -> None:
     points = installed()
     found = [_describe(name, result) for name, result in load_each(points).items()]
     for entry in found:
-        dists = {point.dist for point in points[entry["name"]] if point.dist}
-        entry["version"] = ", ".join(sorted(dist.version for dist in dists))
+        entry["version"] = ", ".join(point.version for point in points[entry["name"]])
     if output == "json":
         print_json(found)
     else:

@@ -28,7 +28,10 @@ class AgentProcess:
         self._process: Process | None = None
         for directory in (self.host_root, self.plugin_dir):
             directory.mkdir(exist_ok=True)
-        self._config.write_text(json.dumps(self._configuration(sections)))
+        self._sections = sections
+        self._configure(
+            {"root": str(self.host_root), "uevents": str(self.host_root / "uevents.sock")}
+        )
 
     @property
     def pid(self) -> int:
@@ -62,12 +65,14 @@ class AgentProcess:
             self._process.kill()
             await self._process.wait()
 
-    def _configuration(self, sections: Mapping[str, Mapping[str, object]]) -> dict[str, object]:
-        return {
-            "kubelet": {
-                "devicePluginDir": str(self.plugin_dir),
-                "podResourcesSocket": str(self.pod_resources),
-            },
-            "host": {"root": str(self.host_root), "uevents": str(self.host_root / "uevents.sock")},
-            "backends": sections,
+    def use_real_host(self) -> None:
+        """Let the next start serve this machine's own devices."""
+        self._configure({})
+
+    def _configure(self, host: Mapping[str, object]) -> None:
+        kubelet = {
+            "devicePluginDir": str(self.plugin_dir),
+            "podResourcesSocket": str(self.pod_resources),
         }
+        content = {"kubelet": kubelet, "host": host, "backends": self._sections}
+        self._config.write_text(json.dumps(content))

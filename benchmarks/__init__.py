@@ -1,0 +1,1 @@
+"""Every promise with its figure, measured here and now: `make bench`."""

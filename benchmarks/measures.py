@@ -1,0 +1,218 @@
+"""The measurements, one function for each row or group of rows of the promise table."""
+
+import asyncio
+import os
+import sys
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import grpc
+import psutil
+
+from benchmarks import minimal_plugin
+from benchmarks.node import BOARD, CUSTOM, EXTRA, Node, custom_section, open_node
+from benchmarks.report import Figure, percentile
+from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2 as api
+from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2_grpc as api_grpc
+
+_STARTS = 10
+_RESTARTS = 100
+_CHANGES = 100
+_CALLS = 2000
+_IDLE_SECONDS = 20.0
+_MANY = 10_000
+
+
+async def start_and_memory() -> AsyncIterator[Figure]:
+    """From the start of the process to the registration, and what it holds in memory then."""
+    ours, theirs, memory, minimal_memory = [], [], 0.0, 0.0
+    async with open_node(custom_section()) as node:
+        for _ in range(_STARTS):
+            started = time.monotonic()
+            await node.agent.start()
+            ours.append(await node.listed(CUSTOM, 4) - started)
+            memory = node.memory()
+            await node.agent.terminate()
+            await node.listed(CUSTOM, 0)
+            seconds, minimal_memory = await _start_minimal(node)
+            theirs.append(seconds)
+    median, yardstick = percentile(ours, 50), percentile(theirs, 50)
+    beside = f"{median / yardstick:.1f} x a minimal grpc.aio plugin"
+    yield Figure("start of process to first list, median", median, "s", 0.35, beside)
+    beside = f"{memory / minimal_memory:.1f} x a minimal grpc.aio plugin"
+    yield Figure("resident, one backend (custom)", memory, "MiB", 40, beside)
+
+
+async def _start_minimal(node: Node) -> tuple[float, float]:
+    started = time.monotonic()
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, minimal_plugin.__file__, str(node.agent.plugin_dir)
+    )
+    listed = await node.listed(minimal_plugin.RESOURCE, 4)
+    memory = psutil.Process(process.pid).memory_info().rss / 2**20
+    process.kill()
+    await process.wait()
+    await node.listed(minimal_plugin.RESOURCE, 0)
+    return listed - started, memory
+
+
+async def kubelet_restarts() -> AsyncIterator[Figure]:
+    """From kubelet.sock made anew to the complete list in the kubelet's hands."""
+    seconds = []
+    async with open_node(custom_section()) as node:
+        await node.agent.start()
+        await node.listed(CUSTOM, 4)
+        for _ in range(_RESTARTS):
+            await node.kubelet.stop()
+            await node.kubelet.start()
+            born = (node.agent.plugin_dir / "kubelet.sock").stat().st_mtime
+            listed = await node.listed(CUSTOM, 4)
+            seconds.append(listed - time.monotonic() + time.time() - born)
+    yield Figure("kubelet.sock made anew to complete list, p50", _ms(seconds, 50), "ms", 5)
+    yield Figure("kubelet.sock made anew to complete list, p99", _ms(seconds, 99), "ms", 25)
+
+
+async def changes() -> AsyncIterator[Figure]:
+    """From the kernel's event to the new list in the kubelet's hands."""
+    seconds = []
+    async with open_node(custom_section()) as node:
+        await node.agent.start()
+        await node.listed(CUSTOM, 4)
+        device = node.agent.host_root / "dev/bench0"
+        for _ in range(_CHANGES // 2):
+            for change, count in ((device.unlink, 3), (device.touch, 4)):
+                await asyncio.sleep(0.05)
+                started = time.monotonic()
+                change()
+                seconds.append(await node.listed(CUSTOM, count) - started)
+    yield Figure("kernel event to new list (inotify), p50", _ms(seconds, 50), "ms")
+    yield Figure("kernel event to new list (inotify), p99", _ms(seconds, 99), "ms", 50)
+
+
+async def hot_plug() -> AsyncIterator[Figure]:
+    """The same with a true device: zram, where this kernel has it and lets us."""
+    control = Path("/sys/class/zram-control")
+    if os.geteuid() or not control.exists():
+        return
+    seconds = []
+    devices = [{"path": "/dev/zram*"}]
+    section = {"custom": {"resources": [{"name": CUSTOM, "devices": devices}]}}
+    async with open_node(section) as node:
+        node.agent.use_real_host()
+        await node.agent.start()
+        await node.kubelet.until(lambda: node.kubelet.capacity(CUSTOM) is not None)
+        present = len(list(Path("/dev").glob("zram*")))
+        for _ in range(_CHANGES // 4):
+            started = time.monotonic()
+            number = await asyncio.to_thread((control / "hot_add").read_text)
+            seconds.append(await node.listed(CUSTOM, present + 1) - started)
+            started = time.monotonic()
+            await asyncio.to_thread((control / "hot_remove").write_text, number)
+            seconds.append(await node.listed(CUSTOM, present) - started)
+    yield Figure("kernel event to new list (zram), p99", _ms(seconds, 99), "ms", 50)
+
+
+async def allocate() -> AsyncIterator[Figure]:
+    """Allocate from one Python client, alone and while another backend's call hangs."""
+    async with open_node(custom_section()) as node:
+        await node.agent.start()
+        await node.listed(CUSTOM, 4)
+        device = min(node.kubelet.devices(CUSTOM))
+        quiet = await asyncio.to_thread(_allocate, node.socket(), device)
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, minimal_plugin.__file__, str(node.agent.plugin_dir)
+        )
+        await node.listed(minimal_plugin.RESOURCE, 4)
+        target = f"unix:{node.agent.plugin_dir / 'minimal.sock'}"
+        yardstick = await asyncio.to_thread(_allocate, target, "d0")
+        process.kill()
+        await process.wait()
+    beside = f"{_ms(quiet, 50) / _ms(yardstick, 50):.1f} x a minimal grpc.aio plugin"
+    yield Figure("Allocate, p50", _ms(quiet, 50), "ms", 0.5, beside)
+    yield Figure("Allocate, p99", _ms(quiet, 99), "ms", 2)
+
+
+async def allocate_beside_a_hang() -> AsyncIterator[Figure]:
+    """Allocate of one resource while a call for another one does not return."""
+    async with open_node({"awkward": {}} | custom_section()) as node:
+        node.set(hang=True)
+        await node.agent.start()
+        await node.listed(BOARD, 4)
+        await node.listed(CUSTOM, 4)
+        device = min(node.kubelet.devices(CUSTOM))
+        seconds: list[float] = []
+        for number in (1, 2, 3):
+            with grpc.insecure_channel(node.socket(number)) as channel:
+                try:
+                    seconds = await asyncio.to_thread(_allocate, node.socket(number), device)
+                except grpc.RpcError:
+                    api_grpc.DevicePluginStub(channel).Allocate.future(_request("awk-board-0"))
+    yield Figure("Allocate while another backend's call hangs, p99", _ms(seconds, 99), "ms", 2)
+
+
+def _request(device: str) -> api.AllocateRequest:
+    return api.AllocateRequest(container_requests=[{"devices_ids": [device]}])  # type: ignore[list-item]
+
+
+def _allocate(target: str, device: str) -> list[float]:
+    request = _request(device)
+    seconds = []
+    with grpc.insecure_channel(target) as channel:
+        call = api_grpc.DevicePluginStub(channel).Allocate
+        call(request, timeout=10)
+        for _ in range(_CALLS):
+            started = time.perf_counter()
+            call(request, timeout=10)
+            seconds.append(time.perf_counter() - started)
+    return seconds
+
+
+async def many_devices() -> AsyncIterator[Figure]:
+    """Ten thousand devices of one resource."""
+    async with open_node({"awkward": {}}) as node:
+        await node.agent.start()
+        await node.listed(BOARD, 4)
+        before = node.memory()
+        node.set(extra=_MANY)
+        listed = await node.listed(EXTRA, _MANY)
+        registered = node.kubelet.journal.of("register", EXTRA)[-1].at
+        grown = node.memory() - before
+        started = time.monotonic()
+        node.set(extra=_MANY, sick=("awk-extra-7",))
+        changed = await node.listed(EXTRA, _MANY - 1) - started
+    yield Figure(
+        "10,000 devices: registration to first list", _scaled(listed - registered), "ms", 100
+    )
+    yield Figure("10,000 devices: event to changed list", _scaled(changed), "ms")
+    yield Figure("10,000 devices: memory", grown, "MiB", 20)
+
+
+async def idle() -> AsyncIterator[Figure]:
+    """What an agent costs that has nothing to do."""
+    async with open_node(custom_section()) as node:
+        await node.agent.start()
+        await node.listed(CUSTOM, 4)
+        await asyncio.sleep(3)
+        share = await node.cpu_share(_IDLE_SECONDS)
+    yield Figure("idle, share of a core", share, "%", 0.2)
+
+
+def _ms(seconds: list[float], percent: int) -> float:
+    return _scaled(percentile(seconds, percent))
+
+
+def _scaled(seconds: float) -> float:
+    return 1000 * seconds
+
+
+ALL = (
+    start_and_memory,
+    kubelet_restarts,
+    changes,
+    hot_plug,
+    allocate,
+    allocate_beside_a_hang,
+    many_devices,
+    idle,
+)
