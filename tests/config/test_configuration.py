@@ -19,6 +19,10 @@ class OtherSettings(Section, frozen=True):
     count: int = 1
     names: list[str] = msgspec.field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        if self.count > 9:
+            raise ValueError(f"count: {self.count} is Too much, got it?")
+
 
 OTHER = BackendSpec(
     name="other",
@@ -63,6 +67,7 @@ def test_a_file_that_is_wrong_as_a_whole_is_refused(
     ("section", "problem"),
     [
         ("{count: x}", "c.yaml: backends.other.count: expected `int`, found 'x'"),
+        ("{count: 10}", "c.yaml: backends.other: count: 10 is Too much, got it?"),
         ("{names: [a, 1]}", "c.yaml: backends.other.names[1]: expected `str`, found 1"),
         ("{cuont: 1}", "c.yaml: backends.other.cuont: is not a known key"),
         ("7", "c.yaml: backends.other: expected `object`, found 7"),

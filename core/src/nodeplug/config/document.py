@@ -68,6 +68,8 @@ def convert(data: Any, kind: type[T], file: Path, prefix: str = "") -> T:
                 f"{file}: {key}: is not a known key; `nodeplug config schema` lists them"
             ) from error
         key = f"{prefix}{path}".lstrip(".") or "(top level)"
+        if isinstance(error.__cause__, ValueError):  # a check of the type itself, which says all
+            raise ConfigError(f"{file}: {key}: {problem}") from error
         value = _shown(_find(data, path))
         raise ConfigError(f"{file}: {key}: {_plain(problem)}, found {value}") from error
 

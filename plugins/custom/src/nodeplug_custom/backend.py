@@ -1,8 +1,8 @@
 """The backend for any device: what is a device is said in the configuration."""
 
 import logging
-from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import AsyncGenerator, Collection, Sequence
+from dataclasses import asdict, replace
 from itertools import islice
 from typing import Final
 
@@ -18,7 +18,7 @@ from nodeplug_custom.devices import device_of
 from nodeplug_custom.globs import Place
 from nodeplug_custom.joining import Joiner
 from nodeplug_custom.memory import Memory
-from nodeplug_custom.selection import Selection, Sighting
+from nodeplug_custom.selection import Overlap, Selection, Sighting
 from nodeplug_custom.settings import CustomSettings
 
 _log = logging.getLogger("nodeplug.custom")
@@ -26,7 +26,7 @@ _log = logging.getLogger("nodeplug.custom")
 # What answers no sooner than this hangs: a dead network file system, say.
 _LOOK_SECONDS: Final = 20.0
 _CHECK_SECONDS: Final = 5.0
-_LOGGED_PATHS: Final = 10
+_LOGGED_OVERLAPS: Final = 10
 
 
 class CustomBackend:
@@ -39,7 +39,7 @@ class CustomBackend:
         self._selection = Selection(settings)
         self._joiner = Joiner(settings)
         self._devices: dict[Sighting, Device] = {}
-        self._twice: Mapping[str, str] = {}
+        self._overlaps: set[Overlap] = set()
 
     async def inventories(self) -> AsyncGenerator[Inventory, None]:
         """Yield what is there, and again after every change."""
@@ -71,8 +71,9 @@ class CustomBackend:
             gone = self.memory.gone(view.sightings)
         finally:
             self.memory.looking.release()
-        absent = [replace(each, kind=None) for each in gone if each.path not in view.twice]
-        self._report(view.twice)
+        self._report(view.overlaps)
+        elsewhere = {overlap.path for overlap in view.overlaps}
+        absent = [replace(each, kind=None) for each in gone if each.path not in elsewhere]
         inventory = Inventory.of(
             self._devices_of([*view.sightings.values(), *absent]),
             resources=[resource.name for resource in self._settings.resources],
@@ -88,13 +89,13 @@ class CustomBackend:
                 self._devices[seen] = device_of(entry, seen)
         return self._devices.values()
 
-    def _report(self, twice: Mapping[str, str]) -> None:
-        """Log the paths that became the second to lead to one node."""
-        new = {path: first for path, first in twice.items() if self._twice.get(path) != first}
-        self._twice = twice
+    def _report(self, overlaps: set[Overlap]) -> None:
+        """Log the overlaps that were not there before."""
+        new, self._overlaps = overlaps - self._overlaps, overlaps
         if new:
-            some = [{"path": path, "servedAs": new[path]} for path in islice(new, _LOGGED_PATHS)]
-            _log.info("selected twice", extra={"nodeplug": {"count": len(new), "some": some}})
+            some = [asdict(each) for each in islice(new, _LOGGED_OVERLAPS)]
+            facts = {"count": len(new), "some": some}
+            _log.info("devices selected twice", extra={"nodeplug": facts})
 
     def _check_present(self, devices: Sequence[Device]) -> None:
         for device in devices:

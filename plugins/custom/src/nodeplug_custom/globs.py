@@ -1,6 +1,7 @@
 """Path patterns of the host, in the way of a shell."""
 
 import os
+import posixpath
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -98,9 +99,10 @@ def check_pattern(pattern: str) -> str:
     raise ValueError(f"{pattern!r} {problem}")
 
 
-def named(name: str) -> Step:
-    """Return the step that matches this name alone."""
-    return Step(escape(name))
+def place_of(path: str) -> Place:
+    """Return the place where this path alone is looked for."""
+    directory, name = posixpath.split(path)
+    return Place(directory, Step(escape(name)))
 
 
 def resolve(root: HostRoot, path: str) -> str:

@@ -1,11 +1,10 @@
 """What the configuration selects on the host, without yet saying what it is worth."""
 
-import posixpath
 from dataclasses import dataclass, field
 
 from nodeplug.host.nodes import NodeType, node_type
 from nodeplug.host.root import HostRoot
-from nodeplug_custom.globs import Glob, Place, named, resolve
+from nodeplug_custom.globs import Glob, Place, place_of, resolve
 from nodeplug_custom.settings import CustomSettings, DeviceSettings, ResourceSettings
 
 
@@ -31,15 +30,21 @@ class Sighting:
 
 
 @dataclass(frozen=True, slots=True)
-class View:
-    """All that was selected at a moment.
+class Overlap:
+    """A path that is no device, for another path or entry has the same node already."""
 
-    `sightings` and `twice` are by path; `twice` gives the path that has the same node already.
-    `places` is where a change would matter.
-    """
+    path: str
+    pattern: str
+    served_as: str
+    served_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """All that was selected at a moment: sightings by path, and where a change would matter."""
 
     sightings: dict[str, Sighting] = field(default_factory=dict)
-    twice: dict[str, str] = field(default_factory=dict)
+    overlaps: set[Overlap] = field(default_factory=set)
     places: set[Place] = field(default_factory=set)
 
 
@@ -60,17 +65,23 @@ class Selection:
     def look(self, root: HostRoot) -> View:
         """Return what is there now. Blocks; needs no right but to search the directories."""
         view = View()
-        owners: dict[str, str] = {}
+        owners: dict[str, tuple[str, str]] = {}
         for entry in self._entries:
             paths, places = entry.glob.find(root)
             view.places.update(places)
             for path in paths:
-                real = resolve(root, path)
-                if real != path:
-                    view.places.add(Place(posixpath.dirname(real), named(posixpath.basename(real))))
-                owner = owners.setdefault(real, path)
-                if owner == path:
-                    view.sightings[path] = Sighting(path, real, node_type(root.path(real)))
+                seen = _see(root, path)
+                if seen.real != path:
+                    view.places.add(place_of(seen.real))
+                here = (path, entry.device.path)
+                owner = owners.setdefault(seen.real, here)
+                if owner is here:
+                    view.sightings[path] = seen
                 else:
-                    view.twice[path] = owner
+                    view.overlaps.add(Overlap(*here, *owner))
         return view
+
+
+def _see(root: HostRoot, path: str) -> Sighting:
+    real = resolve(root, path)
+    return Sighting(path, real, node_type(root.path(real)))

@@ -1,0 +1,56 @@
+"""The example files do what they say."""
+
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nodeplug.config.load import load_configuration
+from nodeplug.values.device import Device
+from nodeplug.values.edits import DeviceNode, Mount, merge
+from nodeplug_custom.plugin import SPEC
+from support.custom_host import FakeHost, backend, discover
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+def section(name: str) -> Any:
+    """Return the settings of an example, refused keys and all."""
+    loaded = load_configuration(EXAMPLES / name, {"custom": SPEC})
+    assert loaded.errors == []
+    return loaded.sections["custom"]
+
+
+async def devices(fake: FakeHost, example: str) -> list[Device]:
+    return [*(await discover(fake, section(example))).devices.values()]
+
+
+async def test_the_classic_example_serves_every_custom_device(fake: FakeHost) -> None:
+    """Two nodes make two devices, each with its node, the mount, its id and its path."""
+    for number in range(2):
+        fake.node(f"/dev/custom-device-{number}")
+    found = await devices(fake, "custom-device.yaml")
+    added = await backend(fake, section("custom-device.yaml")).allocate("", found)
+    edits = merge([*(device.edits.yielding_to(added) for device in found), added])
+    assert edits.nodes == tuple(DeviceNode(f"/dev/custom-device-{n}") for n in range(2))
+    assert edits.mounts == (Mount("/etc/custom-device"),)
+    assert edits.envs == {
+        "CUSTOM_DEVICE_ID": "dev:custom-device-0,dev:custom-device-1",
+        "CUSTOM_DEVICE_PATH": "/dev/custom-device-0,/dev/custom-device-1",
+    }
+
+
+@pytest.mark.parametrize("name", ["fuse", "kvm"])
+async def test_an_example_with_one_node_serves_it(fake: FakeHost, name: str) -> None:
+    """The node is passed as it is on the host."""
+    fake.node(f"/dev/{name}", stat.S_IFCHR)
+    (device,) = await devices(fake, f"{name}.yaml")
+    assert (device.resource, device.healthy) == (f"example.com/{name}", True)
+    assert device.edits.nodes == (DeviceNode(f"/dev/{name}"),)
+
+
+def test_every_example_is_valid() -> None:
+    """Each is taken without an error and serves something."""
+    files = sorted(path.name for path in EXAMPLES.glob("*.yaml"))
+    assert [name for name in files if not section(name).resources] == []
