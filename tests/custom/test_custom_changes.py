@@ -273,6 +273,16 @@ async def test_a_new_backend_knows_what_the_old_one_saw(fake: FakeHost) -> None:
         assert reasons(await anext(inventories)) == {"dev:a1": "not present"}
 
 
+async def test_a_hanging_look_is_not_repeated_beside_it(
+    fake: FakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A dead file system costs one thread that hangs, not one more at every restart."""
+    monkeypatch.setattr("nodeplug_custom.backend._LOOK_SECONDS", 0.05)
+    memory = Memory()
+    with memory.looking, pytest.raises(TimeoutError):
+        await anext(backend(fake, settings(ALL), memory).inventories())
+
+
 async def test_the_memory_of_what_is_gone_is_bounded(fake: FakeHost) -> None:
     """A host that makes and removes nodes for ever keeps the last thousand."""
     paths = [fake.path(f"/dev/a{number:04}") for number in range(1001)]
