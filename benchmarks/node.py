@@ -91,7 +91,7 @@ async def open_node(
         shutil.rmtree(folder)
 
 
-def custom_section() -> dict[str, object]:
+def custom_section() -> dict[str, Mapping[str, object]]:
     """Return the configuration of four devices that are plain files."""
     devices = [{"path": "/dev/bench*", "type": "file"}]
     return {"custom": {"resources": [{"name": CUSTOM, "devices": devices}]}}

@@ -72,4 +72,4 @@ def test_a_replica_in_use_blocks_its_device_elsewhere() -> None:
     """The id of a replica is "<device>::<n>"."""
     holdings = Holdings()
     holdings.observe(listing(held=[("example.com/shared", "a::3")], started=time.monotonic()))
-    assert holdings.holder("a", besides=RESOURCE) == "example.com/shared"
+    assert holdings.holders_besides(RESOURCE) == {"a": "example.com/shared"}

@@ -6,7 +6,7 @@ The kubelet never says that a device is free again (R46, R47); it is learnt from
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -42,6 +42,7 @@ class Holdings:
 
     def __init__(self) -> None:
         self.doubt = asyncio.Event()
+        self.generation = 0
         self._buried: dict[Key, float] = {}
         self._in_flight: Counter[Key] = Counter()
         self._unlisted: set[Key] = set()
@@ -51,16 +52,18 @@ class Holdings:
     def bury(self, resource: str, ids: Iterable[str]) -> None:
         """Note that ids have left the offers of a resource."""
         now = time.monotonic()
-        for device_id in ids:
-            self._buried.setdefault((resource, device_id), now)
+        new = {(resource, device_id): now for device_id in ids} | self._buried
+        if len(new) > len(self._buried):
+            self._buried = new
             self.doubt.set()
-        self._reindex()
+            self._reindex()
 
-    def revive(self, resource: str, ids: Iterable[str]) -> None:
+    def revive(self, resource: str, ids: Container[str]) -> None:
         """Note that ids are offered again."""
-        for device_id in ids:
-            self._buried.pop((resource, device_id), None)
-        self._reindex()
+        kept = {k: t for k, t in self._buried.items() if k[0] != resource or k[1] not in ids}
+        if len(kept) < len(self._buried):
+            self._buried = kept
+            self._reindex()
 
     def is_buried(self, resource: str, device_id: str) -> bool:
         """Whether the id must still be listed although nothing offers it."""
@@ -70,13 +73,13 @@ class Holdings:
         """Return the ids that the last listing showed in use in a resource, with NUMA nodes."""
         return {i: numa for (name, i), numa in self._held.items() if name == resource}
 
-    def holder(self, device_id: str, besides: str) -> str | None:
-        """Return another resource under which the device may still be in use, or None."""
-        for resource in self._holders.get(device_id, ()):
-            if resource != besides:
-                self.doubt.set()
-                return resource
-        return None
+    def holders_besides(self, resource: str) -> Mapping[str, str]:
+        """Return devices that may still be in use under other resources, each with its resource."""
+        return {
+            device_id: others[0]
+            for device_id, holders in self._holders.items()
+            if (others := [name for name in holders if name != resource])
+        }
 
     @contextmanager
     def allocating(self, resource: str, ids: Collection[str]) -> Iterator[None]:
@@ -104,6 +107,7 @@ class Holdings:
             self.doubt.set()
 
     def _reindex(self) -> None:
+        self.generation += 1
         self._holders = {}
         for resource, device_id in sorted({*self._buried, *self._held}):
             self._holders.setdefault(physical_id(device_id), []).append(resource)

@@ -2,12 +2,12 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from nodeplug.holdings import Holdings
 from nodeplug.offers import Offer, OfferedDevice
-from nodeplug.values.device import Health
+from nodeplug.values.device import Device, Health
 from nodeplug.values.errors import ListTooLargeError, UnhealthyDeviceError, UnknownDeviceError
 
 # R22: a message above 4 MiB ends the stream for good; the rest is room for framing.
@@ -33,6 +33,15 @@ class Snapshot:
     payload: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """What is listed for an id and why: the device, None for a tombstone; its encoded form."""
+
+    device: Device | None
+    listed: ListedDevice
+    encoded: bytes
+
+
 class ResourcePool:
     """One resource's list, versioned, read by any number of streams.
 
@@ -48,7 +57,7 @@ class ResourcePool:
         self.snapshot = Snapshot(0, (), b"")
         self._holdings = holdings
         self._encode = encode
-        self._encoded: dict[ListedDevice, bytes] = {}
+        self._entries: dict[str, _Entry] = {}
         self._offered: dict[str, OfferedDevice] = {}
         self._tombs: dict[str, tuple[int, ...]] = {}
         self._down = ""
@@ -98,28 +107,32 @@ class ResourcePool:
         """Work out the list anew from what is offered, buried, suspected and held elsewhere."""
         now = time.monotonic()
         self._suspects = {i: s for i, s in self._suspects.items() if s[1] > now}
-        listed = {i: self._judge(entry) for i, entry in self._offered.items()}
+        elsewhere = self._holdings.holders_besides(self.resource)
+        entries = {
+            i: self._entry(i, offered.device, self._reason(offered, elsewhere))
+            for i, offered in self._offered.items()
+        }
         for device_id, numa_nodes in self._tombs.items():
-            listed[device_id] = ListedDevice(device_id, Health.UNHEALTHY, numa_nodes, "gone")
-        devices = tuple(listed[device_id] for device_id in sorted(listed))
-        if devices != self.snapshot.devices or not self.snapshot.version:
-            self._publish(devices)
+            entries[device_id] = self._tombstone(device_id, numa_nodes)
+        if not self.snapshot.version or self._differ(entries):
+            self._publish(entries)
+        self._entries = entries
 
     def resolve(self, ids: Collection[str]) -> list[OfferedDevice]:
         """Return the offered devices of these ids, in order of id, each once.
 
         Raises UnknownDeviceError or UnhealthyDeviceError: the kubelet's view may be older.
         """
-        listed = {device.id: device for device in self.snapshot.devices if device.id in ids}
-        for device_id in sorted(set(ids)):
-            if device_id not in listed:
+        wanted = sorted(set(ids))
+        for device_id in wanted:
+            entry = self._entries.get(device_id)
+            if entry is None:
                 raise UnknownDeviceError(f"{self.resource} has no device {device_id!r}")
-            if listed[device_id].health is not Health.HEALTHY:
+            if entry.listed.health is not Health.HEALTHY:
                 raise UnhealthyDeviceError(
-                    f"device {device_id} of {self.resource} is unhealthy: "
-                    f"{listed[device_id].reason}"
+                    f"device {device_id} of {self.resource} is unhealthy: {entry.listed.reason}"
                 )
-        return [self._offered[device_id] for device_id in sorted(listed)]
+        return [self._offered[device_id] for device_id in wanted]
 
     async def newer_than(self, version: int) -> Snapshot:
         """Return the newest snapshot as soon as there is one above this version."""
@@ -127,25 +140,42 @@ class ResourcePool:
             await self._changed.wait()
         return self.snapshot
 
-    def _judge(self, offered: OfferedDevice) -> ListedDevice:
-        device = offered.device
-        reason = self._down or device.reason
+    def _reason(self, offered: OfferedDevice, elsewhere: Mapping[str, str]) -> str:
+        reason = self._down or offered.device.reason
         if not reason and offered.id in self._suspects:
-            reason = self._suspects[offered.id][0]
-        if not reason and (holder := self._holdings.holder(device.id, self.resource)):
-            reason = f"still held as {holder}"
-        health = Health.UNHEALTHY if reason else Health.HEALTHY
-        return ListedDevice(offered.id, health, device.numa_nodes, reason)
+            return self._suspects[offered.id][0]
+        if not reason and offered.device.id in elsewhere:
+            self._holdings.doubt.set()
+            return f"still held as {elsewhere[offered.device.id]}"
+        return reason
 
-    def _publish(self, devices: tuple[ListedDevice, ...]) -> None:
-        encoded = {d: self._encoded.get(d) or self._encode(d) for d in devices}
-        payload = b"".join(encoded.values())
+    def _entry(self, device_id: str, device: Device, reason: str) -> _Entry:
+        known = self._entries.get(device_id)
+        if known is not None and known.device is device and known.listed.reason == reason:
+            return known
+        health = Health.UNHEALTHY if reason else Health.HEALTHY
+        listed = ListedDevice(device_id, health, device.numa_nodes, reason)
+        return _Entry(device, listed, self._encode(listed))
+
+    def _tombstone(self, device_id: str, numa_nodes: tuple[int, ...]) -> _Entry:
+        listed = ListedDevice(device_id, Health.UNHEALTHY, numa_nodes, "gone")
+        return _Entry(None, listed, self._encode(listed))
+
+    def _differ(self, entries: Mapping[str, _Entry]) -> bool:
+        if entries.keys() != self._entries.keys():
+            return True
+        pairs = ((entry, self._entries[device_id]) for device_id, entry in entries.items())
+        return any(new is not old and new.listed != old.listed for new, old in pairs)
+
+    def _publish(self, entries: dict[str, _Entry]) -> None:
+        ordered = [entries[device_id] for device_id in sorted(entries)]
+        payload = b"".join([entry.encoded for entry in ordered])
         if len(payload) > LIST_LIMIT:
             raise ListTooLargeError(
-                f"{self.resource}: the list of {len(devices)} devices takes {len(payload)} bytes, "
+                f"{self.resource}: the list of {len(ordered)} devices takes {len(payload)} bytes, "
                 f"the limit is {LIST_LIMIT}; spread them over several resources"
             )
-        self._encoded = encoded
+        devices = tuple(entry.listed for entry in ordered)
         self.snapshot = Snapshot(self.snapshot.version + 1, devices, payload)
         self._changed.set()
         self._changed = asyncio.Event()

@@ -31,6 +31,7 @@ class AwkwardBackend:
         self._domain = settings.domain
         self._root = root
         self._state = State()
+        self._extra: dict[tuple[str, bool], Device] = {}
 
     async def inventories(self) -> AsyncGenerator[Inventory, None]:
         async with PathWatch() as watch:
@@ -81,7 +82,11 @@ class AwkwardBackend:
             for part in range(2):
                 yield self._device("slice", f"awk-board-{board}-slice-{part}", board)
         for extra in range(self._state.extra):
-            yield self._device("extra", f"awk-extra-{extra}", extra)
+            device_id = f"awk-extra-{extra}"
+            key = device_id, device_id in self._state.sick
+            if key not in self._extra:
+                self._extra[key] = self._device("extra", device_id, extra)
+            yield self._extra[key]
 
     def _device(self, kind: str, device_id: str, board: int) -> Device:
         sick = device_id in self._state.sick

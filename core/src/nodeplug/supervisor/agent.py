@@ -76,7 +76,7 @@ class Agent:
 
     def publish(self, backend: BackendHandle, inventory: Inventory) -> None:
         """Take over a backend's new truth: what is gone, what has changed, what is new."""
-        offers = dict(make_offers(inventory))
+        offers, generation = dict(make_offers(inventory)), self._holdings.generation
         for name, owned in self._resources.items():
             if owned.backend == backend.name:
                 self._replace(owned.served.pool, offers.pop(name, Offer(name)))
@@ -85,8 +85,9 @@ class Agent:
                 self._refuse(name, backend.name)
             else:
                 self._serve(offer, backend)
-        for pool in self._pools():
-            pool.refresh()
+        if self._holdings.generation != generation:
+            for pool in self._pools():
+                pool.refresh()
 
     def condemn(self, backend: BackendHandle) -> None:
         """Turn all devices of a backend Unhealthy until its next inventory."""

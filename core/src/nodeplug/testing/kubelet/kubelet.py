@@ -88,6 +88,7 @@ class Kubelet:
         self._registry.on_change = self._changed
         server = grpc.aio.server()
         api_grpc.add_RegistrationServicer_to_server(self._registry, server)  # type: ignore[arg-type]
+        self.journal.note("start", "")
         server.add_insecure_port(f"unix:{self.directory / SOCKET}")
         await server.start()
         self._servers = [server]

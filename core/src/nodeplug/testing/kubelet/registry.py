@@ -145,8 +145,8 @@ class Registry:
 
     def _listed(self, endpoint: Endpoint, devices: Any, size: int) -> None:
         self._tables.update(endpoint.resource, devices)
-        self.on_change()
         self._journal.note("list", endpoint.resource, count=len(devices), size=size)
+        self.on_change()
 
     def _join(self, endpoint: str) -> str:
         # R13: like Go's filepath.Join, a leading "/" is relative and ".." is resolved.
