@@ -98,6 +98,10 @@ class ContainerEdits:
         So a value that depends on the whole set of devices (a joined list) takes the place of
         the value that each device alone would have brought.
         """
+        if self.envs.keys().isdisjoint(top.envs) and self.annotations.keys().isdisjoint(
+            top.annotations
+        ):
+            return self
         return ContainerEdits(
             nodes=self.nodes,
             mounts=self.mounts,

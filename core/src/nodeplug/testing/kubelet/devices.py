@@ -43,10 +43,14 @@ class DeviceTables:
 
     def update(self, resource: str, listed: Iterable[api.Device]) -> None:
         """Replace a resource's devices (R21); one id sent in both healths counts twice (R23)."""
-        listed = list(listed)
-        self.devices[resource] = {device.ID: device for device in listed}
-        self.healthy[resource] = {d.ID for d in listed if d.health == "Healthy"}
-        self.unhealthy[resource] = {d.ID for d in listed if d.health != "Healthy"}
+        devices: dict[str, api.Device] = {}
+        healthy: set[str] = set()
+        unhealthy: set[str] = set()
+        for device in listed:
+            devices[device.ID] = device
+            (healthy if device.health == "Healthy" else unhealthy).add(device.ID)
+        self.devices[resource] = devices
+        self.healthy[resource], self.unhealthy[resource] = healthy, unhealthy
 
     def mark_unhealthy(self, resource: str) -> None:
         """Move all devices to the unhealthy ones; the sets exist afterwards (R29)."""
