@@ -180,6 +180,7 @@ async def many_devices() -> AsyncIterator[Figure]:
         listed = await node.listed(EXTRA, _MANY)
         registered = node.kubelet.journal.of("register", EXTRA)[-1].at
         grown = node.memory() - before
+        await asyncio.sleep(0.5)
         started = time.monotonic()
         node.set(extra=_MANY, sick=("awk-extra-7",))
         changed = await node.listed(EXTRA, _MANY - 1) - started
