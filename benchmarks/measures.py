@@ -180,14 +180,16 @@ async def many_devices() -> AsyncIterator[Figure]:
         listed = await node.listed(EXTRA, _MANY)
         registered = node.kubelet.journal.of("register", EXTRA)[-1].at
         grown = node.memory() - before
-        await asyncio.sleep(0.5)
-        started = time.monotonic()
-        node.set(extra=_MANY, sick=("awk-extra-7",))
-        changed = await node.listed(EXTRA, _MANY - 1) - started
+        seconds = []
+        for number in range(10):
+            await asyncio.sleep(0.2)
+            started = time.monotonic()
+            node.set(extra=_MANY, sick=tuple(f"awk-extra-{n}" for n in range(number + 1)))
+            seconds.append(await node.listed(EXTRA, _MANY - number - 1) - started)
     yield Figure(
         "10,000 devices: registration to first list", _scaled(listed - registered), "ms", 100
     )
-    yield Figure("10,000 devices: event to changed list", _scaled(changed), "ms", 50)
+    yield Figure("10,000 devices: event to changed list, median", _ms(seconds, 50), "ms", 50)
     yield Figure("10,000 devices: memory", grown, "MiB", 20)
 
 
