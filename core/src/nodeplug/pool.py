@@ -1,6 +1,7 @@
 """The devices of one resource, as the kubelet is told: the only mutable device state."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -12,6 +13,10 @@ from nodeplug.values.errors import ListTooLargeError, UnhealthyDeviceError, Unkn
 
 # R22: a message above 4 MiB ends the stream for good; the rest is room for framing.
 LIST_LIMIT = 3_670_016
+# A driver that goes takes all its devices along; the first lines tell enough.
+_LOGGED_DEVICES = 10
+
+_log = logging.getLogger("nodeplug.pool")
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +121,7 @@ class ResourcePool:
             entries[device_id] = self._tombstone(device_id, numa_nodes)
         if not self.snapshot.version or self._differ(entries):
             self._publish(entries)
+            self._log_changes(entries)
         self._entries = entries
 
     def resolve(self, ids: Collection[str]) -> list[OfferedDevice]:
@@ -166,6 +172,20 @@ class ResourcePool:
             return True
         pairs = ((entry, self._entries[device_id]) for device_id, entry in entries.items())
         return any(new is not old and new.listed != old.listed for new, old in pairs)
+
+    def _log_changes(self, entries: Mapping[str, _Entry]) -> None:
+        before = self._entries
+        changed = [
+            entry.listed
+            for device_id, entry in entries.items()
+            if device_id not in before or before[device_id].listed.health != entry.listed.health
+        ]
+        sick = [listed for listed in changed if listed.health is Health.UNHEALTHY]
+        facts = {"resource": self.resource, "devices": len(entries), "changed": len(changed)}
+        _log.info("device list changed", extra={"nodeplug": facts})
+        for listed in sick[:_LOGGED_DEVICES]:
+            facts = {"resource": self.resource, "device": listed.id, "reason": listed.reason}
+            _log.warning("device unhealthy", extra={"nodeplug": facts})
 
     def _publish(self, entries: dict[str, _Entry]) -> None:
         ordered = [entries[device_id] for device_id in sorted(entries)]

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import grpc.aio
@@ -51,8 +52,9 @@ class ResourceLock:
         await asyncio.sleep(SETTLE_SECONDS)
 
     def announce(self, endpoint: str) -> None:
-        """Tell other instances on which socket this one answers."""
-        self._lock.write(endpoint)
+        """Tell other instances on which socket this one answers, unless the disk is full."""
+        with suppress(OSError):
+            self._lock.write(endpoint)
 
     def lost(self) -> bool:
         """Whether another instance has taken over because this one had fallen silent."""

@@ -53,14 +53,14 @@ class SocketDirectory:
         return self._home / f".{next(self._numbers)}.sock"
 
     def new_link(self, bound: Path) -> Path:
-        """Return a fresh hard link to a bound socket; the socket itself where links are refused.
+        """Return a fresh hard link to a bound socket; the socket itself where none can be made.
 
         R15: every registration wants a path of its own.
         """
         link = self._home / f"{bound.stem.lstrip('.')}-{next(self._numbers)}.sock"
         try:
             os.link(bound, link)
-        except PermissionError:
+        except OSError:
             return bound
         return link
 

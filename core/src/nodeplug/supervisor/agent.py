@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -76,13 +77,14 @@ class Agent:
 
     def publish(self, backend: BackendHandle, inventory: Inventory) -> None:
         """Take over a backend's new truth: what is gone, what has changed, what is new."""
-        offers, generation = dict(make_offers(inventory)), self._holdings.generation
+        offers = dict(make_offers(self._without_foreign_ids(backend.name, inventory)))
+        generation = self._holdings.generation
         for name, owned in self._resources.items():
             if owned.backend == backend.name:
                 self._replace(owned.served.pool, offers.pop(name, Offer(name)))
         for name, offer in offers.items():
             if name in self._resources:
-                self._refuse(name, backend.name)
+                self._refuse(name, backend.name, self._resources[name].backend)
             else:
                 self._serve(offer, backend)
         if self._holdings.generation != generation:
@@ -110,12 +112,27 @@ class Agent:
         except ListTooLargeError as error:
             _log.error("device list refused", extra={"nodeplug": {"error": str(error)}})
 
-    def _refuse(self, resource: str, backend: str) -> None:
-        if (resource, backend) not in self._refused:
-            self._refused.add((resource, backend))
-            owner = self._resources[resource].backend
-            facts = {"resource": resource, "backend": backend, "served_by": owner}
-            _log.error("resource is another backend's already", extra={"nodeplug": facts})
+    def _without_foreign_ids(self, backend: str, inventory: Inventory) -> Inventory:
+        # R23: the kubelet looks up the pods of a sick device by its id over all resources.
+        foreign = {
+            offered.id: owned.backend
+            for owned in self._resources.values()
+            if owned.backend != backend
+            for offered in owned.served.pool.offer.devices
+        }
+        clashes = inventory.devices.keys() & foreign.keys()
+        for device_id in sorted(clashes):
+            self._refuse(device_id, backend, foreign[device_id])
+        if not clashes:
+            return inventory
+        kept = {i: device for i, device in inventory.devices.items() if i not in clashes}
+        return replace(inventory, devices=kept)
+
+    def _refuse(self, name: str, backend: str, owner: str) -> None:
+        if (name, backend) not in self._refused:
+            self._refused.add((name, backend))
+            facts = {"name": name, "backend": backend, "served_by": owner}
+            _log.error("name is another backend's already", extra={"nodeplug": facts})
 
     def _pools(self) -> list[ResourcePool]:
         return [owned.served.pool for owned in self._resources.values()]
