@@ -27,11 +27,11 @@ test: lint tools
 lint: $(VENV)/developers
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/mypy core/src plugins tests benchmarks docs
+	$(BIN)/mypy core plugins tests benchmarks docs
 	$(BIN)/lint-imports
 
 bench: $(VENV)/developers
-	$(BIN)/python benchmarks/run.py
+	$(BIN)/python -m benchmarks
 
 proto: $(VENV)/developers
 	$(BIN)/python core/generate_api.py

@@ -1,0 +1,103 @@
+"""Generate docs/configuration.md from the settings types: `python docs/generate.py [FILE]`."""
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from nodeplug.config.load import schema
+from nodeplug.loader import load
+
+ROOT = Path(__file__).resolve().parent.parent
+HEAD = """\
+# Configuration
+
+This page is made by `make docs` from the types that the program reads its configuration with.
+
+One YAML (or JSON) file holds everything:
+
+    nodeplug run --backend custom --config nodeplug.yaml
+
+- Every key has a default unless the table says *required*. Without a file, all defaults hold.
+- `nodeplug config check FILE` checks a file and names each error with file, key and value.
+- `nodeplug config schema` prints the JSON schema for the backends installed, for editors.
+- An unknown key, a key given twice and a wrong type are errors.
+- A mistake in the section of one backend stops that backend only; with `--strict`, everything.
+- A section of a backend that `--backend` does not name is not read.
+"""
+
+
+def main(target: Path) -> None:
+    """Write the page."""
+    names = sorted(file.parent.name for file in ROOT.glob("plugins/*/pyproject.toml"))
+    target.write_text(render(schema({name: load(name) for name in names})))
+
+
+def render(document: dict[str, Any]) -> str:
+    """Return the page for a schema."""
+    page = _Page(document["$defs"])
+    return "\n".join([HEAD, *page.section("AgentSettings", "")])
+
+
+class _Page:
+    def __init__(self, definitions: dict[str, Any]) -> None:
+        self._definitions = definitions
+
+    def section(self, name: str, path: str) -> Iterator[str]:
+        """Yield the lines of one type, then those of the types below it."""
+        definition = self._definitions[name]
+        required = definition["required"]
+        yield f"## {f'`{path}`' if path else 'Top level'}\n"
+        if path:
+            yield f"{definition['description']}\n"
+        yield "| key | type | default | meaning |"
+        yield "|---|---|---|---|"
+        for key, value in definition["properties"].items():
+            default = "*required*" if key in required else _default(value)
+            yield f"| `{key}` | {self._type(value)} | {default} | {self._meaning(value)} |"
+        yield ""
+        for key, value in definition["properties"].items():
+            for suffix, below in _below(value):
+                yield from self.section(below, f"{path}.{key}{suffix}".lstrip("."))
+
+    def _meaning(self, value: dict[str, Any]) -> str:
+        described = value if "description" in value else self._definitions[_name(value)]
+        return str(described["description"])
+
+    def _type(self, value: dict[str, Any]) -> str:
+        if "anyOf" in value:
+            return " or ".join(map(self._type, value["anyOf"]))
+        if "enum" in value:
+            return " or ".join(f"`{choice}`" for choice in value["enum"])
+        if "$ref" in value:
+            return "section"
+        if value["type"] == "array":
+            return f"list, {self._type(value['items'])} each"
+        if value["type"] == "object":
+            return "map"
+        least = f", at least {value['minimum']}" if "minimum" in value else ""
+        return f"{value['type']}{least}"
+
+
+def _default(value: dict[str, Any]) -> str:
+    if "$ref" in value:
+        return "its defaults"
+    return f"`{json.dumps(value['default'])}`"
+
+
+def _below(value: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    if "$ref" in value:
+        yield "", _name(value)
+    elif "$ref" in value.get("items", {}):
+        yield "[]", _name(value["items"])
+    for key, section in value.get("properties", {}).items():
+        yield f".{key}", _name(section)
+
+
+def _name(value: dict[str, Any]) -> str:
+    return str(value["$ref"]).rpartition("/")[2]
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "docs" / "configuration.md")

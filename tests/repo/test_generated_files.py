@@ -1,0 +1,26 @@
+"""What is generated agrees with what it is generated from."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from support.repository import ROOT
+
+
+def generate(script: str, target: Path) -> None:
+    subprocess.run((sys.executable, ROOT / script, target), check=True)
+
+
+def test_the_code_of_the_kubelet_api_is_current(tmp_path: Path) -> None:
+    """`make proto` would change nothing."""
+    generate("core/generate_api.py", tmp_path)
+    made = {file.name: file.read_bytes() for file in tmp_path.rglob("*_pb2*")}
+    folder = ROOT / "core/src/nodeplug/kubelet/api"
+    assert {file.name: file.read_bytes() for file in folder.glob("*_pb2*")} == made
+
+
+def test_the_page_on_configuration_is_current(tmp_path: Path) -> None:
+    """`make docs` would change nothing."""
+    generate("docs/generate.py", tmp_path / "page.md")
+    made = (tmp_path / "page.md").read_text()
+    assert (ROOT / "docs/configuration.md").read_text() == made
