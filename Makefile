@@ -45,18 +45,18 @@ clean:
 
 # The two stamps: what users need, and what developers need besides.
 
-$(VENV)/developers: requirements-dev.txt $(PINS) | $(BIN)/python
+$(VENV)/developers: requirements-dev.txt $(PINS) | $(BIN)/pip
 	$(PIP) -r requirements-dev.txt -c constraints.txt
 	@touch $(VENV)/users $@
 
-$(VENV)/users: $(PINS) | $(BIN)/python
+$(VENV)/users: $(PINS) | $(BIN)/pip
 	$(PIP) $(addprefix -e ./,$(MEMBERS)) -c constraints.txt
 	@touch $@
 
 FIND_PYTHON = for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done
 
-$(BIN)/python:
+$(BIN)/pip:
 	@python=$$($(FIND_PYTHON)) || \
 	    { echo 'nodeplug: no Python 3.11 or newer found; install one, or put it on PATH' >&2; exit 1; }; \
 	$$python -c 'import ensurepip, venv' 2>/dev/null || \
