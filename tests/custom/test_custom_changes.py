@@ -5,9 +5,8 @@ import os
 import shutil
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Collection
 from contextlib import aclosing
 from pathlib import Path
 
@@ -18,9 +17,10 @@ from nodeplug.host.socket_uevents import send_uevent
 from nodeplug.host.uevents import Uevent
 from nodeplug.values.inventory import Inventory
 from nodeplug_custom.backend import CustomBackend
-from nodeplug_custom.changes import changes
+from nodeplug_custom.changes import Changes, changes
 from nodeplug_custom.globs import Place, Step
 from nodeplug_custom.memory import Memory
+from nodeplug_custom.plugin import SPEC
 from support.custom_host import FakeHost, backend, settings, several, until, watching
 from support.kernel_events import zram
 from support.needs import require
@@ -30,11 +30,6 @@ ALL = {"path": "/dev/a*"}
 
 def reasons(inventory: Inventory) -> dict[str, str]:
     return {device.id: device.reason for device in inventory.devices.values()}
-
-
-def make_files(fake: FakeHost, count: int) -> None:
-    for number in range(count):
-        fake.file(f"/dev/a{number}")
 
 
 async def seconds_until(
@@ -86,12 +81,34 @@ async def test_a_directory_that_appears_is_looked_into(fake: FakeHost) -> None:
         assert reasons(await anext(inventories)) == {"dev:x1:y:a1": "", "dev:x1:y:a2": ""}
 
 
-async def test_the_node_behind_a_link_is_watched(fake: FakeHost) -> None:
-    """The link stays when its node goes, where nobody watches but for its sake."""
-    fake.file("/elsewhere/real")
-    fake.path("/dev/a1").symlink_to("/elsewhere/real")
+async def test_a_change_between_look_and_watch_is_told(
+    fake: FakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A node made when its directory was looked at and not yet watched is found."""
+    follow = Changes.follow
+
+    def late(told: Changes, places: Collection[Place]) -> bool:
+        fake.file("/dev/a1")
+        return follow(told, places)
+
+    monkeypatch.setattr(Changes, "follow", late)
+    async with aclosing(backend(fake, settings(ALL)).inventories()) as inventories:
+        assert [reasons(await anext(inventories)) for _ in "12"] == [{}, {"dev:a1": ""}]
+
+
+async def test_nothing_is_told_twice(fake: FakeHost) -> None:
+    """A look that finds nothing new keeps it to itself."""
     async with watching(fake, settings(ALL)) as inventories:
-        fake.remove("/elsewhere/real")
+        assert not inventories.told
+
+
+@pytest.mark.parametrize("name", ["real", "[r]"])
+async def test_the_node_behind_a_link_is_watched(fake: FakeHost, name: str) -> None:
+    """The link stays when its node goes, where nobody watches but for its sake."""
+    fake.file(f"/elsewhere/{name}")
+    fake.path("/dev/a1").symlink_to(f"/elsewhere/{name}")
+    async with watching(fake, settings(ALL)) as inventories:
+        fake.remove(f"/elsewhere/{name}")
         assert reasons(await anext(inventories)) == {"dev:a1": "not present"}
 
 
@@ -154,6 +171,25 @@ async def test_events_of_other_devices_do_not_matter(fake: FakeHost, name: str) 
         assert not told._matters(event(name))
 
 
+async def test_events_that_do_not_matter_cause_no_look(fake: FakeHost) -> None:
+    """Only the slow look, some time later, follows them."""
+    async with changes(fake.host, 0.05) as told:
+        told.follow({Place("/dev", Step("a*"))})
+        started = time.perf_counter()
+        fake.file("/dev/b1")
+        send_uevent(fake.socket, event("/dev/b1"))
+        await told.wait()
+    assert time.perf_counter() - started >= 0.05
+
+
+async def test_a_directory_that_matters_no_more_is_not_watched(fake: FakeHost) -> None:
+    """The kernel's watches are few."""
+    async with changes(fake.host, 0) as told:
+        told.follow({Place("/dev/x", Step("a*"))})
+        told.follow(set())
+        assert told._watch._targets == {}
+
+
 async def test_without_events_there_is_a_slow_look(fake: FakeHost) -> None:
     """What no event told is found all the same, when the pause is over."""
     async with asyncio.timeout(5), changes(fake.host, 0.01) as told:
@@ -164,7 +200,7 @@ LIMITED = """
 import asyncio, sys
 from pathlib import Path
 from nodeplug.host.host import open_host
-from nodeplug_custom.changes import changes
+from nodeplug_custom.changes import Changes, changes
 from nodeplug_custom.globs import Place, Step
 
 async def main(root):
@@ -188,19 +224,26 @@ def test_a_directory_that_cannot_be_watched_is_no_end(fake: FakeHost) -> None:
     assert (done.stdout, done.stderr) == ("True\n", "directory not watched\n")
 
 
-async def test_a_burst_is_gathered(fake: FakeHost) -> None:
-    """Changes in quick succession cost one look in ten milliseconds, not one each."""
-    count, looks = 300, 0
-    async with watching(fake, settings(ALL)) as inventories:
-        started = time.monotonic()
-        making = threading.Thread(target=make_files, args=(fake, count))
-        making.start()
-        async for inventory in inventories:
-            looks += 1
-            if len(inventory.devices) == count:
-                break
-        making.join()
-    assert looks <= 2 + (time.monotonic() - started) / 0.010
+async def test_looks_are_ten_milliseconds_apart(fake: FakeHost) -> None:
+    """A device that comes and goes without end does not keep the agent busy."""
+    async with changes(fake.host, 0) as told:
+        started = time.perf_counter()
+        told.follow({Place("/dev", Step("a*"))})
+        fake.file("/dev/a1")
+        await told.wait()
+    assert time.perf_counter() - started >= 0.010
+
+
+async def test_a_burst_causes_one_look(fake: FakeHost) -> None:
+    """Of many changes before a look, none is left to cause another; the slow look is next."""
+    async with changes(fake.host, 0.05) as told:
+        told.follow({Place("/dev", Step("a*"))})
+        for number in range(300):
+            fake.file(f"/dev/a{number}")
+        await told.wait()
+        started = time.perf_counter()
+        await told.wait()
+    assert time.perf_counter() - started >= 0.05
 
 
 async def test_a_change_is_told_within_the_promise(fake: FakeHost) -> None:
@@ -261,14 +304,14 @@ async def test_stopping_closes_every_descriptor(fake: FakeHost, way: str) -> Non
 
 
 async def test_a_new_backend_knows_what_the_old_one_saw(fake: FakeHost) -> None:
-    """A device that vanished before or during a reload stays Unhealthy after it."""
+    """A device that vanished during a reload stays Unhealthy after it, if it is still selected."""
     fake.file("/dev/a1")
     fake.file("/dev/b1")
     old = backend(fake, settings(ALL, {"path": "/dev/b*"}))
     async with aclosing(old.inventories()) as inventories:
         await anext(inventories)
     shutil.rmtree(fake.folder / "dev")
-    new = backend(fake, settings(ALL), old.memory)
+    new = SPEC.build(settings(ALL), fake.host, old)
     async with aclosing(new.inventories()) as inventories:
         assert reasons(await anext(inventories)) == {"dev:a1": "not present"}
 

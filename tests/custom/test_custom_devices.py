@@ -117,15 +117,23 @@ async def test_a_link_that_leads_nowhere_is_an_unhealthy_device(fake: FakeHost) 
 
 
 @pytest.mark.parametrize(
-    ("wanted", "healthy"), [("node", True), ("char", True), ("block", False), ("file", False)]
+    ("kind", "wanted", "reason"),
+    [
+        (stat.S_IFCHR, "node", ""),
+        (stat.S_IFBLK, "node", ""),
+        (stat.S_IFBLK, "block", ""),
+        (stat.S_IFCHR, "block", "is of type char, not block"),
+        (stat.S_IFCHR, "file", "is of type char, not file"),
+        (stat.S_IFREG, "node", "is of type file, not node"),
+        (stat.S_IFIFO, "fifo", ""),
+    ],
 )
 async def test_a_device_of_the_wrong_type_is_unhealthy(
-    fake: FakeHost, wanted: str, *, healthy: bool
+    fake: FakeHost, kind: int, wanted: str, reason: str
 ) -> None:
     """A pattern that catches something else shows what it caught."""
-    fake.node("/dev/a")
-    device = await only(fake, {"path": "/dev/a", "type": wanted})
-    assert device.reason == ("" if healthy else f"is of type char, not {wanted}")
+    fake.node("/dev/a", kind)
+    assert (await only(fake, {"path": "/dev/a", "type": wanted})).reason == reason
 
 
 async def test_a_node_selected_twice_is_one_device_of_the_first_entry(fake: FakeHost) -> None:

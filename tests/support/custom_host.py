@@ -1,5 +1,6 @@
 """A host made of files for the custom backend, and shorthand to look at it."""
 
+import asyncio
 import os
 import stat
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
@@ -70,18 +71,49 @@ async def devices(fake: FakeHost, *entries: Mapping[str, Any], **others: Any) ->
     return [*(await discover(fake, settings(*entries, **others))).devices.values()]
 
 
+class Following:
+    """The inventories of a backend that, when one is given out, already waits for a change.
+
+    Without that, a change could be found by a look that no event caused.
+    """
+
+    def __init__(self, inventories: AsyncGenerator[Inventory, None]) -> None:
+        self._inventories = inventories
+        self._next = asyncio.ensure_future(anext(inventories))
+
+    @property
+    def told(self) -> bool:
+        """Whether another inventory is there."""
+        return self._next.done()
+
+    async def __anext__(self) -> Inventory:
+        inventory = await self._next
+        self._next = asyncio.ensure_future(anext(self._inventories))
+        while not (self.told or _waits()):  # noqa: ASYNC110 - no event tells that one waits
+            await asyncio.sleep(0)
+        return inventory
+
+    async def aclose(self) -> None:
+        self._next.cancel()
+        await asyncio.wait({self._next})
+        await self._inventories.aclose()
+
+
+def _waits() -> bool:
+    coroutines = (task.get_coro() for task in asyncio.all_tasks())
+    return any("Changes._read" in str(coroutine) for coroutine in coroutines)
+
+
 @asynccontextmanager
-async def watching(
-    fake: FakeHost, wanted: CustomSettings
-) -> AsyncIterator[AsyncGenerator[Inventory, None]]:
+async def watching(fake: FakeHost, wanted: CustomSettings) -> AsyncIterator[Following]:
     """Give the inventories after the first."""
-    async with aclosing(backend(fake, wanted).inventories()) as inventories:
+    async with aclosing(Following(backend(fake, wanted).inventories())) as inventories:
         await anext(inventories)
         yield inventories
 
 
 async def until(
-    inventories: AsyncGenerator[Inventory, None], wanted: Callable[[Inventory], bool]
+    inventories: "Following | AsyncGenerator[Inventory, None]", wanted: Callable[[Inventory], bool]
 ) -> Inventory:
     while not wanted(inventory := await anext(inventories)):
         pass

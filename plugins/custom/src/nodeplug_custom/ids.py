@@ -22,7 +22,7 @@ def id_of(path: str) -> str:
     if len(plain) <= ID_LIMIT and _PLAIN.fullmatch(path) and _ENDS.fullmatch(plain):
         return plain
     digest = _digest(path)
-    words = _UNFIT.sub("-", path).strip("-_.")[: ID_LIMIT - len(digest) - 1].rstrip("-_.")
+    words = _UNFIT.sub("-", path).strip("-_.")[: ID_LIMIT - len(digest) - 1]
     return f"{words}-{digest}" if words else f"path-{digest}"
 
 
