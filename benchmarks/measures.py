@@ -12,6 +12,7 @@ import psutil
 
 from benchmarks import minimal_plugin
 from benchmarks.node import BOARD, CUSTOM, EXTRA, Node, custom_section, open_node
+from benchmarks.preferences import preferred_allocation
 from benchmarks.report import Figure, percentile
 from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2 as api
 from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2_grpc as api_grpc
@@ -219,5 +220,6 @@ ALL = (
     allocate,
     allocate_beside_a_hang,
     many_devices,
+    preferred_allocation,
     idle,
 )

@@ -8,7 +8,7 @@ import pytest
 
 from nodeplug.backend import BackendSpec, Presence
 from nodeplug.config.load import Configuration, load_configuration, schema
-from nodeplug.config.settings import Section
+from nodeplug.values.section import Section
 from nodeplug.values.errors import ConfigError
 from support.awkward.backend import SPEC, Settings
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from nodeplug.host.host import open_host
-from nodeplug.supervisor.agent import Agent, ConfiguredBackend
+from nodeplug.supervisor.agent import Agent, ConfiguredBackend, Node
 from nodeplug.testing import Kubelet, Pod
 from nodeplug_custom.plugin import SPEC
 from support.needs import require
@@ -32,7 +32,7 @@ async def serving(*globs: str) -> AsyncGenerator[Kubelet, None]:
     settings = msgspec.convert(section, SPEC.settings)
     folder = Path(tempfile.mkdtemp(prefix="np", dir="/tmp"))
     backend = ConfiguredBackend(SPEC, settings)
-    agent = Agent([backend], open_host(), folder, folder / "pr.sock")
+    agent = Agent([backend], open_host(), Node(folder, folder / "pr.sock"))
     try:
         async with Kubelet(folder, pod_resources=folder / "pr.sock") as kubelet:
             task = asyncio.create_task(agent.run())

@@ -10,7 +10,8 @@ from pathlib import Path
 from nodeplug.backend import BackendSpec
 from nodeplug.host.host import open_host
 from nodeplug.host.root import HostRoot
-from nodeplug.supervisor.agent import Agent, ConfiguredBackend
+from nodeplug.offers import OfferRule
+from nodeplug.supervisor.agent import Agent, ConfiguredBackend, Node
 from nodeplug.testing import Kubelet
 from support.awkward.backend import SPEC, Settings
 from support.awkward.state import State, write_state
@@ -29,6 +30,7 @@ class Stage:
         self.host = HostRoot(folder / "host")
         self.pod_resources = folder / "pr.sock"
         self.agents: list[asyncio.Task[None]] = []
+        self.rules: list[OfferRule] = []
 
     def set(self, state: State) -> None:
         write_state(self.host, state)
@@ -36,7 +38,7 @@ class Stage:
     def start_agent(self, *specs: BackendSpec) -> asyncio.Task[None]:
         backends = [ConfiguredBackend(spec, Settings()) for spec in specs or (SPEC,)]
         host = open_host(str(self.host.root), str(self.host.root / "uevents.sock"))
-        agent = Agent(backends, host, self.directory, self.pod_resources)
+        agent = Agent(backends, host, Node(self.directory, self.pod_resources, self.rules))
         task = asyncio.create_task(agent.run())
         self.agents.append(task)
         return task

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from nodeplug.backend import Backend, Preparer
 from nodeplug.holdings import Holdings
+from nodeplug.placement.atlas import Atlas
+from nodeplug.placement.prefer import prefer
 from nodeplug.pool import ResourcePool
 from nodeplug.values.device import Device
 from nodeplug.values.edits import ContainerEdits, merge
@@ -43,6 +45,13 @@ class Allocator:
         self._pool = pool
         self._holdings = holdings
         self._backend = backend
+        self._charted = pool.offer
+        self._atlas = Atlas.of(pool.offer)
+
+    @property
+    def prefers(self) -> bool:
+        """Whether it matters which devices the kubelet chooses."""
+        return self._pool.offer.policy is not None
 
     @property
     def prepares(self) -> bool:
@@ -56,6 +65,10 @@ class Allocator:
         is not sent here at once (R42).
         """
         devices = self._devices(ids)
+        if self._pool.offer.single and len(set(ids)) > 1:
+            raise AllocationRefusedError(
+                f"{self._pool.resource} is shared: a container may ask for one device only"
+            )
         with self._holdings.allocating(self._pool.resource, ids):
             try:
                 async with asyncio.timeout(ALLOCATE_SECONDS):
@@ -64,6 +77,15 @@ class Allocator:
             except Exception as error:
                 self._suspect(ids, error)
                 raise
+
+    def prefer(self, available: Collection[str], must: Collection[str], size: int) -> list[str]:
+        """Return the ids that the kubelet had best choose, or none; never fail (R50)."""
+        offer = self._pool.offer
+        if offer.policy is None:
+            return []
+        if self._charted is not offer:
+            self._charted, self._atlas = offer, Atlas.of(offer)
+        return prefer(self._atlas, offer.policy, available, must, size)
 
     async def prepare(self, ids: Collection[str]) -> None:
         """Make devices ready before a container starts."""

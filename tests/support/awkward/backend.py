@@ -6,7 +6,7 @@ from typing import Annotated
 import msgspec
 
 from nodeplug.backend import Backend, BackendSpec, Preparer, Presence, hookimpl
-from nodeplug.config.settings import Section
+from nodeplug.values.section import Section
 from nodeplug.host.files import write_atomically
 from nodeplug.host.host import Host
 from nodeplug.host.root import HostRoot

@@ -16,7 +16,7 @@ from nodeplug.config.settings import AgentSettings
 from nodeplug.host.host import open_host
 from nodeplug.kubelet.sockets import check_plugin_dir
 from nodeplug.log import set_up
-from nodeplug.supervisor.agent import Agent, ConfiguredBackend
+from nodeplug.supervisor.agent import Agent, ConfiguredBackend, Node
 from nodeplug.values.errors import ConfigError, KubeletDirectoryError
 
 _log = logging.getLogger("nodeplug")
@@ -62,9 +62,8 @@ def _report(configuration: Configuration, *, strict: bool) -> None:
 async def _serve(settings: AgentSettings, backends: list[ConfiguredBackend]) -> None:
     host = open_host(settings.host.root, settings.host.uevents)
     kubelet = settings.kubelet
-    agent = Agent(
-        backends, host, Path(kubelet.device_plugin_dir), Path(kubelet.pod_resources_socket)
-    )
+    directories = Path(kubelet.device_plugin_dir), Path(kubelet.pod_resources_socket)
+    agent = Agent(backends, host, Node(*directories, settings.offers))
     running = asyncio.ensure_future(agent.run())
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -4,15 +4,12 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from nodeplug.offers import OfferRule
+from nodeplug.values.section import Section
+
 # R1: the kubelet's --root-dir does not move this directory.
 PLUGIN_DIR = "/var/lib/kubelet/device-plugins"
 POD_RESOURCES = "/var/lib/kubelet/pod-resources/kubelet.sock"
-
-
-class Section(
-    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"
-):
-    """Base of all sections: unknown keys are errors, keys are written in camelCase."""
 
 
 class KubeletSettings(Section, frozen=True):
@@ -68,7 +65,23 @@ class AgentSettings(Section, frozen=True):
     kubelet: KubeletSettings = KubeletSettings()
     host: HostSettings = HostSettings()
     log: LogSettings = LogSettings()
+    offers: Annotated[
+        tuple[OfferRule, ...],
+        msgspec.Meta(
+            description="How resources are advertised; of several rules the first that matches a "
+            "device holds. What no rule matches is advertised as its backend names it."
+        ),
+    ] = ()
     backends: Annotated[
         dict[str, Any],
         msgspec.Meta(description="One section per backend, by its entry-point name."),
     ] = msgspec.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        names = {rule.public_name: rule.resource for rule in reversed(self.offers)}
+        for number, rule in enumerate(self.offers):
+            if names[rule.public_name] != rule.resource:
+                raise ValueError(
+                    f"offers[{number}]: {rule.resource} and {names[rule.public_name]} would both "
+                    f"be {rule.public_name}; choose another name for one of them"
+                )

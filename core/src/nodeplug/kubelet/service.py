@@ -48,7 +48,10 @@ class DevicePluginService:
 
     def options(self) -> api.DevicePluginOptions:
         """Return what the kubelet should call, for both places that tell it (R17)."""
-        return api.DevicePluginOptions(pre_start_required=self._allocator.prepares)
+        return api.DevicePluginOptions(
+            pre_start_required=self._allocator.prepares,
+            get_preferred_allocation_available=self._allocator.prefers,
+        )
 
     def handlers(self) -> grpc.GenericRpcHandler:
         """Return the service as gRPC wants it. Lists are sent as the bytes the pool holds."""
@@ -102,10 +105,16 @@ class DevicePluginService:
     async def _prefer(
         self, request: api.PreferredAllocationRequest, _: Context
     ) -> api.PreferredAllocationResponse:
-        # R50: an empty answer leaves the choice to the kubelet.
-        empty = api.ContainerPreferredAllocationResponse()
+        answers = [
+            self._allocator.prefer(
+                r.available_deviceIDs, r.must_include_deviceIDs, r.allocation_size
+            )
+            for r in request.container_requests
+        ]
         return api.PreferredAllocationResponse(
-            container_responses=[empty for _ in request.container_requests]
+            container_responses=[
+                api.ContainerPreferredAllocationResponse(deviceIDs=ids) for ids in answers
+            ]
         )
 
     async def _allocate(self, request: api.AllocateRequest) -> api.AllocateResponse:

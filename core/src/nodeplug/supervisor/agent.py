@@ -15,7 +15,7 @@ from nodeplug.kubelet.serving import ServedResource
 from nodeplug.kubelet.sockets import SocketDirectory
 from nodeplug.kubelet.translate import encode_listed
 from nodeplug.kubelet.watch import KubeletWatch
-from nodeplug.offers import Offer, make_offers
+from nodeplug.offers import Offer, OfferRule, make_offers
 from nodeplug.pool import ResourcePool
 from nodeplug.supervisor.backend_runner import BackendRunner
 from nodeplug.supervisor.usage import UsageWatch
@@ -32,25 +32,33 @@ class ConfiguredBackend(NamedTuple):
     settings: Any
 
 
+class Node(NamedTuple):
+    """What an agent is told of its node.
+
+    `plugin_dir` is the kubelet's device plugin directory and `pod_resources` its pod resources
+    socket, both as this process sees them; `rules` say how resources are advertised.
+    """
+
+    plugin_dir: Path
+    pod_resources: Path
+    rules: Sequence[OfferRule] = ()
+
+
 class _Owned(NamedTuple):
     backend: str
     served: ServedResource
 
 
 class Agent:
-    """Serves the devices of some backends until `run` is cancelled.
-
-    `plugin_dir` is the kubelet's device plugin directory and `pod_resources` its pod resources
-    socket, both as this process sees them.
-    """
+    """Serves the devices of some backends until `run` is cancelled."""
 
     def __init__(
         self,
         backends: Sequence[ConfiguredBackend],
         host: Host,
-        plugin_dir: Path,
-        pod_resources: Path,
+        node: Node,
     ) -> None:
+        plugin_dir, pod_resources, self._rules = node
         self._holdings = Holdings()
         self._directory = SocketDirectory(plugin_dir)
         self._watch = KubeletWatch(plugin_dir)
@@ -77,7 +85,7 @@ class Agent:
 
     def publish(self, backend: BackendHandle, inventory: Inventory) -> None:
         """Take over a backend's new truth: what is gone, what has changed, what is new."""
-        offers = dict(make_offers(self._without_foreign_ids(backend.name, inventory)))
+        offers = dict(make_offers(self._without_foreign_ids(backend.name, inventory), self._rules))
         generation = self._holdings.generation
         for name, owned in self._resources.items():
             if owned.backend == backend.name:

@@ -40,7 +40,9 @@ class Device:
     `id` is stable over restart and replug, and unique on the node across all backends. `resource`
     is the backend's own name for what kind it is; operators may rename it. `parent` is the id of
     the physical device that several devices share, or empty. An unhealthy device has a reason,
-    one line for the operator. `numa_nodes` stays empty where the kernel says -1 (R35).
+    one line for the operator. `numa_nodes` stays empty where the kernel says -1 (R35). `location`
+    names the places from the host down to the device, a PCI root and its bridges for example: the
+    more of them two devices share, the closer they are.
     """
 
     id: str
@@ -49,6 +51,7 @@ class Device:
     reason: str = ""
     parent: str = ""
     numa_nodes: tuple[int, ...] = ()
+    location: tuple[str, ...] = ()
     attributes: Mapping[str, Attribute] = field(default_factory=lambda: _NO_ATTRIBUTES)
     capacity: Mapping[str, int] = field(default_factory=lambda: _NO_CAPACITY)
     edits: ContainerEdits = NO_EDITS

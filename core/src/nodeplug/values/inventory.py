@@ -2,12 +2,15 @@
 
 import itertools
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from nodeplug.values.device import Device
 from nodeplug.values.edits import NO_EDITS, ContainerEdits
 from nodeplug.values.errors import InvalidValueError
 from nodeplug.values.names import check_resource_name
+
+_NO_LINKS: Mapping[tuple[str, str], int] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,13 +19,15 @@ class Inventory:
 
     `resources` are the native names to advertise, those without devices included. Containers of
     the resources in `prepared` wait for the backend's `prepare`. `edits` are common to all
-    devices.
+    devices. `links` says how well pairs of physical devices are connected besides their location:
+    a weight of 1 or more by the two ids; what is not in it is not linked.
     """
 
     devices: Mapping[str, Device]
     resources: frozenset[str]
     prepared: frozenset[str] = frozenset()
     edits: ContainerEdits = NO_EDITS
+    links: Mapping[tuple[str, str], int] = field(default_factory=lambda: _NO_LINKS)
 
     @classmethod
     def of(
@@ -32,6 +37,7 @@ class Inventory:
         resources: Iterable[str] = (),
         prepared: Iterable[str] = (),
         edits: ContainerEdits = NO_EDITS,
+        links: Mapping[tuple[str, str], int] = _NO_LINKS,
     ) -> "Inventory":
         """Return the inventory of these devices; raise InvalidValueError on a repeated id."""
         ordered = sorted(devices, key=lambda device: device.id)
@@ -45,4 +51,5 @@ class Inventory:
             resources=frozenset(names.union(device.resource for device in ordered)),
             prepared=frozenset(prepared),
             edits=edits,
+            links=links,
         )

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from nodeplug.values.names import check_resource_name
+from nodeplug.values.section import Section
 from nodeplug_custom.checks import (
     check_distinct,
     check_env,
@@ -18,12 +19,6 @@ from nodeplug_custom.globs import Glob, check_pattern
 from nodeplug_custom.templates import PLACE_FIELDS, fields_of
 
 DeviceType = Literal["node", "char", "block", "file", "directory", "socket", "fifo"]
-
-
-class Section(
-    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"
-):
-    """Base of the types here: unknown keys are errors, keys are written in camelCase."""
 
 
 class DeviceSettings(Section, frozen=True, kw_only=True):

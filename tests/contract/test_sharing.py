@@ -1,0 +1,94 @@
+"""C15, and what is offered otherwise than the backend names it."""
+
+import asyncio
+
+import pytest
+
+from nodeplug.offers import OfferRule
+from nodeplug.testing import AdmissionError, Pod, Profile
+from support.awkward.state import State
+from support.stage import BOARD, SLICE, stage
+
+SHARED = f"{BOARD}.shared"
+
+
+async def test_c15_a_preference_is_asked_for_and_followed(profile: Profile) -> None:
+    """R49: slices of one board, since `packed` leaves the others whole."""
+    async with stage(agents=0, profile=profile) as play:
+        play.rules = [OfferRule(resource=SLICE, policy="packed")]
+        play.start_agent()
+        await play.listed(SLICE, allocatable=8)
+        await play.kubelet.admit(Pod.of({SLICE: 1}))
+        await play.kubelet.admit(Pod.of({SLICE: 1}))
+        assert play.kubelet.held(SLICE) == {"awk-board-0-slice-0", "awk-board-0-slice-1"}
+        assert len(play.kubelet.journal.of("preferred", SLICE)) == 2
+
+
+async def test_replicas_of_a_device_fall_sick_and_recover_together(profile: Profile) -> None:
+    """One board, three containers; all are told at once."""
+    async with stage(agents=0, profile=profile) as play:
+        play.rules = [OfferRule(resource=BOARD, replicas=3, mark_shared=True)]
+        play.start_agent()
+        await play.listed(SHARED, allocatable=12)
+        play.set(State(sick=("awk-board-0",)))
+        await play.listed(SHARED, allocatable=9)
+        play.set(State())
+        await play.listed(SHARED, allocatable=12)
+        counts = [event.count for event in play.kubelet.journal.of("list", SHARED)]
+        assert counts == [12, 12, 12]
+
+
+async def test_a_device_held_twice_by_one_container_is_injected_once(profile: Profile) -> None:
+    """Two replicas of one board are one device node."""
+    async with stage(State(boards=1), agents=0, profile=profile) as play:
+        play.rules = [OfferRule(resource=BOARD, replicas=2)]
+        play.start_agent()
+        await play.listed(allocatable=2)
+        runs = await play.kubelet.admit(Pod.of({BOARD: 2}))
+        assert list(runs["c0"].devices) == ["/dev/awk-board-0"]
+        assert runs["c0"].envs["AWKWARD_BOARD"] == "awk-board-0"
+
+
+async def test_asking_for_several_replicas_can_be_refused(profile: Profile) -> None:
+    """The pod fails with the reason; the devices stay on offer."""
+    async with stage(agents=0, profile=profile) as play:
+        play.rules = [OfferRule(resource=BOARD, replicas=2, fail_requests_greater_than_one=True)]
+        play.start_agent()
+        await play.listed(allocatable=8)
+        with pytest.raises(AdmissionError, match="a container may ask for one device only"):
+            await play.kubelet.admit(Pod.of({BOARD: 2}))
+        await play.kubelet.admit(Pod.of({BOARD: 1}))
+        assert play.allocatable() == 8
+
+
+async def test_a_device_that_is_shared_no_longer_waits_for_its_containers(
+    profile: Profile,
+) -> None:
+    """Un-shared at an agent's restart while a pod holds a replica: never given away twice."""
+    async with stage(agents=0, profile=profile) as play:
+        play.rules = [OfferRule(resource=BOARD, replicas=2, mark_shared=True)]
+        agent = play.start_agent()
+        await play.listed(SHARED, allocatable=8)
+        pod = Pod.of({SHARED: 1})
+        await play.kubelet.admit(pod)
+        await play.stop_agent(agent)
+        play.rules = []
+        play.start_agent()
+        await play.listed(BOARD, allocatable=3)
+        with pytest.raises(AdmissionError):
+            await play.kubelet.admit(Pod.of({BOARD: 4}))
+        await play.kubelet.remove(pod)
+        await play.listed(BOARD, allocatable=4)
+
+
+async def test_replicas_of_one_device_go_to_containers_at_the_same_time(
+    profile: Profile,
+) -> None:
+    """Sharing is what it says: all of them run at once."""
+    async with stage(State(boards=1), agents=0, profile=profile) as play:
+        play.rules = [OfferRule(resource=BOARD, replicas=4)]
+        play.start_agent()
+        await play.listed(allocatable=4)
+        pods = [Pod.of({BOARD: 1}) for _ in range(4)]
+        await asyncio.gather(*(play.kubelet.admit(pod) for pod in pods))
+        assert len(play.kubelet.held(BOARD)) == 4
