@@ -17,7 +17,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 
 def section(name: str) -> Any:
     """Return the settings of an example, refused keys and all."""
-    loaded = load_configuration(EXAMPLES / name, {"custom": SPEC})
+    loaded = load_configuration([EXAMPLES / name], {"custom": SPEC})
     assert loaded.errors == []
     return loaded.sections["custom"]
 

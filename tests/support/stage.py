@@ -6,15 +6,18 @@ import tempfile
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nodeplug.backend import BackendSpec
 from nodeplug.host.host import open_host
 from nodeplug.host.root import HostRoot
-from nodeplug.offers import OfferRule
 from nodeplug.supervisor.agent import Agent, ConfiguredBackend, Node
 from nodeplug.testing import Kubelet
 from support.awkward.backend import SPEC, Settings
 from support.awkward.state import State, write_state
+
+if TYPE_CHECKING:
+    from nodeplug.offers import OfferRule
 
 BOARD = "awkward.example.com/board"
 SLICE = "awkward.example.com/slice"

@@ -6,7 +6,6 @@ from typing import Annotated
 import msgspec
 
 from nodeplug.backend import Backend, BackendSpec, Preparer, Presence, hookimpl
-from nodeplug.values.section import Section
 from nodeplug.host.files import write_atomically
 from nodeplug.host.host import Host
 from nodeplug.host.root import HostRoot
@@ -15,6 +14,7 @@ from nodeplug.values.device import Device, Health
 from nodeplug.values.edits import ContainerEdits, DeviceNode, Hook, Mount
 from nodeplug.values.errors import AllocationRefusedError
 from nodeplug.values.inventory import Inventory
+from nodeplug.values.section import Section
 from support.awkward.state import State, read_state, state_file, write_state
 
 

@@ -43,7 +43,7 @@ def _errors(file: Path) -> list[NodeplugError]:
         names = document.get("backends") if isinstance(document, dict) else None
         results = load_each(names if isinstance(names, dict) else {})
         specs = {name: s for name, s in results.items() if isinstance(s, BackendSpec)}
-        configuration = load_configuration(file, specs)
+        configuration = load_configuration([file], specs)
         check_length(Path(configuration.agent.kubelet.device_plugin_dir))
     except ConfigError as error:
         return [error]

@@ -16,6 +16,7 @@ from nodeplug.cli.options import (
     config_option,
     fail,
     load_or_report,
+    node_facts,
     output_option,
 )
 from nodeplug.cli.tables import print_json, print_table
@@ -33,11 +34,11 @@ _DISCOVERY_SECONDS = 30.0
 @backends_option
 @config_option
 @output_option
-def command(names: tuple[str, ...], file: Path | None, output: str) -> None:
+def command(names: tuple[str, ...], files: tuple[Path, ...], output: str) -> None:
     """Discover once and show the devices. Exit 1 if a backend's discovery fails."""
     specs = load_or_report(names)
     try:
-        configuration = load_configuration(file, specs)
+        configuration = load_configuration(files, specs, node_facts())
     except ConfigError as error:
         fail(str(error), USAGE)
     if configuration.errors:

@@ -1,13 +1,16 @@
 """Options and errors that several commands share."""
 
+import os
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
 import click
+import msgspec
 
 from nodeplug.backend import BackendSpec
+from nodeplug.config.load import NodeFacts
 from nodeplug.loader import load_each
 from nodeplug.values.errors import LoadError
 
@@ -31,10 +34,21 @@ backends_option: Callable[..., Any] = click.option(
 )
 config_option: Callable[..., Any] = click.option(
     "--config",
-    "file",
+    "files",
+    multiple=True,
     type=click.Path(path_type=Path, dir_okay=False),
-    help="The configuration file.",
+    help="A configuration file; of several, later ones win.",
 )
+
+
+def node_facts() -> NodeFacts:
+    """Return what the environment tells of this node; leave if it tells nonsense."""
+    labels_file = os.environ.get("NODE_LABELS_FILE")
+    try:
+        labels = msgspec.json.decode(Path(labels_file).read_bytes()) if labels_file else {}
+        return NodeFacts(os.environ.get("NODE_NAME", ""), msgspec.convert(labels, dict[str, str]))
+    except (OSError, msgspec.MsgspecError) as error:
+        fail(f"{labels_file}: NODE_LABELS_FILE is not a JSON object of labels: {error}", USAGE)
 
 
 def fail(message: str, code: int) -> NoReturn:

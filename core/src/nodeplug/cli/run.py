@@ -5,18 +5,32 @@ import contextlib
 import logging
 import os
 import signal
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import click
 
 from nodeplug._version import __version__
-from nodeplug.cli.options import FAILED, USAGE, backends_option, config_option, fail, load_or_report
+from nodeplug.backend import BackendSpec
+from nodeplug.cli.options import (
+    FAILED,
+    USAGE,
+    backends_option,
+    config_option,
+    fail,
+    load_or_report,
+    node_facts,
+)
 from nodeplug.config.load import Configuration, load_configuration
 from nodeplug.config.settings import AgentSettings
 from nodeplug.host.host import open_host
 from nodeplug.kubelet.sockets import check_plugin_dir
 from nodeplug.log import set_up
 from nodeplug.supervisor.agent import Agent, ConfiguredBackend, Node
+from nodeplug.supervisor.last_good import LastGood
+from nodeplug.supervisor.reload import Reloader
 from nodeplug.values.errors import ConfigError, KubeletDirectoryError
 
 _log = logging.getLogger("nodeplug")
@@ -26,48 +40,74 @@ _log = logging.getLogger("nodeplug")
 @backends_option
 @config_option
 @click.option("--strict", is_flag=True, help="Do not start while any backend or section is broken.")
-def command(names: tuple[str, ...], file: Path | None, strict: bool) -> None:  # noqa: FBT001
+def command(names: tuple[str, ...], files: tuple[Path, ...], strict: bool) -> None:  # noqa: FBT001
     """Run the agent: serve the devices of these backends to the kubelet."""
     os.umask(0o077)
     specs = load_or_report(names)
-    try:
-        configuration = load_configuration(file, specs)
-        check_plugin_dir(Path(configuration.agent.kubelet.device_plugin_dir))
-    except (ConfigError, KubeletDirectoryError) as error:
-        fail(str(error), USAGE)
-    set_up(configuration.agent.log.level, configuration.agent.log.format)
     if strict and len(specs) < len(set(names)):
         fail("a backend is broken and --strict is given", USAGE)
-    _report(configuration, strict=strict)
-    backends = [
-        ConfiguredBackend(spec, configuration.sections[name])
-        for name, spec in specs.items()
-        if not isinstance(configuration.sections[name], ConfigError)
-    ]
-    if not backends:
+    load = partial(load_configuration, files, specs, node_facts())
+    configuration = _load(load, specs, strict=strict)
+    plugin_dir = Path(configuration.agent.kubelet.device_plugin_dir)
+    try:
+        check_plugin_dir(plugin_dir)
+    except KubeletDirectoryError as error:
+        fail(str(error), USAGE)
+    set_up(configuration.agent.log.level, configuration.agent.log.format)
+    backends = _with_last_good(configuration, specs, LastGood(plugin_dir))
+    if all(backend.settings is None for backend in backends):
         fail("no backend can be served", USAGE)
     try:
-        asyncio.run(_serve(configuration.agent, backends))
+        asyncio.run(_serve(configuration.agent, backends, files, load))
     except KubeletDirectoryError as error:
         fail(str(error), FAILED)
 
 
-def _report(configuration: Configuration, *, strict: bool) -> None:
-    for error in configuration.errors:
+def _load(
+    load: Callable[[], Configuration], specs: Mapping[str, BackendSpec], *, strict: bool
+) -> Configuration:
+    try:
+        configuration = load()
+    except ConfigError as error:
         if strict:
             fail(str(error), USAGE)
-        _log.error("configuration section refused", extra={"nodeplug": {"error": str(error)}})
+        configuration = Configuration(AgentSettings(), dict.fromkeys(specs, error))
+    if configuration.errors and strict:
+        fail(str(configuration.errors[0]), USAGE)
+    return configuration
 
 
-async def _serve(settings: AgentSettings, backends: list[ConfiguredBackend]) -> None:
+def _with_last_good(
+    configuration: Configuration, specs: Mapping[str, BackendSpec], last_good: LastGood
+) -> list[ConfiguredBackend]:
+    """Return the backends, in the place of a broken section what worked last."""
+    backends = []
+    for name, spec in specs.items():
+        settings = configuration.sections[name]
+        if isinstance(settings, ConfigError):
+            error, settings = str(settings), last_good.load(spec)
+            facts = {"backend": name, "error": error, "last_good": settings is not None}
+            _log.error("configuration section refused", extra={"nodeplug": facts})
+        backends.append(ConfiguredBackend(spec, settings))
+    return backends
+
+
+async def _serve(
+    settings: AgentSettings,
+    backends: list[ConfiguredBackend],
+    files: Sequence[Path],
+    load: Callable[[], Configuration],
+) -> None:
     host = open_host(settings.host.root, settings.host.uevents)
     kubelet = settings.kubelet
     directories = Path(kubelet.device_plugin_dir), Path(kubelet.pod_resources_socket)
     agent = Agent(backends, host, Node(*directories, settings.offers))
-    running = asyncio.ensure_future(agent.run())
+    reloader = Reloader(files, load, agent)
+    running = asyncio.gather(agent.run(), reloader.run())
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, running.cancel)
+    loop.add_signal_handler(signal.SIGHUP, reloader.asked.set)
     facts = {"version": __version__, "backends": [spec.name for spec, _ in backends]}
     _log.info("started", extra={"nodeplug": facts})
     with contextlib.suppress(asyncio.CancelledError):
@@ -75,7 +115,7 @@ async def _serve(settings: AgentSettings, backends: list[ConfiguredBackend]) -> 
     _log.info("stopped")
 
 
-async def _unwrapped(running: "asyncio.Future[None]") -> None:
+async def _unwrapped(running: "asyncio.Future[Any]") -> None:
     try:
         await running
     except* KubeletDirectoryError as group:

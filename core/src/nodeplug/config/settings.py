@@ -59,6 +59,28 @@ class LogSettings(Section, frozen=True):
     ] = "auto"
 
 
+class NodeOverride(Section, frozen=True):
+    """What holds on some nodes besides. Names and labels must both fit where both are given."""
+
+    names: Annotated[
+        tuple[str, ...] | None,
+        msgspec.Meta(description="Globs for the names of nodes; the name is in `$NODE_NAME`."),
+    ] = None
+    labels: Annotated[
+        dict[str, str],
+        msgspec.Meta(
+            description="Labels that a node has; they are in the JSON file `$NODE_LABELS_FILE`."
+        ),
+    ] = msgspec.field(default_factory=dict)
+    config: Annotated[
+        dict[str, Any],
+        msgspec.Meta(
+            description="Keys as at the top level, merged over them: list entries come first, "
+            "other values take the place of the former."
+        ),
+    ] = msgspec.field(default_factory=dict)
+
+
 class AgentSettings(Section, frozen=True):
     """A whole configuration file, each backend's section still unread."""
 
@@ -71,6 +93,10 @@ class AgentSettings(Section, frozen=True):
             description="How resources are advertised; of several rules the first that matches a "
             "device holds. What no rule matches is advertised as its backend names it."
         ),
+    ] = ()
+    nodes: Annotated[
+        tuple[NodeOverride, ...],
+        msgspec.Meta(description="What holds on some nodes besides, in this order."),
     ] = ()
     backends: Annotated[
         dict[str, Any],

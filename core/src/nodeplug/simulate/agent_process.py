@@ -24,7 +24,7 @@ class AgentProcess:
         self.pod_resources = folder / "pod-resources.sock"
         self.log = folder / "agent.log"
         self._names = list(sections)
-        self._config = folder / "nodeplug.yaml"
+        self.config = folder / "nodeplug.yaml"
         self._process: Process | None = None
         for directory in (self.host_root, self.plugin_dir):
             directory.mkdir(exist_ok=True)
@@ -45,7 +45,7 @@ class AgentProcess:
         with self.log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "nodeplug", "run"),
-                *(*backends, "--config", str(self._config)),
+                *(*backends, "--config", str(self.config)),
                 stdin=DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -75,4 +75,4 @@ class AgentProcess:
             "podResourcesSocket": str(self.pod_resources),
         }
         content = {"kubelet": kubelet, "host": host, "backends": self._sections}
-        self._config.write_text(json.dumps(content))
+        self.config.write_text(json.dumps(content))

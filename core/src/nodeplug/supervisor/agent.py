@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,6 +18,7 @@ from nodeplug.kubelet.watch import KubeletWatch
 from nodeplug.offers import Offer, OfferRule, make_offers
 from nodeplug.pool import ResourcePool
 from nodeplug.supervisor.backend_runner import BackendRunner
+from nodeplug.supervisor.last_good import LastGood
 from nodeplug.supervisor.usage import UsageWatch
 from nodeplug.values.errors import ListTooLargeError
 from nodeplug.values.inventory import Inventory
@@ -26,10 +27,10 @@ _log = logging.getLogger("nodeplug.supervisor")
 
 
 class ConfiguredBackend(NamedTuple):
-    """A backend with its settings, an instance of the type its spec names."""
+    """A backend with its settings, an instance of the type its spec names; None lets it idle."""
 
     spec: BackendSpec
-    settings: Any
+    settings: Any | None
 
 
 class Node(NamedTuple):
@@ -65,7 +66,11 @@ class Agent:
         self._resources: dict[str, _Owned] = {}
         self._refused: set[tuple[str, str]] = set()
         self._tasks = asyncio.TaskGroup()
-        self._runners = [BackendRunner(spec, settings, host, self) for spec, settings in backends]
+        self._last_good = LastGood(plugin_dir)
+        self._latest: dict[str, tuple[BackendHandle, Inventory]] = {}
+        self._runners = {spec.name: BackendRunner(spec, host, self) for spec, _ in backends}
+        for spec, settings in backends:
+            self._runners[spec.name].configure(settings)
         self._usage = UsageWatch(
             pod_resources, self._watch, plugin_dir, self._holdings, self._pools
         )
@@ -78,13 +83,32 @@ class Agent:
             async with self._tasks as tasks:
                 tasks.create_task(self._watch.run())
                 tasks.create_task(self._usage.run())
-                for runner in self._runners:
+                for runner in self._runners.values():
                     tasks.create_task(runner.run())
         finally:
             self._directory.close()
 
+    def apply(self, rules: Sequence[OfferRule], settings: Mapping[str, Any]) -> list[str]:
+        """Take over a new configuration; return what of it is new.
+
+        Backends that are not in `settings` go on as they are. What does not change is not
+        disturbed: no message is sent for it.
+        """
+        changed = [name for name, new in settings.items() if self._runners[name].configure(new)]
+        if list(rules) != list(self._rules):
+            self._rules = rules
+            changed.append("offers")
+            for backend, inventory in self._latest.values():
+                self.publish(backend, inventory)
+        return changed
+
+    def proved(self, backend: str, settings: Any) -> None:
+        """Keep settings that work for a start at which the file is broken."""
+        self._last_good.save(backend, settings)
+
     def publish(self, backend: BackendHandle, inventory: Inventory) -> None:
         """Take over a backend's new truth: what is gone, what has changed, what is new."""
+        self._latest[backend.name] = backend, inventory
         offers = dict(make_offers(self._without_foreign_ids(backend.name, inventory), self._rules))
         generation = self._holdings.generation
         for name, owned in self._resources.items():

@@ -27,40 +27,86 @@ class Publisher(Protocol):
     def condemn(self, backend: BackendHandle) -> None:
         """Turn all devices of a backend Unhealthy until its next inventory."""
 
+    def proved(self, backend: str, settings: Any) -> None:
+        """Hear that a backend's settings have brought a first inventory."""
+
 
 class BackendRunner:
-    """Builds a backend, passes its inventories on, and does so again when it crashes."""
+    """Builds a backend, passes its inventories on, and does so again when it crashes.
 
-    def __init__(self, spec: BackendSpec, settings: Any, host: Host, publisher: Publisher) -> None:
-        self._spec = spec
-        self._settings = settings
+    Without settings it idles until it is configured.
+    """
+
+    def __init__(self, spec: BackendSpec, host: Host, publisher: Publisher) -> None:
+        self.spec = spec
         self._host = host
         self._publisher = publisher
+        self._settings: Any = None
+        self._proved: Any = None
+        self._renewed = asyncio.Event()
         self._handle = BackendHandle(spec.name)
         self._condemnation: asyncio.TimerHandle | None = None
         self._pause = _FIRST_PAUSE
 
+    def configure(self, settings: Any) -> bool:
+        """Run with these settings from now on; return False if they are those in use."""
+        if settings == self._settings:
+            return False
+        self._settings = settings
+        self._pause = _FIRST_PAUSE
+        self._renewed.set()
+        return True
+
     async def run(self) -> None:
         """Run until cancelled."""
+        while True:
+            self._renewed.clear()
+            running = asyncio.create_task(self._keep_running())
+            renewed = asyncio.create_task(self._renewed.wait())
+            try:
+                await asyncio.wait({running, renewed}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                running.cancel()
+                renewed.cancel()
+                await asyncio.gather(running, renewed, return_exceptions=True)
+
+    async def _keep_running(self) -> None:
+        if self._settings is None:
+            await asyncio.Event().wait()
         while True:
             try:
                 await self._run_once()
                 error: Exception = RuntimeError("inventories() ended by itself")
             except Exception as caught:  # noqa: BLE001 - one backend never takes down another
                 error = caught
-            facts = {"backend": self._spec.name, "error": repr(error), "pause": self._pause}
+            if self._fall_back(error):
+                continue
+            facts = {"backend": self.spec.name, "error": repr(error), "pause": self._pause}
             _log.error("backend failed", extra={"nodeplug": facts}, exc_info=error)
             self._condemn_later()
             await asyncio.sleep(self._pause)
             self._pause = min(2 * self._pause, _LONGEST_PAUSE)
 
     async def _run_once(self) -> None:
-        backend: Backend = self._spec.build(self._settings, self._host, self._handle.current)
-        self._handle.current = backend
+        settings = self._settings
+        backend: Backend = self.spec.build(settings, self._host, self._handle.current)
         async with aclosing(backend.inventories()) as inventories:
             async for inventory in inventories:
+                self._handle.current = backend
                 self._absolve()
                 self._publisher.publish(self._handle, inventory)
+                if self._proved is not settings:
+                    self._proved = settings
+                    self._publisher.proved(self.spec.name, settings)
+
+    def _fall_back(self, error: Exception) -> bool:
+        """Return to settings that worked if those of a reload never did."""
+        if self._proved is None or self._proved is self._settings:
+            return False
+        self._settings = self._proved
+        facts = {"backend": self.spec.name, "error": repr(error)}
+        _log.error("new settings do not work, the former stay", extra={"nodeplug": facts})
+        return True
 
     def _condemn_later(self) -> None:
         if self._condemnation is None:
