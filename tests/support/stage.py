@@ -32,6 +32,7 @@ class Stage:
         self.directory = folder / "dp"
         self.host = HostRoot(folder / "host")
         self.pod_resources = folder / "pr.sock"
+        self.cdi_dir = folder / "cdi"
         self.agents: list[asyncio.Task[None]] = []
         self.rules: list[OfferRule] = []
 
@@ -41,7 +42,9 @@ class Stage:
     def start_agent(self, *specs: BackendSpec) -> asyncio.Task[None]:
         backends = [ConfiguredBackend(spec, Settings()) for spec in specs or (SPEC,)]
         host = open_host(str(self.host.root), str(self.host.root / "uevents.sock"))
-        agent = Agent(backends, host, Node(self.directory, self.pod_resources, self.rules))
+        agent = Agent(
+            backends, host, Node(self.directory, self.pod_resources, self.rules, self.cdi_dir)
+        )
         task = asyncio.create_task(agent.run())
         self.agents.append(task)
         return task

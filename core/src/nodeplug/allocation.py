@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from nodeplug.backend import Backend, Preparer
+from nodeplug.cdi.names import named
 from nodeplug.holdings import Holdings
 from nodeplug.placement.atlas import Atlas
 from nodeplug.placement.prefer import prefer
@@ -103,8 +104,11 @@ class Allocator:
         return list({entry.device.id: entry.device for entry in offered}.values())
 
     def _merged(self, devices: Sequence[Device], added: ContainerEdits) -> ContainerEdits:
+        offer = self._pool.offer
+        if offer.inject != "devices":
+            return merge([added, named(offer, devices)])
         own = [device.edits.yielding_to(added) for device in devices]
-        return merge([self._pool.offer.edits.yielding_to(added), *own, added])
+        return merge([offer.edits.yielding_to(added), *own, added])
 
     def _suspect(self, ids: Collection[str], error: Exception) -> None:
         reason = (

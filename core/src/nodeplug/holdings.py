@@ -43,6 +43,7 @@ class Holdings:
     def __init__(self) -> None:
         self.doubt = asyncio.Event()
         self.generation = 0
+        self._observed = False
         self._buried: dict[Key, float] = {}
         self._in_flight: Counter[Key] = Counter()
         self._unlisted: set[Key] = set()
@@ -73,6 +74,15 @@ class Holdings:
         """Return the ids that the last listing showed in use in a resource, with NUMA nodes."""
         return {i: numa for (name, i), numa in self._held.items() if name == resource}
 
+    def in_use(self) -> Mapping[str, Collection[str]] | None:
+        """Return by resource the devices that containers may hold; None before any listing."""
+        if not self._observed:
+            return None
+        found: dict[str, set[str]] = {}
+        for name, device_id in (*self._held, *self._buried, *self._unlisted, *self._in_flight):
+            found.setdefault(name, set()).add(physical_id(device_id))
+        return found
+
     def holders_besides(self, resource: str) -> Mapping[str, str]:
         """Return devices that may still be in use under other resources, each with its resource."""
         return {
@@ -96,6 +106,7 @@ class Holdings:
 
     def observe(self, listing: Listing) -> None:
         """Take in a listing: free what it proves free."""
+        self._observed = True
         self._held = listing.held
         self._unlisted = {key for key in self._unlisted if self._still_unlisted(key, listing)}
         for key, since in list(self._buried.items()):

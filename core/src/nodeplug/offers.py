@@ -17,6 +17,7 @@ from nodeplug.values.names import check_resource_name
 from nodeplug.values.section import Section
 
 Policy = Literal["packed", "spread", "aligned"]
+Injection = Literal["devices", "cdi", "cdi-annotations"]
 
 # Four digits fit behind the longest native id (R23): 56 + 2 + 4 <= 63.
 _REPLICAS_LIMIT = 1000
@@ -78,6 +79,15 @@ class OfferRule(Section, frozen=True):
         ),
     ] = None
 
+    inject: Annotated[
+        Injection,
+        msgspec.Meta(
+            description="How containers get the devices: `devices` in the kubelet's own terms, "
+            "`cdi` by names of the Container Device Interface, `cdi-annotations` by the same names "
+            "in annotations, for kubelets before 1.28. With CDI, hooks take effect too."
+        ),
+    ] = "devices"
+
     def __post_init__(self) -> None:
         check_resource_name(self.resource)
         check_resource_name(self.public_name)
@@ -108,7 +118,7 @@ class Offer:
 
     `native` is the backend's name for it. `prepared` says that containers wait for the backend's
     `prepare`; `edits` are common to all devices of the resource; `links` are the backend's.
-    `single` refuses requests for more than one device.
+    `single` refuses requests for more than one device; `inject` is how containers get them.
     """
 
     resource: str
@@ -119,6 +129,7 @@ class Offer:
     links: Mapping[tuple[str, str], int] = field(default_factory=dict)
     policy: Policy | None = None
     single: bool = False
+    inject: Injection = "devices"
 
 
 def make_offers(inventory: Inventory, rules: Sequence[OfferRule] = ()) -> Mapping[str, Offer]:
@@ -169,6 +180,7 @@ def _offer(inventory: Inventory, name: str, native: str, rule: OfferRule | None)
         edits=inventory.edits,
         links=inventory.links,
         policy=rule.policy if rule else None,
+        inject=rule.inject if rule else "devices",
         single=bool(rule and rule.replicas > 1 and rule.fail_requests_greater_than_one),
     )
 

@@ -101,7 +101,8 @@ async def _serve(
     host = open_host(settings.host.root, settings.host.uevents)
     kubelet = settings.kubelet
     directories = Path(kubelet.device_plugin_dir), Path(kubelet.pod_resources_socket)
-    agent = Agent(backends, host, Node(*directories, settings.offers))
+    node = Node(*directories, settings.offers, Path(settings.cdi.spec_dir))
+    agent = Agent(backends, host, node)
     reloader = Reloader(files, load, agent)
     running = asyncio.gather(agent.run(), reloader.run())
     loop = asyncio.get_running_loop()

@@ -9,6 +9,7 @@ from nodeplug.values.section import Section
 
 # R1: the kubelet's --root-dir does not move this directory.
 PLUGIN_DIR = "/var/lib/kubelet/device-plugins"
+CDI_DIR = "/var/run/cdi"
 POD_RESOURCES = "/var/lib/kubelet/pod-resources/kubelet.sock"
 
 
@@ -59,6 +60,18 @@ class LogSettings(Section, frozen=True):
     ] = "auto"
 
 
+class CdiSettings(Section, frozen=True):
+    """Where the container runtime looks for devices."""
+
+    spec_dir: Annotated[
+        str,
+        msgspec.Meta(
+            description="The directory for specification files of resources that are injected "
+            "through CDI, the same path here and on the host."
+        ),
+    ] = CDI_DIR
+
+
 class NodeOverride(Section, frozen=True):
     """What holds on some nodes besides. Names and labels must both fit where both are given."""
 
@@ -86,6 +99,7 @@ class AgentSettings(Section, frozen=True):
 
     kubelet: KubeletSettings = KubeletSettings()
     host: HostSettings = HostSettings()
+    cdi: CdiSettings = CdiSettings()
     log: LogSettings = LogSettings()
     offers: Annotated[
         tuple[OfferRule, ...],

@@ -9,7 +9,10 @@ from typing import Any, NamedTuple
 
 from nodeplug.allocation import Allocator, BackendHandle
 from nodeplug.backend import BackendSpec
+from nodeplug.cdi.store import SpecStore
+from nodeplug.config.settings import CDI_DIR
 from nodeplug.holdings import Holdings
+from nodeplug.host.calls import call
 from nodeplug.host.host import Host
 from nodeplug.kubelet.serving import ServedResource
 from nodeplug.kubelet.sockets import SocketDirectory
@@ -22,6 +25,10 @@ from nodeplug.supervisor.last_good import LastGood
 from nodeplug.supervisor.usage import UsageWatch
 from nodeplug.values.errors import ListTooLargeError
 from nodeplug.values.inventory import Inventory
+
+# A disk that takes longer is as good as none; one that is full may have room again.
+_RETRY_SECONDS = 10.0
+_DISK_SECONDS = 10.0
 
 _log = logging.getLogger("nodeplug.supervisor")
 
@@ -37,12 +44,14 @@ class Node(NamedTuple):
     """What an agent is told of its node.
 
     `plugin_dir` is the kubelet's device plugin directory and `pod_resources` its pod resources
-    socket, both as this process sees them; `rules` say how resources are advertised.
+    socket, both as this process sees them; `rules` say how resources are advertised; in `cdi_dir`
+    the container runtime looks for specifications.
     """
 
     plugin_dir: Path
     pod_resources: Path
     rules: Sequence[OfferRule] = ()
+    cdi_dir: Path = Path(CDI_DIR)
 
 
 class _Owned(NamedTuple):
@@ -59,13 +68,15 @@ class Agent:
         host: Host,
         node: Node,
     ) -> None:
-        plugin_dir, pod_resources, self._rules = node
+        plugin_dir, pod_resources, self._rules, cdi_dir = node
         self._holdings = Holdings()
         self._directory = SocketDirectory(plugin_dir)
         self._watch = KubeletWatch(plugin_dir)
         self._resources: dict[str, _Owned] = {}
         self._refused: set[tuple[str, str]] = set()
         self._tasks = asyncio.TaskGroup()
+        self._specs = {spec.name: SpecStore(cdi_dir, spec.name) for spec, _ in backends}
+        self._publishing = asyncio.Lock()
         self._last_good = LastGood(plugin_dir)
         self._latest: dict[str, tuple[BackendHandle, Inventory]] = {}
         self._runners = {spec.name: BackendRunner(spec, host, self) for spec, _ in backends}
@@ -88,7 +99,7 @@ class Agent:
         finally:
             self._directory.close()
 
-    def apply(self, rules: Sequence[OfferRule], settings: Mapping[str, Any]) -> list[str]:
+    async def apply(self, rules: Sequence[OfferRule], settings: Mapping[str, Any]) -> list[str]:
         """Take over a new configuration; return what of it is new.
 
         Backends that are not in `settings` go on as they are. What does not change is not
@@ -99,17 +110,42 @@ class Agent:
             self._rules = rules
             changed.append("offers")
             for backend, inventory in self._latest.values():
-                self.publish(backend, inventory)
+                await self.publish(backend, inventory)
         return changed
 
-    def proved(self, backend: str, settings: Any) -> None:
+    async def proved(self, backend: str, settings: Any) -> None:
         """Keep settings that work for a start at which the file is broken."""
-        self._last_good.save(backend, settings)
+        await call(self._last_good.save, backend, settings, timeout=_DISK_SECONDS)
 
-    def publish(self, backend: BackendHandle, inventory: Inventory) -> None:
-        """Take over a backend's new truth: what is gone, what has changed, what is new."""
-        self._latest[backend.name] = backend, inventory
-        offers = dict(make_offers(self._without_foreign_ids(backend.name, inventory), self._rules))
+    async def publish(self, backend: BackendHandle, inventory: Inventory) -> None:
+        """Take over a backend's new truth: what is gone, what has changed, what is new.
+
+        Files that containers will need are in place before the list that shows their devices.
+        """
+        async with self._publishing:
+            self._latest[backend.name] = backend, inventory
+            offers = make_offers(self._without_foreign_ids(backend.name, inventory), self._rules)
+            failures = await self._write_specs(backend.name, offers)
+            self._take_over(backend, dict(offers))
+            for name, failure in failures.items():
+                self._resources[name].served.pool.condemn(failure)
+        if failures:
+            self._tasks.create_task(self._retry(backend, inventory))
+
+    async def _retry(self, backend: BackendHandle, inventory: Inventory) -> None:
+        await asyncio.sleep(_RETRY_SECONDS)
+        if self._latest[backend.name][1] is inventory:
+            await self.publish(backend, inventory)
+
+    async def _write_specs(self, backend: str, offers: Mapping[str, Offer]) -> Mapping[str, str]:
+        store, in_use = self._specs[backend], self._holdings.in_use()
+        try:
+            return await call(store.reconcile, offers, in_use, timeout=_DISK_SECONDS)
+        except (OSError, TimeoutError) as error:
+            injected = [name for name, offer in offers.items() if offer.inject != "devices"]
+            return dict.fromkeys(injected, f"CDI specification not written: {error!r}")
+
+    def _take_over(self, backend: BackendHandle, offers: dict[str, Offer]) -> None:
         generation = self._holdings.generation
         for name, owned in self._resources.items():
             if owned.backend == backend.name:

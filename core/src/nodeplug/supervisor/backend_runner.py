@@ -21,13 +21,13 @@ _log = logging.getLogger("nodeplug.supervisor")
 class Publisher(Protocol):
     """Where inventories go."""
 
-    def publish(self, backend: BackendHandle, inventory: Inventory) -> None:
+    async def publish(self, backend: BackendHandle, inventory: Inventory) -> None:
         """Take over a backend's new truth."""
 
     def condemn(self, backend: BackendHandle) -> None:
         """Turn all devices of a backend Unhealthy until its next inventory."""
 
-    def proved(self, backend: str, settings: Any) -> None:
+    async def proved(self, backend: str, settings: Any) -> None:
         """Hear that a backend's settings have brought a first inventory."""
 
 
@@ -94,10 +94,10 @@ class BackendRunner:
             async for inventory in inventories:
                 self._handle.current = backend
                 self._absolve()
-                self._publisher.publish(self._handle, inventory)
+                await self._publisher.publish(self._handle, inventory)
                 if self._proved is not settings:
                     self._proved = settings
-                    self._publisher.proved(self.spec.name, settings)
+                    await self._publisher.proved(self.spec.name, settings)
 
     def _fall_back(self, error: Exception) -> bool:
         """Return to settings that worked if those of a reload never did."""

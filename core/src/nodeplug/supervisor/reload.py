@@ -58,7 +58,7 @@ class Reloader:
             return
         for broken in configuration.errors:
             _refuse(broken)
-        changed = self._agent.apply(configuration.agent.offers, configuration.valid)
+        changed = await self._agent.apply(configuration.agent.offers, configuration.valid)
         if changed:
             _log.info("configuration reloaded", extra={"nodeplug": {"changed": changed}})
 

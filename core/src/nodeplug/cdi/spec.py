@@ -1,0 +1,81 @@
+"""A resource's devices as a CDI specification."""
+
+import re
+import zlib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from nodeplug.values.device import Device
+from nodeplug.values.edits import NO_EDITS, ContainerEdits
+
+# The oldest version with hostPath; older container runtimes refuse files of newer ones.
+VERSION = "0.5.0"
+Entry = dict[str, Any]
+
+
+def kind_of(resource: str) -> str:
+    """Return the CDI kind, vendor/class, of a public resource.
+
+    The vendor is apart from the resource's own domain, whose kinds are the vendor's to define.
+    """
+    domain, _, name = resource.partition("/")
+    legal = re.sub(r"[^A-Za-z0-9_-]", "-", name)
+    if legal != name or not legal[0].isalpha():
+        legal = f"r-{legal}-{zlib.crc32(name.encode()):08x}"
+    return f"nodeplug.{domain}/{legal}"
+
+
+def qualified_name(resource: str, device: Device) -> str:
+    """Return the name by which a container gets a device."""
+    return f"{kind_of(resource)}={device.id}"
+
+
+def entry_of(device: Device) -> Entry | None:
+    """Return a device as an entry of a specification; None where it brings nothing.
+
+    Runtimes refuse entries without edits.
+    """
+    if device.edits == NO_EDITS:
+        return None
+    return {"name": device.id, "containerEdits": _edits(device.edits)}
+
+
+def specification(resource: str, entries: Iterable[Entry], common: ContainerEdits) -> Entry:
+    """Return the whole specification of a resource."""
+    spec: Entry = {
+        "cdiVersion": VERSION,
+        "kind": kind_of(resource),
+        "devices": sorted(entries, key=lambda entry: str(entry["name"])),
+    }
+    if common != NO_EDITS:
+        spec["containerEdits"] = _edits(common)
+    return spec
+
+
+def _edits(edits: ContainerEdits) -> Entry:
+    parts = {
+        "env": [f"{name}={value}" for name, value in sorted(edits.envs.items())],
+        "deviceNodes": [
+            {"path": n.container_path, "hostPath": n.host_path, "permissions": n.permissions}
+            for n in edits.nodes
+        ],
+        "mounts": [
+            {
+                "hostPath": m.host_path,
+                "containerPath": m.container_path,
+                "options": ["ro" if m.read_only else "rw", "nosuid", "nodev", "rbind"],
+            }
+            for m in edits.mounts
+        ],
+        "hooks": [
+            _without_empty(
+                {"hookName": h.name, "path": h.path, "args": list(h.args), "env": list(h.envs)}
+            )
+            for h in edits.hooks
+        ],
+    }
+    return _without_empty(parts)
+
+
+def _without_empty(parts: Mapping[str, Any]) -> Entry:
+    return {key: value for key, value in parts.items() if value}

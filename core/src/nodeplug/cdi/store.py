@@ -1,0 +1,80 @@
+"""The specification files in the container runtime's directory."""
+
+import json
+import logging
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+from nodeplug.cdi.spec import Entry, entry_of, kind_of, specification
+from nodeplug.host.files import remove_quietly, write_atomically
+from nodeplug.offers import Offer
+
+_log = logging.getLogger("nodeplug.cdi")
+
+InUse = Mapping[str, Collection[str]] | None
+"""By resource the devices that containers may hold; None where that is not known."""
+
+
+class SpecStore:
+    """Brings the files of one backend in line with its offers.
+
+    A file per resource, named after backend and kind, so that agents beside this one keep theirs.
+    """
+
+    def __init__(self, folder: Path, backend: str) -> None:
+        self._folder = folder
+        self._prefix = f"nodeplug-{backend}-"
+
+    def reconcile(self, offers: Mapping[str, Offer], in_use: InUse) -> dict[str, str]:
+        """Write what is offered through CDI, remove what nothing can need any more.
+
+        Return by resource why its file could not be written; the others are in place. Call it
+        before a list that shows the devices. It waits for the disk.
+        """
+        held = None if in_use is None else {kind_of(name): ids for name, ids in in_use.items()}
+        failures: dict[str, str] = {}
+        wanted: dict[Path, Offer] = {}
+        for name, offer in offers.items():
+            if offer.inject != "devices":
+                wanted[self._folder / f"{self._prefix}{kind_of(name).replace('/', '_')}.json"] = (
+                    offer
+                )
+        for file, offer in wanted.items():
+            try:
+                self._write(file, offer, held)
+            except OSError as error:
+                failures[offer.resource] = f"{file}: {error.strerror}"
+                _log.error("specification not written", extra={"nodeplug": {"error": str(error)}})
+        for file in set(self._folder.glob(f"{self._prefix}*.json")) - wanted.keys():
+            if not _needed(_read(file), held):
+                remove_quietly(file)
+        return failures
+
+    def _write(self, file: Path, offer: Offer, held: InUse) -> None:
+        entries = {o.device.id: entry_of(o.device) for o in offer.devices}
+        for entry in _needed(_read(file), held):
+            entries.setdefault(entry["name"], entry)
+        listed = [entry for entry in entries.values() if entry is not None]
+        if not listed:
+            remove_quietly(file)
+            return
+        data = json.dumps(specification(offer.resource, listed, offer.edits), indent=1).encode()
+        if not file.exists() or file.read_bytes() != data:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            write_atomically(file, data, mode=0o644)
+
+
+def _needed(spec: Entry, held: InUse) -> list[Entry]:
+    found = spec.get("devices", [])
+    entries = [entry for entry in found if isinstance(entry, dict) and "name" in entry]
+    if held is None:
+        return entries
+    return [entry for entry in entries if entry["name"] in held.get(str(spec.get("kind")), ())]
+
+
+def _read(file: Path) -> Entry:
+    try:
+        found = json.loads(file.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -1,0 +1,136 @@
+"""Files for the container runtime: right, in time, and there as long as they are needed."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from nodeplug.cdi.spec import kind_of
+from nodeplug.cdi.store import SpecStore
+from nodeplug.offers import Injection, Offer, OfferedDevice
+from nodeplug.values.device import Device
+from nodeplug.values.edits import ContainerEdits, DeviceNode, Hook, Mount
+from nodeplug.values.names import check_cdi_name
+
+RESOURCE = "example.com/gpu"
+SCHEMA = json.loads((Path(__file__).parent / "schema.json").read_text())
+FULL = ContainerEdits(
+    nodes=(DeviceNode("/dev/gpu0", "/dev/gpu", "rwm"),),
+    mounts=(Mount("/usr/lib/gpu"),),
+    envs={"GPU": "0"},
+    hooks=(Hook("createContainer", "/usr/bin/hook", ("hook", "x"), ("A=b",)),),
+)
+
+
+def offer(*ids: str, edits: ContainerEdits = FULL, inject: Injection = "cdi") -> Offer:
+    devices = (Device(id=device_id, resource=RESOURCE, edits=edits) for device_id in ids)
+    offered = tuple(OfferedDevice(device.id, device) for device in devices)
+    return Offer(RESOURCE, offered, edits=ContainerEdits(envs={"COMMON": "1"}), inject=inject)
+
+
+def reconcile(folder: Path, *offers: Offer, in_use: dict[str, set[str]] | None = None) -> Any:
+    store = SpecStore(folder, "test")
+    return store.reconcile({each.resource: each for each in offers}, in_use)
+
+
+def written(folder: Path) -> Any:
+    (file,) = folder.glob("*.json")
+    return json.loads(file.read_text())
+
+
+def names(folder: Path) -> list[str]:
+    return [entry["name"] for entry in written(folder)["devices"]]
+
+
+def test_a_specification_is_what_runtimes_accept(tmp_path: Path) -> None:
+    """Every kind of edit, and what is common to all devices."""
+    reconcile(tmp_path, offer("a", "b"))
+    jsonschema.validate(written(tmp_path), SCHEMA)
+
+
+def test_hooks_reach_the_runtime(tmp_path: Path) -> None:
+    """The kubelet's own API has no word for them."""
+    reconcile(tmp_path, offer("a"))
+    assert written(tmp_path)["devices"][0]["containerEdits"]["hooks"] == [
+        {
+            "hookName": "createContainer",
+            "path": "/usr/bin/hook",
+            "args": ["hook", "x"],
+            "env": ["A=b"],
+        }
+    ]
+
+
+def test_a_device_without_edits_has_no_entry(tmp_path: Path) -> None:
+    """Runtimes refuse the whole file otherwise; here there is nothing left to write."""
+    reconcile(tmp_path, offer("a", edits=ContainerEdits()))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_equal_specification_is_not_written_again(tmp_path: Path) -> None:
+    """Runtimes watch the directory."""
+    reconcile(tmp_path, offer("a"))
+    (before,) = (file.stat().st_mtime_ns for file in tmp_path.iterdir())
+    reconcile(tmp_path, offer("a"))
+    (after,) = (file.stat().st_mtime_ns for file in tmp_path.iterdir())
+    assert before == after
+
+
+def test_an_entry_that_a_container_may_hold_stays(tmp_path: Path) -> None:
+    """R45: its names are replayed when it restarts."""
+    reconcile(tmp_path, offer("a", "b"), in_use={})
+    reconcile(tmp_path, offer("b"), in_use={RESOURCE: {"a"}})
+    assert names(tmp_path) == ["a", "b"]
+
+
+def test_an_entry_that_nothing_needs_goes(tmp_path: Path) -> None:
+    """The device is gone, and no container has it."""
+    reconcile(tmp_path, offer("a", "b"), in_use={})
+    reconcile(tmp_path, offer("b"), in_use={})
+    assert names(tmp_path) == ["b"]
+
+
+def test_every_entry_stays_while_nothing_is_known_of_its_use(tmp_path: Path) -> None:
+    """No answer from the kubelet is no permission."""
+    reconcile(tmp_path, offer("a", "b"))
+    reconcile(tmp_path, offer("b"))
+    assert names(tmp_path) == ["a", "b"]
+
+
+@pytest.mark.parametrize(("held", "left"), [({RESOURCE: {"a"}}, 1), ({}, 0)])
+def test_a_resource_no_longer_injected_leaves_its_file_only_while_needed(
+    tmp_path: Path, held: dict[str, set[str]], left: int
+) -> None:
+    """Switched back to plain devices."""
+    reconcile(tmp_path, offer("a"), in_use={})
+    reconcile(tmp_path, offer("a", inject="devices"), in_use=held)
+    assert len(list(tmp_path.iterdir())) == left
+
+
+def test_other_backends_and_vendors_keep_their_files(tmp_path: Path) -> None:
+    """The directory is everybody's."""
+    for name in ("nodeplug-other-example.com_gpu.json", "nvidia.json"):
+        (tmp_path / name).write_text("{}")
+    reconcile(tmp_path, in_use={})
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_file_that_cannot_be_written_is_told_by_resource(tmp_path: Path) -> None:
+    """The devices must not be given out without it."""
+    folder = tmp_path / "file"
+    folder.write_text("in the way")
+    failures = reconcile(folder, offer("a"))
+    assert list(failures) == [RESOURCE]
+
+
+@pytest.mark.parametrize("resource", ["a.b/c", "a.b/c.d", "a.b/1c", "a.b/c_d-e", "a.b/c.shared"])
+def test_every_resource_has_a_legal_kind(resource: str) -> None:
+    """Names of resources may hold what names of kinds may not."""
+    check_cdi_name(f"{kind_of(resource)}=x")
+
+
+def test_different_resources_have_different_kinds() -> None:
+    """Also where illegal characters are replaced."""
+    assert len({kind_of(name) for name in ("a.b/c.d", "a.b/c-d", "a.b/c_d", "a.b/r-c-d")}) == 4

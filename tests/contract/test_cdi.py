@@ -1,0 +1,81 @@
+"""Injection through CDI, from the offer to the container."""
+
+import json
+import shutil
+
+import pytest
+
+from nodeplug.offers import Injection, OfferRule
+from nodeplug.supervisor import agent
+from nodeplug.testing import AdmissionError, Pod, Profile
+from support.awkward.state import State
+from support.stage import BOARD, Stage, stage
+
+
+def specified(play: Stage) -> list[str]:
+    return [
+        entry["name"]
+        for file in play.cdi_dir.glob("*.json")
+        for entry in json.loads(file.read_text())["devices"]
+    ]
+
+
+async def start(play: Stage, inject: Injection) -> None:
+    play.rules = [OfferRule(resource=BOARD, inject=inject)]
+    play.start_agent()
+    await play.listed(allocatable=4)
+
+
+async def test_a_container_gets_names_that_stand_in_a_file(profile: Profile) -> None:
+    """R63: and no device node besides; what depends on the set still comes directly."""
+    async with stage(agents=0, profile=profile) as play:
+        await start(play, "cdi")
+        runs = await play.kubelet.admit(Pod.of({BOARD: 2}))
+        names = [name.partition("=")[2] for name in runs["c0"].cdi_devices]
+        assert set(names) <= set(specified(play))
+        assert (len(names), runs["c0"].devices) == (2, {})
+        assert runs["c0"].envs["AWKWARD_BOARD"] == ",".join(sorted(names))
+
+
+async def test_older_kubelets_get_the_names_as_an_annotation(profile: Profile) -> None:
+    """They drop the field without a word."""
+    async with stage(agents=0, profile=profile) as play:
+        await start(play, "cdi-annotations")
+        runs = await play.kubelet.admit(Pod.of({BOARD: 1}))
+        (value,) = runs["c0"].annotations.values()
+        assert value.startswith("nodeplug.awkward.example.com/board=awk-board-")
+
+
+async def test_a_device_is_specified_before_it_is_listed(profile: Profile) -> None:
+    """A pod may ask for it the moment it is listed."""
+    async with stage(agents=0, profile=profile) as play:
+        await start(play, "cdi")
+        for boards in range(5, 15):
+            play.set(State(boards=boards))
+            await play.listed(allocatable=boards)
+            assert len(specified(play)) == boards
+
+
+async def test_specifications_outlive_the_agent(profile: Profile) -> None:
+    """R45: containers restart while no agent runs."""
+    async with stage(agents=0, profile=profile) as play:
+        await start(play, "cdi")
+        await play.stop_agent(play.agents[0])
+        assert len(specified(play)) == 4
+
+
+async def test_a_device_whose_file_cannot_be_written_is_not_given_out(
+    profile: Profile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unhealthy with the reason, and healthy again when the directory is right."""
+    monkeypatch.setattr(agent, "_RETRY_SECONDS", 0.2)
+    async with stage(agents=0, profile=profile) as play:
+        play.cdi_dir.write_text("in the way")
+        play.rules = [OfferRule(resource=BOARD, inject="cdi")]
+        play.start_agent()
+        await play.listed(allocatable=0)
+        with pytest.raises(AdmissionError):
+            await play.kubelet.admit(Pod.of({BOARD: 1}))
+        play.cdi_dir.unlink()
+        await play.listed(allocatable=4)
+        shutil.rmtree(play.cdi_dir)
