@@ -115,6 +115,19 @@ async def test_a_change_of_a_configmap_is_taken_over(monkeypatch: pytest.MonkeyP
         await on.listed(BOARD, 0)
 
 
+async def test_a_device_is_quarantined_and_released_while_the_agent_runs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Unhealthy with the operator's reason; the others stay on offer."""
+    async with play(monkeypatch) as on:
+        on.write(quarantine=[{"devices": {"id": "awk-board-1"}, "reason": "fan is loud"}])
+        await on.listed(BOARD, 3)
+        told = await on.logged("device unhealthy")
+        assert told["reason"] == "quarantined: fan is loud"
+        on.write()
+        await on.listed(BOARD, 4)
+
+
 async def test_what_does_not_change_is_not_disturbed(monkeypatch: pytest.MonkeyPatch) -> None:
     """No list is sent again, nothing is registered anew."""
     async with play(monkeypatch) as on:

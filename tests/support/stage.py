@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from nodeplug.backend import BackendSpec
 from nodeplug.host.host import open_host
 from nodeplug.host.root import HostRoot
-from nodeplug.supervisor.agent import Agent, ConfiguredBackend, Node
+from nodeplug.supervisor.agent import Agent, ConfiguredBackend, Node, Rules
 from nodeplug.testing import Kubelet
 from support.awkward.backend import SPEC, Settings
 from support.awkward.state import State, write_state
@@ -43,7 +43,9 @@ class Stage:
         backends = [ConfiguredBackend(spec, Settings()) for spec in specs or (SPEC,)]
         host = open_host(str(self.host.root), str(self.host.root / "uevents.sock"))
         agent = Agent(
-            backends, host, Node(self.directory, self.pod_resources, self.rules, self.cdi_dir)
+            backends,
+            host,
+            Node(self.directory, self.pod_resources, Rules(self.rules), self.cdi_dir),
         )
         task = asyncio.create_task(agent.run())
         self.agents.append(task)

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from nodeplug.selectors import Selector, check_selector, facts_of, matches
+from nodeplug.selectors import Selector, check_selectors, facts_of, matches
 from nodeplug.values.device import Device
 from nodeplug.values.edits import NO_EDITS, ContainerEdits
 from nodeplug.values.inventory import Inventory
@@ -91,11 +91,7 @@ class OfferRule(Section, frozen=True):
     def __post_init__(self) -> None:
         check_resource_name(self.resource)
         check_resource_name(self.public_name)
-        for name, selector in self.devices.items():
-            try:
-                check_selector(selector)
-            except ValueError as error:
-                raise ValueError(f"devices.{name}: {error}") from error
+        check_selectors(self.devices)
 
     @property
     def public_name(self) -> str:

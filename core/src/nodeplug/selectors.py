@@ -33,6 +33,15 @@ def check_selector(selector: Selector) -> None:
             raise InvalidValueError(f"selector {term!r} says nothing")
 
 
+def check_selectors(selectors: Mapping[str, Selector]) -> None:
+    """Raise InvalidValueError naming the attribute whose selector could never match."""
+    for name, selector in selectors.items():
+        try:
+            check_selector(selector)
+        except InvalidValueError as error:
+            raise InvalidValueError(f"devices.{name}: {error}") from error
+
+
 def matches(device: Device, selectors: Mapping[str, Selector]) -> bool:
     """Whether a device satisfies a selector for each of these attributes.
 

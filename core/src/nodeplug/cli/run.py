@@ -28,7 +28,7 @@ from nodeplug.config.settings import AgentSettings
 from nodeplug.host.host import open_host
 from nodeplug.kubelet.sockets import check_plugin_dir
 from nodeplug.log import set_up
-from nodeplug.supervisor.agent import Agent, ConfiguredBackend, Node
+from nodeplug.supervisor.agent import Agent, ConfiguredBackend, Node, Rules
 from nodeplug.supervisor.last_good import LastGood
 from nodeplug.supervisor.reload import Reloader
 from nodeplug.values.errors import ConfigError, KubeletDirectoryError
@@ -101,7 +101,8 @@ async def _serve(
     host = open_host(settings.host.root, settings.host.uevents)
     kubelet = settings.kubelet
     directories = Path(kubelet.device_plugin_dir), Path(kubelet.pod_resources_socket)
-    node = Node(*directories, settings.offers, Path(settings.cdi.spec_dir))
+    rules = Rules(settings.offers, settings.quarantine)
+    node = Node(*directories, rules, Path(settings.cdi.spec_dir))
     agent = Agent(backends, host, node)
     reloader = Reloader(files, load, agent)
     running = asyncio.gather(agent.run(), reloader.run())

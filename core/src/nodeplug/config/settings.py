@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from nodeplug.offers import OfferRule
+from nodeplug.quarantine import QuarantineRule
 from nodeplug.values.section import Section
 
 # R1: the kubelet's --root-dir does not move this directory.
@@ -106,6 +107,13 @@ class AgentSettings(Section, frozen=True):
         msgspec.Meta(
             description="How resources are advertised; of several rules the first that matches a "
             "device holds. What no rule matches is advertised as its backend names it."
+        ),
+    ] = ()
+    quarantine: Annotated[
+        tuple[QuarantineRule, ...],
+        msgspec.Meta(
+            description="Devices taken out of service: they are Unhealthy until released. "
+            "Containers that have them keep them."
         ),
     ] = ()
     nodes: Annotated[

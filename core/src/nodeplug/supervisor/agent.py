@@ -20,6 +20,7 @@ from nodeplug.kubelet.translate import encode_listed
 from nodeplug.kubelet.watch import KubeletWatch
 from nodeplug.offers import Offer, OfferRule, make_offers
 from nodeplug.pool import ResourcePool
+from nodeplug.quarantine import QuarantineRule, isolate
 from nodeplug.supervisor.backend_runner import BackendRunner
 from nodeplug.supervisor.last_good import LastGood
 from nodeplug.supervisor.usage import UsageWatch
@@ -40,6 +41,13 @@ class ConfiguredBackend(NamedTuple):
     settings: Any | None
 
 
+class Rules(NamedTuple):
+    """What the operator says of all devices: how they are offered, which are out of service."""
+
+    offers: Sequence[OfferRule] = ()
+    quarantine: Sequence[QuarantineRule] = ()
+
+
 class Node(NamedTuple):
     """What an agent is told of its node.
 
@@ -50,7 +58,7 @@ class Node(NamedTuple):
 
     plugin_dir: Path
     pod_resources: Path
-    rules: Sequence[OfferRule] = ()
+    rules: Rules = Rules()
     cdi_dir: Path = Path(CDI_DIR)
 
 
@@ -99,16 +107,16 @@ class Agent:
         finally:
             self._directory.close()
 
-    async def apply(self, rules: Sequence[OfferRule], settings: Mapping[str, Any]) -> list[str]:
+    async def apply(self, rules: Rules, settings: Mapping[str, Any]) -> list[str]:
         """Take over a new configuration; return what of it is new.
 
         Backends that are not in `settings` go on as they are. What does not change is not
         disturbed: no message is sent for it.
         """
         changed = [name for name, new in settings.items() if self._runners[name].configure(new)]
-        if list(rules) != list(self._rules):
+        if rules != self._rules:
             self._rules = rules
-            changed.append("offers")
+            changed.append("rules")
             for backend, inventory in self._latest.values():
                 await self.publish(backend, inventory)
         return changed
@@ -124,7 +132,10 @@ class Agent:
         """
         async with self._publishing:
             self._latest[backend.name] = backend, inventory
-            offers = make_offers(self._without_foreign_ids(backend.name, inventory), self._rules)
+            own = isolate(
+                self._without_foreign_ids(backend.name, inventory), self._rules.quarantine
+            )
+            offers = make_offers(own, self._rules.offers)
             failures = await self._write_specs(backend.name, offers)
             self._take_over(backend, dict(offers))
             for name, failure in failures.items():

@@ -8,7 +8,7 @@ from pathlib import Path
 from nodeplug.config.load import Configuration
 from nodeplug.host.calls import call
 from nodeplug.host.watch import PathWatch
-from nodeplug.supervisor.agent import Agent
+from nodeplug.supervisor.agent import Agent, Rules
 from nodeplug.values.errors import ConfigError
 
 # Editors and the kubelet's ConfigMap exchange touch several names one after the other.
@@ -58,7 +58,10 @@ class Reloader:
             return
         for broken in configuration.errors:
             _refuse(broken)
-        changed = await self._agent.apply(configuration.agent.offers, configuration.valid)
+        agent = configuration.agent
+        changed = await self._agent.apply(
+            Rules(agent.offers, agent.quarantine), configuration.valid
+        )
         if changed:
             _log.info("configuration reloaded", extra={"nodeplug": {"changed": changed}})
 
