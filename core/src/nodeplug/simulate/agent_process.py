@@ -5,8 +5,10 @@ import json
 import os
 import sys
 from asyncio.subprocess import DEVNULL, Process
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+from nodeplug.host.files import write_atomically
 
 # A sound agent leaves within milliseconds; a hung one must not hang its parent.
 _STOP_SECONDS = 10.0
@@ -29,9 +31,8 @@ class AgentProcess:
         for directory in (self.host_root, self.plugin_dir):
             directory.mkdir(exist_ok=True)
         self._sections = sections
-        self._configure(
-            {"root": str(self.host_root), "uevents": str(self.host_root / "uevents.sock")}
-        )
+        self._host = {"root": str(self.host_root), "uevents": str(self.host_root / "uevents.sock")}
+        self.offer([])
 
     @property
     def pid(self) -> int:
@@ -67,12 +68,20 @@ class AgentProcess:
 
     def use_real_host(self) -> None:
         """Let the next start serve this machine's own devices."""
-        self._configure({})
+        self._host = {}
+        self.offer([])
 
-    def _configure(self, host: Mapping[str, object]) -> None:
+    def offer(self, rules: Sequence[Mapping[str, object]]) -> None:
+        """Rewrite the configuration with these rules; a running agent takes them over."""
         kubelet = {
             "devicePluginDir": str(self.plugin_dir),
             "podResourcesSocket": str(self.pod_resources),
         }
-        content = {"kubelet": kubelet, "host": host, "backends": self._sections}
-        self.config.write_text(json.dumps(content))
+        content = {
+            "kubelet": kubelet,
+            "host": self._host,
+            "cdi": {"specDir": str(self.plugin_dir.with_name("cdi"))},
+            "offers": list(rules),
+            "backends": self._sections,
+        }
+        write_atomically(self.config, json.dumps(content).encode())

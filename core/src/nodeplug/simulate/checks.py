@@ -52,7 +52,7 @@ async def health(stage: Stage, check: Check) -> None:
 
 
 async def several_devices(stage: Stage, check: Check) -> None:
-    """Give several devices to several containers of a pod, none to two of them."""
+    """Give several devices to several containers of a pod; then share each between two."""
     for resource in stage.resources:
         pod = Pod.of({resource: 2}, {resource: 1})
         runs = await stage.kubelet.admit(pod)
@@ -64,6 +64,7 @@ async def several_devices(stage: Stage, check: Check) -> None:
         ]
         check.figures[f"{resource} in use"] = len(held)
         await stage.kubelet.remove(pod)
+    await _shared_and_aligned(stage, check)
 
 
 async def failure(stage: Stage, check: Check) -> None:
@@ -111,6 +112,24 @@ CHECKS: dict[str, Callable[[Stage, Check], Awaitable[None]]] = {
     "failure of agent and kubelet": failure,
     "performance": performance,
 }
+
+
+async def _shared_and_aligned(stage: Stage, check: Check) -> None:
+    """Offer every resource twice over by a reload, show what a container gets, and undo it."""
+    before = {resource: stage.allocatable(resource) for resource in stage.resources}
+    rule = {"replicas": 2, "markShared": True, "policy": "aligned"}
+    stage.agent.offer([{"resource": resource, **rule} for resource in stage.resources])
+    for resource, count in before.items():
+        shared = f"{resource}.shared"
+        await _until_allocatable(stage, shared, 2 * count)
+        pod = Pod.of({shared: 2})
+        await stage.kubelet.admit(pod)
+        check.figures[f"{shared} devices"] = 2 * count
+        check.shown.append(f"{shared}: aligned {', '.join(sorted(stage.kubelet.held(shared)))}")
+        await stage.kubelet.remove(pod)
+    stage.agent.offer([])
+    for resource, count in before.items():
+        await _until_allocatable(stage, resource, count)
 
 
 async def _agent_killed(stage: Stage, check: Check) -> None:

@@ -23,6 +23,7 @@ from nodeplug.backend import Backend, BackendSpec, Preparer, Simulator
 from nodeplug.config.load import schema
 from nodeplug.host.host import Host, open_host
 from nodeplug.host.root import HostRoot
+from nodeplug.testing.served import ServedBackend, serve
 from nodeplug.values.device import Device
 from nodeplug.values.edits import NO_EDITS, ContainerEdits, merge
 from nodeplug.values.inventory import Inventory
@@ -158,6 +159,61 @@ class BackendContract:
             return longest()
 
         assert _run(scenario()) < _LONGEST_BLOCK_SECONDS
+
+    def test_the_agent_serves_it(self) -> None:
+        """Registered, allocated, lost, recovered, with the kubelet's own eyes."""
+
+        async def scenario(play: ServedBackend) -> None:
+            before = await play.listed()
+            await play.admit(1)
+            play.simulator.lose()
+            await play.listed(before - 1)
+            play.simulator.recover()
+            await play.listed(before)
+
+        _run(serve(self.spec, {}, scenario))
+
+    def test_its_devices_can_be_shared(self) -> None:
+        """Two containers have one device; all replicas of a lost one are told at once."""
+
+        async def scenario(play: ServedBackend) -> None:
+            before = await play.listed()
+            for _ in range(before):
+                await play.admit(1)
+            play.simulator.lose()
+            await play.listed(before - 2)
+
+        _run(serve(self.spec, {"replicas": 2}, scenario))
+
+    def test_its_devices_can_be_renamed(self) -> None:
+        """The public name reaches the backend, the devices stay the same."""
+
+        async def scenario(play: ServedBackend) -> None:
+            await play.listed()
+            await play.admit(2)
+
+        _run(serve(self.spec, {"rename": "renamed.example.com/device"}, scenario))
+
+    def test_its_devices_can_be_injected_through_cdi(self) -> None:
+        """Every name that a container gets stands in a specification."""
+
+        async def scenario(play: ServedBackend) -> None:
+            await play.listed()
+            run = await play.admit(2)
+            assert run.cdi_devices
+            assert set(run.cdi_devices) <= play.specified()
+
+        _run(serve(self.spec, {"inject": "cdi"}, scenario))
+
+    def test_every_policy_finds_devices(self) -> None:
+        """Whatever the backend tells of places and links."""
+
+        async def scenario(play: ServedBackend) -> None:
+            await play.listed()
+            await play.admit(2)
+
+        for policy in ("packed", "spread", "aligned"):
+            _run(serve(self.spec, {"policy": policy}, scenario))
 
     def _backend(
         self, folder: Path, simulator: Simulator | None = None
