@@ -81,6 +81,39 @@ async def test_a_device_that_is_shared_no_longer_waits_for_its_containers(
         await play.listed(BOARD, allocatable=4)
 
 
+@pytest.mark.parametrize(
+    "after",
+    [
+        OfferRule(resource=BOARD, rename="renamed.example.com/board"),
+        OfferRule(resource=BOARD, split_by="board"),
+        OfferRule(resource=BOARD, replicas=3, mark_shared=True),
+    ],
+    ids=["renamed", "split", "shared"],
+)
+async def test_a_device_that_moves_while_held_is_never_given_away_twice(
+    profile: Profile, after: OfferRule
+) -> None:
+    """By a reload, with a kubelet restart and an agent restart in between; R33."""
+    async with stage(agents=0, profile=profile) as play:
+        agent = play.start_agent()
+        await play.listed(allocatable=4)
+        pod = Pod.of({BOARD: 4})
+        await play.kubelet.admit(pod)
+        play.rules = [after]
+        await play.reload()
+        await play.listed(BOARD, allocatable=0)
+        await play.kubelet.restart()
+        await play.stop_agent(agent)
+        play.start_agent()
+        public = after.public_name if not after.split_by else f"{BOARD}-0"
+        await play.kubelet.until(lambda: play.kubelet.capacity(public) is not None)
+        with pytest.raises(AdmissionError):
+            await play.kubelet.admit(Pod.of({public: 1}))
+        await play.kubelet.remove(pod)
+        await play.kubelet.until(lambda: play.allocatable(public) > 0)
+        await play.kubelet.admit(Pod.of({public: 1}))
+
+
 async def test_replicas_of_one_device_go_to_containers_at_the_same_time(
     profile: Profile,
 ) -> None:

@@ -84,6 +84,16 @@ def test_a_name_that_another_resource_has_is_not_given_again(name: str) -> None:
     assert offered(inventory, {"rename": name}) == {GPU: ["gpu-0"], name: ["x"]}
 
 
+def test_a_rule_that_names_an_attribute_of_no_device_is_reported(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A typo in an attribute leaves the rule without effect, and must not do so in silence."""
+    offered(gpus("a"), {"devices": {"modell": "a"}})
+    assert [r.getMessage() for r in caplog.records] == [
+        "no device has the attribute that a rule names"
+    ]
+
+
 def test_a_shared_offer_refuses_several_only_when_told() -> None:
     """And only where it is shared at all."""
 

@@ -115,6 +115,19 @@ def test_an_id_held_since_before_our_start_is_listed(
     assert healths(pool) == {"a": "ok", "old": "gone"}
 
 
+def test_endless_hot_plug_of_new_ids_does_not_grow_the_list_without_end(
+    pool: ResourcePool, holdings: Holdings
+) -> None:
+    """Also where the kubelet tells nothing; what was handed out is kept all the same."""
+    pool.replace(offer(device("given")))
+    with holdings.allocating(RESOURCE, ["given"]):
+        pass
+    for number in range(1500):
+        pool.replace(offer(device(f"d{number}")))
+    assert len(pool.snapshot.devices) == 1001
+    assert healths(pool)["given"] == "gone"
+
+
 def test_a_device_that_returns_is_healthy_again(pool: ResourcePool) -> None:
     """Unplugged and plugged again."""
     pool.replace(offer(device("a")))

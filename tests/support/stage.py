@@ -42,7 +42,7 @@ class Stage:
     def start_agent(self, *specs: BackendSpec) -> asyncio.Task[None]:
         backends = [ConfiguredBackend(spec, Settings()) for spec in specs or (SPEC,)]
         host = open_host(str(self.host.root), str(self.host.root / "uevents.sock"))
-        agent = Agent(
+        self._agent = agent = Agent(
             backends,
             host,
             Node(self.directory, self.pod_resources, Rules(self.rules), self.cdi_dir),
@@ -50,6 +50,10 @@ class Stage:
         task = asyncio.create_task(agent.run())
         self.agents.append(task)
         return task
+
+    async def reload(self) -> None:
+        """Let the agent started last take the rules over."""
+        await self._agent.apply(Rules(self.rules), {})
 
     async def stop_agent(self, task: asyncio.Task[None]) -> None:
         task.cancel()

@@ -59,6 +59,35 @@ class Preparer(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class HostFile:
+    """A file that a backend wants on the host: a device-info file, a list of features.
+
+    `path` is absolute, as the host sees it. A file that belongs to a device of a resource, under
+    its public name, stays as long as a container may hold the device; any other goes as soon as
+    the backend no longer wants it.
+    """
+
+    path: str
+    data: bytes
+    resource: str = ""
+    device: str = ""
+    mode: int = 0o644
+
+
+@runtime_checkable
+class HostFiles(Protocol):
+    """A backend whose devices need files on the host. Core writes and removes them."""
+
+    def host_files(self, offers: Mapping[str, Sequence[Device]]) -> Sequence[HostFile]:
+        """Return all files wanted for these devices, by public name of their resource.
+
+        Quick, without effects; equal arguments give equal results. The files are in place before
+        the kubelet is told of the devices.
+        """
+        ...
+
+
 class Simulator(Protocol):
     """Simulated hardware below a folder, for `nodeplug simulate` and the contract suite.
 

@@ -70,6 +70,10 @@ class Holdings:
         """Whether the id must still be listed although nothing offers it."""
         return (resource, device_id) in self._buried
 
+    def handed_out(self, resource: str, device_id: str) -> bool:
+        """Whether a container has the id as far as is known, or was given it and not seen since."""
+        return self._maybe_held((resource, device_id))
+
     def held_in(self, resource: str) -> Mapping[str, tuple[int, ...]]:
         """Return the ids that the last listing showed in use in a resource, with NUMA nodes."""
         return {i: numa for (name, i), numa in self._held.items() if name == resource}

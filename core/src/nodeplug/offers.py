@@ -139,6 +139,7 @@ def make_offers(inventory: Inventory, rules: Sequence[OfferRule] = ()) -> Mappin
         name: [rule for rule in rules if rule.resource == name]
         for name in sorted(inventory.resources)
     }
+    _report_unknown_attributes(inventory, rules)
     offers: dict[str, Offer] = {}
     for offer in _empty_offers(inventory, by_native):
         offers.setdefault(offer.resource, offer)
@@ -190,6 +191,25 @@ def _name(device: Device, rule: OfferRule | None) -> str:
         return rule.public_name
     domain, _, part = rule.public_name.partition("/")
     return f"{domain}/{f'{part}-{suffix}'[:_NAME_LIMIT].rstrip('-.')}"
+
+
+def _report_unknown_attributes(inventory: Inventory, rules: Sequence[OfferRule]) -> None:
+    for rule in rules:
+        if rule.resource in inventory.resources:
+            unknown = {*rule.devices, rule.split_by} - {""}
+            devices = [d for d in inventory.devices.values() if d.resource == rule.resource]
+            for device in devices:
+                unknown -= facts_of(device).keys()
+                if not unknown:
+                    break
+            for name in sorted(unknown if devices else ()):
+                _report_unknown(rule.resource, name)
+
+
+@cache
+def _report_unknown(resource: str, attribute: str) -> None:
+    facts = {"resource": resource, "attribute": attribute}
+    _log.error("no device has the attribute that a rule names", extra={"nodeplug": facts})
 
 
 @cache

@@ -1,6 +1,7 @@
 """The devices of one resource, as the kubelet is told: the only mutable device state."""
 
 import asyncio
+import itertools
 import logging
 import time
 from collections.abc import Callable, Collection, Mapping
@@ -15,6 +16,10 @@ from nodeplug.values.errors import ListTooLargeError, UnhealthyDeviceError, Unkn
 LIST_LIMIT = 3_670_016
 # A driver that goes takes all its devices along; the first lines tell enough.
 _LOGGED_DEVICES = 10
+
+# So many vanished ids are kept where the kubelet tells nothing of their use; beyond it the oldest
+# that this agent has never handed out are forgotten.
+_TOMBS_LIMIT = 1000
 
 _log = logging.getLogger("nodeplug.pool")
 
@@ -87,6 +92,7 @@ class ResourcePool:
             raise
         self._holdings.bury(self.resource, gone)
         self._holdings.revive(self.resource, offered)
+        self._forget_oldest_tombs()
 
     def condemn(self, reason: str) -> None:
         """Turn every device Unhealthy until the next `replace`."""
@@ -145,6 +151,15 @@ class ResourcePool:
         while self.snapshot.version <= version:
             await self._changed.wait()
         return self.snapshot
+
+    def _forget_oldest_tombs(self) -> None:
+        spare = len(self._tombs) - _TOMBS_LIMIT
+        if spare > 0:
+            free = (i for i in self._tombs if not self._holdings.handed_out(self.resource, i))
+            forgotten = set(itertools.islice(free, spare))
+            self._tombs = {i: n for i, n in self._tombs.items() if i not in forgotten}
+            self._holdings.revive(self.resource, forgotten)
+            self.refresh()
 
     def _reason(self, offered: OfferedDevice, elsewhere: Mapping[str, str]) -> str:
         reason = self._down or offered.device.reason

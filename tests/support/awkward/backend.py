@@ -1,11 +1,19 @@
 import asyncio
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
 
-from nodeplug.backend import Backend, BackendSpec, Preparer, Presence, hookimpl
+from nodeplug.backend import (
+    Backend,
+    BackendSpec,
+    HostFile,
+    HostFiles,
+    Preparer,
+    Presence,
+    hookimpl,
+)
 from nodeplug.host.files import write_atomically
 from nodeplug.host.host import Host
 from nodeplug.host.root import HostRoot
@@ -61,20 +69,23 @@ class AwkwardBackend:
             mark = self._root.path(f"/awkward/prepared-{device.id}")
             write_atomically(mark, resource.encode())
 
+    def host_files(self, offers: Mapping[str, Sequence[Device]]) -> Sequence[HostFile]:
+        common = HostFile("/awkward/info", b"awkward")
+        own = [
+            HostFile(f"/awkward/info-{device.id}", resource.encode(), resource, device.id)
+            for resource, devices in offers.items()
+            for device in devices
+            if device.id.startswith("awk-board")
+        ]
+        return [common, *own]
+
     def _inventory(self) -> Inventory:
         return Inventory.of(
             (d for d in self._devices() if d.id not in self._state.missing),
             resources=[f"{self._domain}/{kind}" for kind in ("board", "slice")],
             prepared=[f"{self._domain}/board"],
-            edits=ContainerEdits(mounts=(self._host_file(),)),
+            edits=ContainerEdits(mounts=(Mount("/awkward/info", "/etc/awkward"),)),
         )
-
-    def _host_file(self) -> Mount:
-        file = self._root.path("/awkward/info")
-        if not file.exists():
-            file.parent.mkdir(exist_ok=True)
-            write_atomically(file, b"awkward", mode=0o644)
-        return Mount(self._root.to_host(file), "/etc/awkward")
 
     def _devices(self) -> Iterator[Device]:
         for board in range(self._state.boards):
@@ -136,7 +147,7 @@ SPEC = BackendSpec(
     build=build,
     probe=lambda root: Presence(state_file(root).exists(), str(state_file(root))),
     simulator=AwkwardSimulator,
-    capabilities=frozenset({Preparer}),
+    capabilities=frozenset({Preparer, HostFiles}),
 )
 
 

@@ -25,7 +25,7 @@ from nodeplug.host.host import Host, open_host
 from nodeplug.values.device import Device
 from nodeplug.values.errors import ConfigError
 
-_COLUMNS = ("backend", "resource", "id", "health", "numa", "reason", "nodes")
+_COLUMNS = ("backend", "resource", "id", "health", "numa", "nodes", "attributes", "reason")
 # A backend whose driver hangs must not hang the command.
 _DISCOVERY_SECONDS = 30.0
 
@@ -75,7 +75,9 @@ def _as_row(backend: str, device: Device) -> list[str]:
     numa = ",".join(map(str, device.numa_nodes)) or "-"
     nodes = " ".join(node.host_path for node in device.edits.nodes) or "-"
     reason = device.reason or "-"
-    return [backend, device.resource, device.id, device.health.value, numa, reason, nodes]
+    attributes = " ".join(f"{name}={value}" for name, value in device.attributes.items()) or "-"
+    shown = [backend, device.resource, device.id, device.health.value]
+    return [*shown, numa, nodes, attributes, reason]
 
 
 def _as_json(backend: str, device: Device) -> dict[str, object]:

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 from nodeplug.allocation import Allocator, BackendHandle
 from nodeplug.backend import BackendSpec
-from nodeplug.cdi.store import SpecStore
 from nodeplug.config.settings import CDI_DIR
 from nodeplug.holdings import Holdings
 from nodeplug.host.calls import call
@@ -22,14 +21,14 @@ from nodeplug.offers import Offer, OfferRule, make_offers
 from nodeplug.pool import ResourcePool
 from nodeplug.quarantine import QuarantineRule, isolate
 from nodeplug.supervisor.backend_runner import BackendRunner
+from nodeplug.supervisor.files import DISK_SECONDS, Files
 from nodeplug.supervisor.last_good import LastGood
 from nodeplug.supervisor.usage import UsageWatch
 from nodeplug.values.errors import ListTooLargeError
 from nodeplug.values.inventory import Inventory
 
-# A disk that takes longer is as good as none; one that is full may have room again.
+# A disk that is full may have room again.
 _RETRY_SECONDS = 10.0
-_DISK_SECONDS = 10.0
 
 _log = logging.getLogger("nodeplug.supervisor")
 
@@ -83,7 +82,7 @@ class Agent:
         self._resources: dict[str, _Owned] = {}
         self._refused: set[tuple[str, str]] = set()
         self._tasks = asyncio.TaskGroup()
-        self._specs = {spec.name: SpecStore(cdi_dir, spec.name) for spec, _ in backends}
+        self._files = Files(cdi_dir, host.root, plugin_dir)
         self._publishing = asyncio.Lock()
         self._last_good = LastGood(plugin_dir)
         self._latest: dict[str, tuple[BackendHandle, Inventory]] = {}
@@ -123,7 +122,7 @@ class Agent:
 
     async def proved(self, backend: str, settings: Any) -> None:
         """Keep settings that work for a start at which the file is broken."""
-        await call(self._last_good.save, backend, settings, timeout=_DISK_SECONDS)
+        await call(self._last_good.save, backend, settings, timeout=DISK_SECONDS)
 
     async def publish(self, backend: BackendHandle, inventory: Inventory) -> None:
         """Take over a backend's new truth: what is gone, what has changed, what is new.
@@ -136,7 +135,7 @@ class Agent:
                 self._without_foreign_ids(backend.name, inventory), self._rules.quarantine
             )
             offers = make_offers(own, self._rules.offers)
-            failures = await self._write_specs(backend.name, offers)
+            failures = await self._files.bring_in_line(backend, offers, self._holdings.in_use())
             self._take_over(backend, dict(offers))
             for name, failure in failures.items():
                 self._resources[name].served.pool.condemn(failure)
@@ -147,14 +146,6 @@ class Agent:
         await asyncio.sleep(_RETRY_SECONDS)
         if self._latest[backend.name][1] is inventory:
             await self.publish(backend, inventory)
-
-    async def _write_specs(self, backend: str, offers: Mapping[str, Offer]) -> Mapping[str, str]:
-        store, in_use = self._specs[backend], self._holdings.in_use()
-        try:
-            return await call(store.reconcile, offers, in_use, timeout=_DISK_SECONDS)
-        except (OSError, TimeoutError) as error:
-            injected = [name for name, offer in offers.items() if offer.inject != "devices"]
-            return dict.fromkeys(injected, f"CDI specification not written: {error!r}")
 
     def _take_over(self, backend: BackendHandle, offers: dict[str, Offer]) -> None:
         generation = self._holdings.generation

@@ -10,6 +10,7 @@ hardware, privileges or a pytest plugin.
 """
 
 import asyncio
+import dataclasses
 import itertools
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
@@ -19,10 +20,13 @@ from typing import Any, ClassVar, TypeVar
 
 import msgspec
 
-from nodeplug.backend import Backend, BackendSpec, Preparer, Simulator
+from nodeplug.backend import Backend, BackendSpec, HostFiles, Preparer, Simulator
 from nodeplug.config.load import schema
 from nodeplug.host.host import Host, open_host
 from nodeplug.host.root import HostRoot
+from nodeplug.offers import OfferRule
+from nodeplug.quarantine import QuarantineRule
+from nodeplug.supervisor.agent import Rules
 from nodeplug.testing.served import ServedBackend, serve
 from nodeplug.values.device import Device
 from nodeplug.values.edits import NO_EDITS, ContainerEdits, merge
@@ -68,7 +72,7 @@ class BackendContract:
     def test_what_is_built_has_the_declared_capabilities(self, tmp_path: Path) -> None:
         """Core calls what the spec declares, and nothing else."""
         backend, _ = self._backend(tmp_path)
-        assert {kind for kind in (Preparer,) if isinstance(backend, kind)} == set(
+        assert {kind for kind in (Preparer, HostFiles) if isinstance(backend, kind)} == set(
             self.spec.capabilities
         )
 
@@ -204,6 +208,33 @@ class BackendContract:
             assert set(run.cdi_devices) <= play.specified()
 
         _run(serve(self.spec, {"inject": "cdi"}, scenario))
+
+    def test_its_devices_can_be_quarantined_and_released(self) -> None:
+        """While they are served; the others stay on offer."""
+
+        async def scenario(play: ServedBackend) -> None:
+            before = await play.listed()
+            first = min(play.kubelet.devices(play.resource))
+            rule = QuarantineRule(devices={"id": first}, reason="contract")
+            await play.agent.apply(Rules(quarantine=[rule]), {})
+            await play.listed(before - 1)
+            await play.agent.apply(Rules(), {})
+            await play.listed(before)
+
+        _run(serve(self.spec, {}, scenario))
+
+    def test_rules_change_while_a_container_holds_a_device(self) -> None:
+        """The device moves to another resource, and is free there only once it is free."""
+
+        async def scenario(play: ServedBackend) -> None:
+            before = await play.listed()
+            await play.admit(1)
+            rule = OfferRule(resource=play.resource, rename="moved.example.com/device")
+            await play.agent.apply(Rules([rule]), {})
+            moved = dataclasses.replace(play, resource=rule.public_name)
+            await moved.listed(before - 1)
+
+        _run(serve(self.spec, {}, scenario))
 
     def test_every_policy_finds_devices(self) -> None:
         """Whatever the backend tells of places and links."""

@@ -24,6 +24,7 @@ from nodeplug.testing.kubelet.pods import ContainerRun, Pod
 class ServedBackend:
     """What a scenario plays with; `resource` is the public name."""
 
+    agent: Agent
     kubelet: Kubelet
     simulator: Simulator
     resource: str
@@ -84,7 +85,9 @@ async def _serve(
     async with Kubelet(plugins, pod_resources=pod_resources) as kubelet:
         running = asyncio.create_task(agent.run())
         try:
-            await scenario(ServedBackend(kubelet, simulator, offer.public_name, folder / "cdi"))
+            await scenario(
+                ServedBackend(agent, kubelet, simulator, offer.public_name, folder / "cdi")
+            )
         finally:
             running.cancel()
             with suppress(asyncio.CancelledError):

@@ -1,0 +1,76 @@
+"""Files that backends want on the host: written, kept, removed."""
+
+import json
+import logging
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+
+from nodeplug.backend import HostFile
+from nodeplug.host.files import remove_quietly, write_atomically
+from nodeplug.host.root import HostRoot
+
+_log = logging.getLogger("nodeplug.host_files")
+
+Owner = tuple[str, str]
+
+
+class HostFileStore:
+    """Brings one backend's files in line with what it wants.
+
+    The paths written are kept in a ledger, so that what an earlier agent wrote is removed too, and
+    nothing else ever is.
+    """
+
+    def __init__(self, root: HostRoot, ledger: Path) -> None:
+        self._root = root
+        self._ledger = ledger
+
+    def reconcile(
+        self, wanted: Sequence[HostFile], in_use: Mapping[str, Collection[str]] | None
+    ) -> dict[str, str]:
+        """Write what is wanted, remove what nothing can need any more.
+
+        `in_use` tells by resource which devices containers may hold; None where that is not known.
+        Return by resource why a file of it could not be written. It waits for the disk.
+        """
+        before = self._read()
+        kept = {p: o for p, o in before.items() if _needed(o, in_use)}
+        owners = {file.path: (file.resource, file.device) for file in wanted}
+        self._remember({**before, **owners})
+        failures = self._write(wanted)
+        for path in before.keys() - kept.keys() - owners.keys():
+            remove_quietly(self._root.path(path))
+        self._remember({**kept, **owners})
+        return failures
+
+    def _write(self, wanted: Sequence[HostFile]) -> dict[str, str]:
+        failures: dict[str, str] = {}
+        for file in wanted:
+            path = self._root.path(file.path)
+            try:
+                if not path.is_file() or path.read_bytes() != file.data:
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    write_atomically(path, file.data, mode=file.mode)
+            except OSError as error:
+                failures[file.resource] = f"{file.path}: {error.strerror}"
+                _log.error("host file not written", extra={"nodeplug": {"error": str(error)}})
+        return failures
+
+    def _read(self) -> dict[str, Owner]:
+        try:
+            entries = json.loads(self._ledger.read_bytes())
+            return {str(path): (str(owner[0]), str(owner[1])) for path, owner in entries.items()}
+        except (OSError, ValueError, AttributeError, IndexError, TypeError):
+            return {}
+
+    def _remember(self, owners: Mapping[str, Owner]) -> None:
+        if owners != self._read():
+            self._ledger.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            write_atomically(self._ledger, json.dumps(owners).encode())
+
+
+def _needed(owner: Owner, in_use: Mapping[str, Collection[str]] | None) -> bool:
+    resource, device = owner
+    if not device:
+        return False
+    return in_use is None or device in in_use.get(resource, ())

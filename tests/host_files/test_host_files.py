@@ -1,0 +1,80 @@
+"""Files that backends want on the host."""
+
+from pathlib import Path
+
+from nodeplug.backend import HostFile
+from nodeplug.host.root import HostRoot
+from nodeplug.host_files import HostFileStore
+from nodeplug.testing import Pod
+from support.awkward.state import State
+from support.stage import BOARD, stage
+
+DEVICE = HostFile("/info/a", b"one", "x.y/z", "a")
+COMMON = HostFile("/info/all", b"all")
+
+
+def reconcile(
+    folder: Path, *wanted: HostFile, in_use: dict[str, set[str]] | None = None
+) -> dict[str, str]:
+    return HostFileStore(HostRoot(folder), folder / "ledger.json").reconcile(wanted, in_use)
+
+
+def present(folder: Path) -> set[str]:
+    return {file.name for file in (folder / "info").iterdir()}
+
+
+def test_what_is_wanted_is_written_and_brought_up_to_date(tmp_path: Path) -> None:
+    """The content is the backend's, the path the host's."""
+    reconcile(tmp_path, DEVICE)
+    reconcile(tmp_path, HostFile("/info/a", b"two", "x.y/z", "a"))
+    assert (tmp_path / "info/a").read_bytes() == b"two"
+
+
+def test_what_is_no_longer_wanted_goes_unless_a_container_may_need_it(tmp_path: Path) -> None:
+    """By an agent that did not write it: the ledger tells."""
+    reconcile(tmp_path, DEVICE, COMMON)
+    reconcile(tmp_path, in_use={"x.y/z": {"a"}})
+    held = present(tmp_path)
+    reconcile(tmp_path, in_use={})
+    assert (held, present(tmp_path)) == ({"a"}, set())
+
+
+def test_a_device_s_file_stays_while_nothing_is_known_of_its_use(tmp_path: Path) -> None:
+    """No answer from the kubelet is no permission."""
+    reconcile(tmp_path, DEVICE)
+    reconcile(tmp_path)
+    assert present(tmp_path) == {"a"}
+
+
+def test_files_of_others_are_never_touched(tmp_path: Path) -> None:
+    """Only what stands in the ledger can be removed."""
+    (tmp_path / "info").mkdir()
+    (tmp_path / "info/foreign").touch()
+    reconcile(tmp_path, DEVICE, in_use={})
+    reconcile(tmp_path, in_use={})
+    assert present(tmp_path) == {"foreign"}
+
+
+def test_a_file_that_cannot_be_written_is_told_by_resource(tmp_path: Path) -> None:
+    """The others are in place."""
+    (tmp_path / "info").touch()
+    failures = reconcile(tmp_path, DEVICE, HostFile("/other/b", b"", "x.y/w", "b"))
+    assert (list(failures), (tmp_path / "other/b").exists()) == (["x.y/z"], True)
+
+
+async def test_a_file_is_there_before_its_device_is_listed_and_as_long_as_it_is_held() -> None:
+    """From the backend to the host, and over the device's end."""
+    async with stage() as play:
+        file = play.host.path("/awkward/info-awk-board-3")
+        assert file.read_text() == BOARD
+        pod = Pod.of({BOARD: 4})
+        await play.kubelet.admit(pod)
+        play.set(State(missing=("awk-board-3",)))
+        await play.listed(allocatable=3)
+        assert file.exists()
+        await play.kubelet.remove(pod)
+        await play.kubelet.admit(Pod.of({BOARD: 1}))
+        await play.kubelet.until(lambda: "awk-board-3" not in play.kubelet.devices(BOARD))
+        play.set(State(missing=("awk-board-3",), sick=("awk-board-0",)))
+        await play.listed(allocatable=2)
+        assert not file.exists()
