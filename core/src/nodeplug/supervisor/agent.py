@@ -116,7 +116,7 @@ class Agent:
         if rules != self._rules:
             self._rules = rules
             changed.append("rules")
-            for backend, inventory in self._latest.values():
+            for backend, inventory in list(self._latest.values()):
                 await self.publish(backend, inventory)
         return changed
 
