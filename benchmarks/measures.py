@@ -122,7 +122,7 @@ async def allocate() -> AsyncIterator[Figure]:
         await node.agent.start()
         await node.listed(CUSTOM, 4)
         device = min(node.kubelet.devices(CUSTOM))
-        quiet = await asyncio.to_thread(_allocate, node.socket(), device)
+        quiet = await asyncio.to_thread(_allocate, node.sockets()[0], device)
         process = await asyncio.create_subprocess_exec(
             sys.executable, minimal_plugin.__file__, str(node.agent.plugin_dir)
         )
@@ -144,14 +144,27 @@ async def allocate_beside_a_hang() -> AsyncIterator[Figure]:
         await node.listed(BOARD, 4)
         await node.listed(CUSTOM, 4)
         device = min(node.kubelet.devices(CUSTOM))
-        seconds: list[float] = []
-        for number in (1, 2, 3):
-            with grpc.insecure_channel(node.socket(number)) as channel:
-                try:
-                    seconds = await asyncio.to_thread(_allocate, node.socket(number), device)
-                except grpc.RpcError:
-                    api_grpc.DevicePluginStub(channel).Allocate.future(_request("awk-board-0"))
+        hanging, serving = await asyncio.to_thread(_find, node.sockets(), "awk-board-0", device)
+        with grpc.insecure_channel(hanging) as channel:
+            call = api_grpc.DevicePluginStub(channel).Allocate.future(_request("awk-board-0"))
+            seconds = await asyncio.to_thread(_allocate, serving, device)
+            assert not call.done()
     yield Figure("Allocate while another backend's call hangs, p99", _ms(seconds, 99), "ms", 2)
+
+
+def _find(targets: list[str], hanging: str, serving: str) -> tuple[str, str]:
+    """Return the server on which a call for one device hangs, and that which has the other."""
+    found = {}
+    for target in targets:
+        for device in (hanging, serving):
+            with grpc.insecure_channel(target) as channel:
+                try:
+                    api_grpc.DevicePluginStub(channel).Allocate(_request(device), timeout=1)
+                    found[device] = target
+                except grpc.RpcError as error:
+                    if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+                        found[device] = target
+    return found[hanging], found[serving]
 
 
 def _request(device: str) -> api.AllocateRequest:

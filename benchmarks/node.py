@@ -47,10 +47,10 @@ class Node:
         await self.kubelet.until(holds, seconds)
         return self.kubelet.journal.of("list", resource)[-1].at
 
-    def socket(self, number: int = 1) -> str:
-        """Return the address of the agent's n-th server."""
+    def sockets(self) -> list[str]:
+        """Return the addresses of all servers of the agent."""
         home = self.agent.plugin_dir / ".nodeplug"
-        return f"unix:{next(home.glob(f'*/.{number}.sock'))}"
+        return [f"unix:{path}" for path in sorted(home.glob("*/.*.sock"))]
 
     def memory(self) -> float:
         """Return the agent's resident memory in MiB."""
