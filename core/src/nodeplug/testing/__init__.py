@@ -7,12 +7,12 @@ backend passes.
 """
 
 from nodeplug.testing.kubelet.admission import AdmissionError
+from nodeplug.testing.kubelet.clients import Profile
 from nodeplug.testing.kubelet.clock import Clock
 from nodeplug.testing.kubelet.devices import Capacity
 from nodeplug.testing.kubelet.journal import Event, Violation
 from nodeplug.testing.kubelet.kubelet import Kubelet, ViolationError
 from nodeplug.testing.kubelet.pods import Container, ContainerRun, Pod
-from nodeplug.testing.kubelet.registry import Profile
 from nodeplug.testing.kubelet.topology import Topology
 
 __all__ = [

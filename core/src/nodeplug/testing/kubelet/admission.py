@@ -1,17 +1,17 @@
 """Admitting pods: which devices a container gets, and what the plugin answers."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
-import grpc.aio
-
 from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2 as api
 from nodeplug.testing.kubelet.devices import Allocation, DeviceTables
-from nodeplug.testing.kubelet.endpoint import StoppedError
+from nodeplug.testing.kubelet.endpoint import CallError
 from nodeplug.testing.kubelet.journal import Journal
 from nodeplug.testing.kubelet.pods import Container, Pod
 from nodeplug.testing.kubelet.topology import (
+    Demand,
+    Mask,
     Topology,
     TopologyError,
     choose_affinity,
@@ -20,7 +20,6 @@ from nodeplug.testing.kubelet.topology import (
     split_by_affinity,
 )
 
-Affinity = frozenset[int] | None
 Reusable = dict[str, set[str]]
 
 
@@ -30,15 +29,17 @@ class AdmissionError(Exception):
 
 @dataclass(slots=True)
 class _Choice:
-    """The ids chosen so far for one container and resource."""
+    """The ids chosen so far for one container and resource; each is in use from then on."""
 
     count: int
+    in_use: set[str]
     ids: set[str] = field(default_factory=set)
 
     def take(self, candidates: Collection[str]) -> bool:
         for device_id in sorted(candidates):
             if len(self.ids) < self.count:
                 self.ids.add(device_id)
+                self.in_use.add(device_id)
         return len(self.ids) == self.count
 
 
@@ -48,8 +49,7 @@ class Admission:
     def __init__(self, tables: DeviceTables, journal: Journal, topology: Topology) -> None:
         self._tables = tables
         self._journal = journal
-        self._policy = topology.policy
-        self._nodes = topology.nodes
+        self._topology = topology
 
     async def admit(self, pod: Pod, running: AbstractSet[str] = frozenset()) -> None:
         """Allocate for every container in order (R41); raise AdmissionError.
@@ -59,20 +59,28 @@ class Admission:
         """
         reusable: Reusable = {}
         for container in pod.in_order:
-            if container.name not in running:
-                await self._admit(pod, container, reusable)
+            affinity = self._affinity(pod, container, reusable)
+            for resource in container.limits:
+                self._check_count(pod, container, resource)
+                if container.name not in running:
+                    await self._provide(pod, container, resource, reusable, affinity)
             self._pass_on(pod, container, reusable)
 
-    async def _admit(self, pod: Pod, container: Container, reusable: Reusable) -> None:
-        try:
-            affinity = self._affinity(pod, container)
-        except TopologyError as error:
-            raise AdmissionError(str(error)) from error
-        for resource, count in container.limits.items():
-            ids = await self._choose(pod, container, resource, reusable, affinity)
-            if ids:
-                assert len(ids) == count
-                await self._allocate(pod, container, resource, ids)
+    async def _provide(
+        self,
+        pod: Pod,
+        container: Container,
+        resource: str,
+        reusable: Reusable,
+        affinity: Mask | None,
+    ) -> None:
+        have = self._tables.of_container(pod.name, container.name, resource)
+        self._check_health(resource, have)
+        count = container.limits[resource]
+        if have is None and count:
+            choice = _Choice(count, self._tables.in_use.setdefault(resource, set()))
+            await self._choose(resource, choice, reusable.get(resource, set()), affinity)
+            await self._allocate(pod, container, resource, choice.ids)
 
     def _pass_on(self, pod: Pod, container: Container, reusable: Reusable) -> None:
         # R46: what an ordinary init container had may be had again; all others keep theirs.
@@ -85,44 +93,42 @@ class Admission:
             else:
                 pool.difference_update(allocation.ids)
 
-    def _affinity(self, pod: Pod, container: Container) -> Affinity:
-        wanted = []
+    def _affinity(self, pod: Pod, container: Container, reusable: Reusable) -> Mask | None:
+        demands = []
         for resource, count in container.limits.items():
             table = self._tables.devices.get(resource, {})
             have = self._tables.of_container(pod.name, container.name, resource)
             if have is not None:
                 self._check_hints(resource, have)
+                demands.append(Demand(table, have.ids, frozenset(), count))
                 continue
-            in_use = self._tables.in_use.get(resource, set())
-            free = self._tables.healthy.get(resource, set()) - in_use
-            wanted.append((table, free, count))
-        return choose_affinity(self._policy, wanted, self._nodes)
+            free = self._tables.healthy.get(resource, set()) - self._tables.in_use.get(
+                resource, set()
+            )
+            demands.append(Demand(table, free, reusable.get(resource, set()), count))
+        try:
+            return choose_affinity(self._topology, demands)
+        except TopologyError as error:
+            raise AdmissionError(str(error)) from error
 
     def _check_hints(self, resource: str, have: Allocation) -> None:
         table = self._tables.devices.get(resource, {})
         missing = sorted(have.ids - table.keys())
-        if missing and has_topology(table) and self._policy != "none":
+        if missing and has_topology(table) and self._topology.policy != "none":
             self._journal.violate(
                 "R33", f"GetTopologyHints would panic: {resource} no longer lists {missing}"
             )
 
     async def _choose(
         self,
-        pod: Pod,
-        container: Container,
         resource: str,
-        reusable: Reusable,
-        affinity: Affinity,
-    ) -> set[str]:
-        choice = _Choice(container.limits[resource])
-        have = self._tables.of_container(pod.name, container.name, resource)
-        self._check_request(pod, container, resource, have)
-        if have is not None or choice.count == 0:
-            return set()
-        if choice.take(reusable.get(resource, ())):
-            return choice.ids
-        in_use = self._tables.in_use.get(resource, set())
-        available = self._tables.healthy[resource] - in_use - choice.ids
+        choice: _Choice,
+        reusable: AbstractSet[str],
+        affinity: Mask | None,
+    ) -> None:
+        if choice.take(reusable):
+            return
+        available = self._tables.healthy[resource] - choice.in_use
         needed = choice.count - len(choice.ids)
         if len(available) < needed:
             raise AdmissionError(
@@ -130,13 +136,12 @@ class Admission:
                 f"Requested: {needed}, Available: {len(available)}"
             )
         await self._fill(resource, choice, available, affinity)
-        return choice.ids
 
     async def _fill(
-        self, resource: str, choice: _Choice, available: set[str], affinity: Affinity
+        self, resource: str, choice: _Choice, available: set[str], affinity: Mask | None
     ) -> None:
         table = self._tables.devices[resource]
-        groups = split_by_affinity(table, available, affinity, self._nodes)
+        groups = split_by_affinity(table, available, affinity)
         aligned = groups[0]
         if choice.count - len(choice.ids) < len(aligned):
             preferred = await self._preferred(resource, aligned | choice.ids, choice)
@@ -150,15 +155,16 @@ class Admission:
         for group in groups:
             choice.take(group)
 
-    def _check_request(
-        self, pod: Pod, container: Container, resource: str, have: Allocation | None
-    ) -> None:
+    def _check_count(self, pod: Pod, container: Container, resource: str) -> None:
+        have = self._tables.of_container(pod.name, container.name, resource)
         count = container.limits[resource]
         if have is not None and len(have.ids) != count:
             raise AdmissionError(
                 f'pod "{pod.name}" container "{container.name}" changed request for resource '
                 f'"{resource}" from {len(have.ids)} to {count}'
             )
+
+    def _check_health(self, resource: str, have: Allocation | None) -> None:
         healthy = self._tables.healthy.get(resource)
         if healthy is None:
             raise AdmissionError(f"cannot allocate unregistered device {resource}")
@@ -185,12 +191,10 @@ class Admission:
         )
         self._journal.note("preferred", resource, count=choice.count)
         try:
-            reply = await endpoint.stub.GetPreferredAllocation(
-                api.PreferredAllocationRequest(container_requests=[request])
-            )
-        except (grpc.aio.AioRpcError, StoppedError) as error:
+            reply = await endpoint.prefer(request)
+        except CallError as error:
             raise AdmissionError(
-                f"device plugin GetPreferredAllocation rpc failed: {error}"
+                f"device plugin GetPreferredAllocation rpc failed with err: {error}"
             ) from error
         return set(reply.container_responses[0].deviceIDs) if reply.container_responses else set()
 
@@ -198,32 +202,20 @@ class Admission:
         endpoint = self._tables.endpoints.get(resource)
         if endpoint is None:
             raise AdmissionError(f"unknown Device Plugin {resource}")
-        self._tables.in_use.setdefault(resource, set()).update(ids)
-        request = api.AllocateRequest(
-            container_requests=[api.ContainerAllocateRequest(devices_ids=ids)]
-        )
         self._journal.note("allocate", resource, ",".join(sorted(ids)), count=len(ids))
         try:
-            reply = await endpoint.stub.Allocate(request)
-        except (grpc.aio.AioRpcError, StoppedError) as error:
+            reply = await endpoint.allocate(ids)
+        except CallError as error:
             self._tables.recompute_in_use()
-            details = error.details() if isinstance(error, grpc.aio.AioRpcError) else error
-            raise AdmissionError(f"Allocate failed: {details}") from error
+            raise AdmissionError(f"Allocate failed: {error}") from error
         if not reply.container_responses:
             # R42: the ids stay reserved until the next recomputation.
             raise AdmissionError(f"no containers return in allocation response {reply}")
         numa = self._numa(resource, ids)
+        response = reply.container_responses[0]
         self._tables.allocations.append(
-            Allocation(
-                pod.name,
-                container.name,
-                resource,
-                frozenset(ids),
-                numa,
-                reply.container_responses[0],
-            )
+            Allocation(pod.name, container.name, resource, frozenset(ids), numa, response)
         )
-        self._tables.recompute_in_use()
 
     def _numa(self, resource: str, ids: set[str]) -> dict[str, tuple[int, ...]]:
         table = self._tables.devices.get(resource, {})
@@ -231,5 +223,5 @@ class Admission:
             self._journal.violate(
                 "R33", f"Allocate's reply would panic: {resource} no longer lists {missing}"
             )
-        known: Mapping[str, api.Device] = table
-        return {i: numa_of(known[i], self._nodes) if i in known else () for i in ids}
+        nodes = self._topology.nodes
+        return {i: numa_of(table[i], nodes) if i in table else () for i in ids}

@@ -1,6 +1,7 @@
 """The device manager's tables: devices, endpoints, what is given to which container."""
 
 from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2 as api
@@ -41,6 +42,11 @@ class DeviceTables:
     allocations: list[Allocation] = field(default_factory=list)
     in_use: dict[str, set[str]] = field(default_factory=dict)
 
+    @property
+    def resources(self) -> AbstractSet[str]:
+        """The resources that were listed, or whose stream ended before they were (R29)."""
+        return self.healthy.keys() | self.unhealthy.keys()
+
     def update(self, resource: str, listed: Iterable[api.Device]) -> None:
         """Replace a resource's devices (R21); one id sent in both healths counts twice (R23)."""
         devices: dict[str, api.Device] = {}
@@ -58,18 +64,34 @@ class DeviceTables:
         self.unhealthy[resource] = self.unhealthy.get(resource, set()) | moved
         self.healthy[resource] = set()
 
-    def capacity(self, resource: str, now: float) -> Capacity | None:
-        """Return the capacity; forget the resource once its grace period is over (R28)."""
-        if resource not in self.healthy and resource not in self.unhealthy:
-            return None
-        endpoint = self.endpoints.get(resource)
-        if endpoint is None or endpoint.expired(now, GRACE_SECONDS):
+    def expire(self, now: float) -> bool:
+        """Forget the resources whose grace period is over; return whether any were (R28)."""
+        over = [r for r in self.resources if self._is_over(r, now)]
+        for resource in over:
             self.endpoints.pop(resource, None)
             self.healthy.pop(resource, None)
             self.unhealthy.pop(resource, None)
-            return None
-        healthy, unhealthy = self.healthy.get(resource, set()), self.unhealthy.get(resource, set())
-        return Capacity(len(healthy) + len(unhealthy), len(healthy))
+        return bool(over)
+
+    def capacities(self) -> dict[str, Capacity]:
+        """Return what is to be said of every known resource."""
+        found = {}
+        for resource in self.resources:
+            healthy = len(self.healthy.get(resource, ()))
+            unhealthy = len(self.unhealthy.get(resource, ()))
+            found[resource] = Capacity(healthy + unhealthy, healthy)
+        return found
+
+    def free(self, active: AbstractSet[str]) -> None:
+        """Drop the allocations of all but these pods (R47).
+
+        The ids in use are derived anew only if there were any; until then those reserved by an
+        allocation that came to nothing stay so (R42).
+        """
+        kept = [allocation for allocation in self.allocations if allocation.pod in active]
+        if len(kept) < len(self.allocations):
+            self.allocations = kept
+            self.recompute_in_use()
 
     def recompute_in_use(self) -> None:
         """Derive the ids in use from the allocations."""
@@ -88,9 +110,13 @@ class DeviceTables:
     def after_restart(self, now: float) -> "DeviceTables":
         """Return the tables as a fresh process reads them from its checkpoint (R30)."""
         kept = DeviceTables(allocations=self.allocations)
-        for resource in self.healthy.keys() | self.unhealthy.keys():
+        for resource in self.resources:
             kept.endpoints[resource] = Endpoint.stopped_at_start(resource, now)
             kept.healthy[resource] = set()
             kept.unhealthy[resource] = set()
         kept.recompute_in_use()
         return kept
+
+    def _is_over(self, resource: str, now: float) -> bool:
+        endpoint = self.endpoints.get(resource)
+        return endpoint is None or endpoint.expired(now, GRACE_SECONDS)

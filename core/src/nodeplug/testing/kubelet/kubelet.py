@@ -1,7 +1,6 @@
 """The embedded kubelet: start, stop, node status, pods."""
 
 import asyncio
-import stat
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from pathlib import Path
@@ -15,13 +14,15 @@ from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2_grpc as api_grpc
 from nodeplug.kubelet.api import podresources_v1_pb2_grpc as pod_grpc
 from nodeplug.testing.kubelet.admission import Admission, AdmissionError
 from nodeplug.testing.kubelet.checkpoint import write_checkpoint
+from nodeplug.testing.kubelet.clients import Profile
 from nodeplug.testing.kubelet.clock import Clock
-from nodeplug.testing.kubelet.devices import Capacity, DeviceTables
-from nodeplug.testing.kubelet.endpoint import StoppedError
+from nodeplug.testing.kubelet.devices import Allocation, Capacity, DeviceTables
+from nodeplug.testing.kubelet.endpoint import CallError
 from nodeplug.testing.kubelet.journal import Journal
-from nodeplug.testing.kubelet.podresources import PodResources, put_in_place
+from nodeplug.testing.kubelet.podresources import PodResources
 from nodeplug.testing.kubelet.pods import ContainerRun, Pod
-from nodeplug.testing.kubelet.registry import Profile, Registry
+from nodeplug.testing.kubelet.registry import Registry
+from nodeplug.testing.kubelet.sockets import BoundSocket, clean, make_way
 from nodeplug.testing.kubelet.topology import Topology
 
 SOCKET = "kubelet.sock"
@@ -79,37 +80,32 @@ class Kubelet:
             raise ViolationError("\n".join(v.text for v in self.journal.violations))
 
     async def start(self) -> None:
-        """Start: read the checkpoint, clean the directory, bind, serve (R4)."""
+        """Start: read the checkpoint, clean the directory, bind, serve (R4).
+
+        Raises OSError where the directory cannot be made or cleaned.
+        """
         self._tables = self._tables.after_restart(self.clock.now())
-        self._clean()
+        clean(self.directory)
         self._registry = Registry(
             self.directory, self._profile, self.clock, self._tables, self.journal
         )
         self._registry.on_change = self._changed
-        server = grpc.aio.server()
-        api_grpc.add_RegistrationServicer_to_server(self._registry, server)  # type: ignore[arg-type]
-        self.journal.note("start", "")
-        server.add_insecure_port(f"unix:{self.directory / SOCKET}")
-        await server.start()
-        self._servers = [server]
-        if self._pod_resources is not None:
-            self._servers.append(await self._serve_pod_resources(self._pod_resources))
+        try:
+            await self._serve(self._registry)
+        except BaseException:
+            await self.stop()
+            raise
 
     async def stop(self, *, unlink: bool = False) -> None:
         """Die; with `unlink`, take the socket file along, as a graceful stop would."""
-        socket = self.directory / SOCKET
-        keep = self.directory / ".kubelet.sock.kept"
-        if not unlink and socket.exists():
-            keep.unlink(missing_ok=True)
-            keep.hardlink_to(socket)
+        if unlink:
+            (self.directory / SOCKET).unlink(missing_ok=True)
         servers, self._servers = self._servers, []
         for server in servers:
             await server.stop(grace=None)
-        if self._registry is not None:
-            await self._registry.close()
-            self._registry = None
-        if keep.exists():
-            keep.rename(socket)
+        registry, self._registry = self._registry, None
+        if registry is not None:
+            await registry.close()
 
     async def restart(self, running: bool = True) -> list[str]:  # noqa: FBT001, FBT002
         """Die and start again, then admit all pods anew at once (R52); return those rejected."""
@@ -118,25 +114,32 @@ class Kubelet:
         return await self.readmit(running=running)
 
     async def readmit(self, *, running: bool) -> list[str]:
-        """Admit all pods again, containers running or not; return the names of those rejected."""
+        """Admit all pods again, containers running or not; return the names of those rejected.
+
+        Nothing is freed meanwhile; the kubelet does not yet know which pods there are (R47).
+        """
         rejected = []
-        for pod in list(self._pods.values()):
-            alive = {c.name for c in pod.containers if c.sidecar or not c.init}
-            try:
-                await self._admission().admit(pod, alive if running else frozenset())
-            except AdmissionError:
-                rejected.append(pod.name)
-                self.terminate(pod)
+        async with self._admitting:
+            self._report()
+            for pod in self.active_pods:
+                alive = {c.name for c in pod.containers if c.sidecar or not c.init}
+                try:
+                    await self._admission().admit(pod, alive if running else frozenset())
+                except AdmissionError:
+                    rejected.append(pod.name)
+                    self.terminate(pod)
+            self._changed()
         return rejected
 
     def capacity(self, resource: str) -> Capacity | None:
-        """Return what the node status says; None for a resource never seen (R19, R28)."""
-        found = self._tables.capacity(resource, self.clock.now())
-        if found is None and resource in self._reported:
-            found = Capacity(0, 0)
-        if found is not None:
-            self._reported[resource] = found
-        return found
+        """Return what the node status says; None for a resource never seen (R19, R28).
+
+        The status is brought up to date first, as if its ten seconds had just gone by (R27);
+        while the kubelet is down it stands as it is.
+        """
+        if self._registry is not None:
+            self._report()
+        return self._reported.get(resource)
 
     def devices(self, resource: str) -> dict[str, str]:
         """Return the listed ids of a resource with their health."""
@@ -162,6 +165,7 @@ class Kubelet:
     async def admit(self, pod: Pod) -> dict[str, ContainerRun]:
         """Admit a pod and return what its containers get; raise AdmissionError (R40 to R52)."""
         async with self._admitting:
+            self._report()
             self._free()
             self._pods[pod.name] = pod
             try:
@@ -169,7 +173,8 @@ class Kubelet:
             except AdmissionError:
                 self.terminate(pod)
                 raise
-            self._changed()
+            finally:
+                self._changed()
             self._detect_double_use()
             return {c.name: self.run_options(pod, c.name) for c in pod.containers}
 
@@ -183,20 +188,10 @@ class Kubelet:
 
     async def start_container(self, pod: Pod, container: str) -> None:
         """Do what precedes a container's start (R55); raise AdmissionError if it must not start."""
-        for allocation in self._tables.allocations:
-            if (allocation.pod, allocation.container) != (pod.name, container):
-                continue
-            endpoint = self._tables.endpoints.get(allocation.resource)
-            if endpoint is None:
-                raise AdmissionError(f"endpoint {allocation.resource} not found in cache")
-            if not endpoint.options.pre_start_required:
-                continue
-            request = api.PreStartContainerRequest(devices_ids=allocation.ids)
-            try:
-                seconds = PRE_START_SECONDS / self.clock.scale
-                await endpoint.stub.PreStartContainer(request, timeout=seconds)
-            except (grpc.aio.AioRpcError, StoppedError) as error:
-                raise AdmissionError(f"PreStartContainer failed: {error}") from error
+        self._report()
+        for allocation in list(self._tables.allocations):
+            if (allocation.pod, allocation.container) == (pod.name, container):
+                await self._pre_start(allocation)
 
     def terminate(self, pod: Pod) -> None:
         """Let a pod's containers end; its devices are freed later (R47)."""
@@ -219,12 +214,34 @@ class Kubelet:
     def _admission(self) -> Admission:
         return Admission(self._tables, self.journal, self._topology)
 
+    async def _pre_start(self, allocation: Allocation) -> None:
+        endpoint = self._tables.endpoints.get(allocation.resource)
+        if endpoint is None:
+            raise AdmissionError(
+                f"endpoint not found in cache for a registered resource: {allocation.resource}"
+            )
+        if not endpoint.options.pre_start_required:
+            return
+        try:
+            await endpoint.pre_start(allocation.ids, PRE_START_SECONDS / self.clock.scale)
+        except CallError as error:
+            raise AdmissionError(
+                f"device plugin PreStartContainer rpc failed with err: {error}"
+            ) from error
+
+    def _report(self) -> None:
+        # R28: whoever asks for capacities makes the kubelet forget what has been gone too long,
+        # and the node keeps its zero.
+        if self._tables.expire(self.clock.now()):
+            write_checkpoint(self.directory, self._tables)
+        zero = dict.fromkeys(self._reported, Capacity(0, 0))
+        self._reported = zero | self._tables.capacities()
+
     def _free(self) -> None:
         for name in self._dead:
             self._pods.pop(name, None)
-        self._tables.allocations = [a for a in self._tables.allocations if a.pod not in self._dead]
         self._dead.clear()
-        self._tables.recompute_in_use()
+        self._tables.free(self._pods.keys())
 
     def _changed(self) -> None:
         write_checkpoint(self.directory, self._tables)
@@ -239,25 +256,32 @@ class Kubelet:
         for device_id, resources in users.items():
             if len(resources) > 1:
                 self.journal.violate(
-                    "R33", f"device {device_id} is allocated as each of {sorted(resources)}"
+                    "R23", f"device {device_id} is allocated as each of {sorted(resources)}"
                 )
 
-    def _clean(self) -> None:
-        # R5: whatever leads to a socket goes, whether or not anyone serves on it.
-        self.directory.mkdir(mode=0o755, exist_ok=True)
-        for entry in self.directory.iterdir():
-            try:
-                if stat.S_ISSOCK(entry.stat().st_mode):
-                    entry.unlink()
-            except FileNotFoundError:
-                continue
+    async def _serve(self, registry: Registry) -> None:
+        await self._serve_registration(registry)
+        if self._pod_resources is not None:
+            await self._serve_pod_resources(self._pod_resources)
 
-    async def _serve_pod_resources(self, path: Path) -> grpc.aio.Server:
-        service = PodResources(self._tables, lambda: self.active_pods, self._free, self.clock)
-        server = grpc.aio.server()
-        pod_grpc.add_PodResourcesListerServicer_to_server(service, server)  # type: ignore[arg-type]
-        temporary = path.with_name(f".{path.name}.tmp")
-        server.add_insecure_port(f"unix:{temporary}")
+    async def _serve_registration(self, registry: Registry) -> None:
+        server = self._server()
+        api_grpc.add_RegistrationServicer_to_server(registry, server)  # type: ignore[arg-type]
+        socket = BoundSocket(server, self.directory / SOCKET)
         await server.start()
-        put_in_place(temporary, path)
+        self.journal.note("start", "")
+        socket.create()
+
+    async def _serve_pod_resources(self, path: Path) -> None:
+        make_way(path)
+        service = PodResources(self._tables, lambda: self.active_pods, self._free, self.clock)
+        server = self._server()
+        pod_grpc.add_PodResourcesListerServicer_to_server(service, server)  # type: ignore[arg-type]
+        socket = BoundSocket(server, path)
+        await server.start()
+        socket.move_in()
+
+    def _server(self) -> grpc.aio.Server:
+        server = grpc.aio.server()
+        self._servers.append(server)
         return server

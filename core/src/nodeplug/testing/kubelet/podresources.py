@@ -1,8 +1,6 @@
 """The pod resources service: which container has which devices."""
 
-import os
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -122,8 +120,3 @@ def _per_node(
         yield api.ContainerDevices(
             resource_name=resource, device_ids=[device_id], topology=topology
         )
-
-
-def put_in_place(temporary: Path, final: Path) -> None:
-    """Rename a bound socket to its final name, as the kubelet does (R85)."""
-    os.replace(temporary, final)  # noqa: PTH105 - said as the kubelet says it

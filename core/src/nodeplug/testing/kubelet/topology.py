@@ -10,6 +10,7 @@ from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2 as api
 
 Policy = Literal["none", "best-effort", "restricted", "single-numa-node"]
 Table = Mapping[str, api.Device]
+Mask = frozenset[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,48 @@ class TopologyError(Exception):
     """No set of NUMA nodes satisfies the policy."""
 
 
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What one container asks of one resource: so many of the free ids and those to reuse.
+
+    Reusable devices are all within the nodes chosen, or the nodes are not (R46).
+    """
+
+    table: Table
+    free: AbstractSet[str]
+    reusable: AbstractSet[str]
+    count: int
+
+    def hints(self, nodes: Collection[int]) -> "list[_Hint]":
+        """Return the sets of nodes that hold enough, the narrowest conceivable preferred."""
+        conceivable = [len(m) for m in _masks(nodes) if self._within(m, self.table) >= self.count]
+        narrowest = min(conceivable, default=len(nodes))
+        return [_Hint(m, len(m) == narrowest) for m in _masks(nodes) if self._is_met_by(m)]
+
+    def _is_met_by(self, mask: Mask) -> bool:
+        tied = {i for i in self.reusable if i in self.table and self.table[i].HasField("topology")}
+        inside = self._within(mask, tied)
+        return inside == len(tied) and inside + self._within(mask, self.free) >= self.count
+
+    def _within(self, mask: Mask, ids: Iterable[str]) -> int:
+        return sum(1 for i in ids if i in self.table and mask & _all_nodes(self.table[i]))
+
+
+@dataclass(frozen=True, slots=True)
+class _Hint:
+    mask: Mask | None
+    preferred: bool
+
+
+def _masks(nodes: Collection[int]) -> list[Mask]:
+    sizes = range(1, len(nodes) + 1)
+    return [frozenset(m) for n in sizes for m in itertools.combinations(sorted(nodes), n)]
+
+
+def _all_nodes(device: api.Device) -> Mask:
+    return frozenset(node.ID for node in device.topology.nodes)
+
+
 def numa_of(device: api.Device, known: Collection[int]) -> tuple[int, ...]:
     """Return the NUMA nodes of a device as far as the machine has them (R35)."""
     return tuple(node.ID for node in device.topology.nodes if node.ID in known)
@@ -31,66 +74,56 @@ def numa_of(device: api.Device, known: Collection[int]) -> tuple[int, ...]:
 
 def has_topology(table: Table) -> bool:
     """Whether one device of a resource makes all of it topology-aware (R35)."""
-    return any(device.HasField("topology") for device in table.values())
+    return any(device.topology.nodes for device in table.values())
 
 
-def choose_affinity(
-    policy: Policy, wanted: Iterable[tuple[Table, AbstractSet[str], int]], nodes: Collection[int]
-) -> frozenset[int] | None:
-    """Return the narrowest set of nodes that holds what every resource needs, or None.
+def choose_affinity(topology: Topology, demands: Iterable[Demand]) -> Mask | None:
+    """Return the nodes that devices should come from; None where it makes no difference.
 
-    `wanted` has for each resource its device table, the ids that could be given, and the number
-    asked for. Raises TopologyError where the policy demands what no set of nodes has.
+    Raises TopologyError where the policy demands what no set of nodes has.
     """
-    aware = [(table, ids, count) for table, ids, count in wanted if has_topology(table)]
-    if policy == "none" or not aware:
+    aware = [demand for demand in demands if has_topology(demand.table)]
+    if topology.policy == "none" or not aware:
         return None
-    for size in range(1, len(nodes) + 1):
-        for mask in itertools.combinations(sorted(nodes), size):
-            if all(_fits(table, ids, count, mask, nodes) for table, ids, count in aware):
-                return _judge(policy, frozenset(mask), aware, nodes)
-    if policy in {"restricted", "single-numa-node"}:
+    hints = [demand.hints(topology.nodes) or [_Hint(None, preferred=False)] for demand in aware]
+    if topology.policy == "single-numa-node":
+        hints = [[h for h in of if h.preferred and len(h.mask or ()) == 1] for of in hints]
+    best = _merge(hints, frozenset(topology.nodes))
+    if topology.policy != "best-effort" and not best.preferred:
         raise TopologyError("Resources cannot be allocated with Topology locality")
-    return None
+    return best.mask
 
 
-def _judge(
-    policy: Policy,
-    mask: frozenset[int],
-    aware: list[tuple[Table, AbstractSet[str], int]],
-    nodes: Collection[int],
-) -> frozenset[int]:
-    best = max(_narrowest(table, count, nodes) for table, _, count in aware)
-    single = policy == "single-numa-node" and len(mask) > 1
-    if single or (policy == "restricted" and len(mask) > best):
-        raise TopologyError("Resources cannot be allocated with Topology locality")
-    return mask
+def _merge(hints: list[list[_Hint]], everywhere: Mask) -> _Hint:
+    widths = [[len(h.mask) for h in of if h.mask is not None] for of in hints]
+    aim = max(min(of, default=0) for of in widths)
+    joined = [_join(choice, everywhere) for choice in itertools.product(*hints)]
+    nowhere = _Hint(everywhere, preferred=False)
+    return min((h for h in joined if h.mask), key=lambda h: _rank(h, aim), default=nowhere)
 
 
-def _narrowest(table: Table, count: int, nodes: Collection[int]) -> int:
-    for size in range(1, len(nodes) + 1):
-        for mask in itertools.combinations(sorted(nodes), size):
-            if _fits(table, table.keys(), count, mask, nodes):
-                return size
-    return len(nodes)
+def _join(hints: tuple[_Hint, ...], everywhere: Mask) -> _Hint:
+    masks = [hint.mask for hint in hints if hint.mask is not None]
+    agreed = all(hint.preferred for hint in hints) and len(set(masks)) <= 1
+    return _Hint(everywhere.intersection(*masks), agreed)
 
 
-def _fits(
-    table: Table, ids: AbstractSet[str], count: int, mask: Collection[int], nodes: Collection[int]
-) -> bool:
-    inside = sum(1 for i in ids if i in table and set(numa_of(table[i], nodes)) & set(mask))
-    return inside >= count
+def _rank(hint: _Hint, aim: int) -> tuple[bool, int, int, int]:
+    # Preferred before others, and narrow; of the others those as wide as the widest demand.
+    mask = hint.mask or frozenset()
+    width, number = len(mask), sum(1 << node for node in mask)
+    if hint.preferred:
+        return False, 0, width, number
+    return True, 1 if width < aim else 2 if width > aim else 0, abs(width - aim), number
 
 
 def split_by_affinity(
-    table: Table,
-    available: AbstractSet[str],
-    affinity: frozenset[int] | None,
-    nodes: Collection[int],
+    table: Table, available: AbstractSet[str], affinity: Mask | None
 ) -> tuple[set[str], set[str], set[str]]:
     """Return the available ids as those within the affinity, those outside, those without."""
-    if affinity is None or not any(numa_of(table[i], nodes) for i in available):
+    if affinity is None or not has_topology(table):
         return set(), set(), set(available)
-    aligned = {i for i in available if set(numa_of(table[i], nodes)) & affinity}
-    without = {i for i in available if not numa_of(table[i], nodes)}
+    # -1 is how the kubelet itself marks a device without nodes (R35).
+    without = {i for i in available if _all_nodes(table[i]) <= {-1}}
+    aligned = {i for i in available if _all_nodes(table[i]) & affinity}
     return aligned, set(available) - aligned - without, without
