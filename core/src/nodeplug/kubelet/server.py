@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from collections.abc import Coroutine
 from pathlib import Path
 
 import grpc.aio
@@ -40,9 +41,9 @@ class DevicePluginServer:
 
     async def stop(self) -> None:
         """End all streams, close the socket, remove its files."""
-        if self._server is not None:
-            await self._server.stop(grace=None)
-            self._server = None
+        server, self._server = self._server, None
+        if server is not None:
+            await _to_its_end(server.stop(grace=None))
         remove_quietly(self._bound)
         remove_quietly(self._link)
 
@@ -75,6 +76,16 @@ class DevicePluginServer:
         except (OSError, StopIteration):
             return False
         return True
+
+
+async def _to_its_end(work: Coroutine[object, object, None]) -> None:
+    # A gRPC server whose stop is cancelled midway fails at the next one with another error than
+    # the cancellation, which is then lost.
+    task = asyncio.create_task(work)
+    try:
+        await asyncio.shield(task)
+    finally:
+        await asyncio.wait({task})
 
 
 def _inode(path: Path) -> int:
