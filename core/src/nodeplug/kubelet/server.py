@@ -35,7 +35,7 @@ class DevicePluginServer:
         self._server = grpc.aio.server(options=_OPTIONS)
         self._server.add_generic_rpc_handlers((self.service.handlers(),))
         self._server.add_insecure_port(f"unix:{self._bound}")
-        await self._server.start()
+        await _to_its_end(self._server.start())
         self._bound.chmod(0o600)
         self._inode = _inode(self._bound)
 
@@ -79,8 +79,8 @@ class DevicePluginServer:
 
 
 async def _to_its_end(work: Coroutine[object, object, None]) -> None:
-    # A gRPC server whose stop is cancelled midway fails at the next one with another error than
-    # the cancellation, which is then lost.
+    # A gRPC server whose start or stop is cancelled midway cannot be stopped any more: that fails
+    # with an error in the place of the cancellation, or waits for ever.
     task = asyncio.create_task(work)
     try:
         await asyncio.shield(task)
