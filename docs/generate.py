@@ -15,7 +15,7 @@ HEAD = """\
 
 This page is made by `make docs` from the types that the program reads its configuration with.
 
-One YAML (or JSON) file holds everything:
+YAML (or JSON) files hold everything; one is enough:
 
     nodeplug run --backend custom --config nodeplug.yaml
 
@@ -23,7 +23,10 @@ One YAML (or JSON) file holds everything:
 - `nodeplug config check FILE` checks a file and names each error with file, key and value.
 - `nodeplug config schema` prints the JSON schema for the backends installed, for editors.
 - An unknown key, a key given twice and a wrong type are errors.
-- A mistake in the section of one backend stops that backend only; with `--strict`, everything.
+- Of several files, what a later one says wins, and its list entries come first.
+- A mistake in the section of one backend concerns that backend only: it runs with what worked
+  last, or not at all. With `--strict`, nothing starts.
+- Files are taken over as they change, and at SIGHUP; see [offers.md](offers.md#reload).
 - A section of a backend that `--backend` does not name is not read.
 """
 
