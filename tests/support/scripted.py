@@ -24,6 +24,7 @@ class ScriptedPlugin(Plugin):
         self.prepared = 0
         self.answer = [api.ContainerAllocateResponse()]
         self.prefer: list[str] = []
+        self.asked: list[api.ContainerPreferredAllocationRequest] = []
         self.before_answer: Callable[[], Awaitable[None]] | None = None
 
     def list_numa(self, nodes: dict[str, int]) -> None:
@@ -48,8 +49,9 @@ class ScriptedPlugin(Plugin):
         return api.AllocateResponse(container_responses=self.answer)
 
     async def GetPreferredAllocation(  # noqa: N802
-        self, _request: api.PreferredAllocationRequest, _context: Any
+        self, request: api.PreferredAllocationRequest, _context: Any
     ) -> api.PreferredAllocationResponse:
+        self.asked.extend(request.container_requests)
         one = api.ContainerPreferredAllocationResponse(deviceIDs=self.prefer)
         return api.PreferredAllocationResponse(container_responses=[one])
 

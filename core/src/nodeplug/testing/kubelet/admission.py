@@ -8,6 +8,7 @@ from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2 as api
 from nodeplug.testing.kubelet.devices import Allocation, DeviceTables
 from nodeplug.testing.kubelet.endpoint import CallError
 from nodeplug.testing.kubelet.journal import Journal
+from nodeplug.testing.kubelet.order import Order
 from nodeplug.testing.kubelet.pods import Container, Pod
 from nodeplug.testing.kubelet.topology import (
     Demand,
@@ -24,7 +25,39 @@ Reusable = dict[str, set[str]]
 
 
 class AdmissionError(Exception):
-    """The pod fails with UnexpectedAdmissionError; the text is the kubelet's (R42, R44)."""
+    """The pod fails; the text is the kubelet's (R42, R44).
+
+    `reason` and `message` are what the pod's status says.
+    """
+
+    reason = "UnexpectedAdmissionError"
+
+    @property
+    def message(self) -> str:
+        """The text in the pod's status."""
+        return f"Allocate failed due to {self}, which is unexpected"
+
+
+class AffinityError(AdmissionError):
+    """No set of NUMA nodes satisfies the policy."""
+
+    reason = "TopologyAffinityError"
+
+    @property
+    def message(self) -> str:
+        """The text in the pod's status."""
+        return str(self)
+
+
+class StartError(AdmissionError):
+    """An admitted pod's container cannot start now; the kubelet tries again (R55)."""
+
+    reason = "CreateContainerConfigError"
+
+    @property
+    def message(self) -> str:
+        """The text in the container's status."""
+        return str(self)
 
 
 @dataclass(slots=True)
@@ -33,10 +66,11 @@ class _Choice:
 
     count: int
     in_use: set[str]
+    order: Order
     ids: set[str] = field(default_factory=set)
 
     def take(self, candidates: Collection[str]) -> bool:
-        for device_id in sorted(candidates):
+        for device_id in self.order.of(sorted(candidates)):
             if len(self.ids) < self.count:
                 self.ids.add(device_id)
                 self.in_use.add(device_id)
@@ -46,10 +80,13 @@ class _Choice:
 class Admission:
     """The device manager's side of pod admission."""
 
-    def __init__(self, tables: DeviceTables, journal: Journal, topology: Topology) -> None:
+    def __init__(
+        self, tables: DeviceTables, journal: Journal, topology: Topology, order: Order
+    ) -> None:
         self._tables = tables
         self._journal = journal
         self._topology = topology
+        self._order = order
 
     async def admit(self, pod: Pod, running: AbstractSet[str] = frozenset()) -> None:
         """Allocate for every container in order (R41); raise AdmissionError.
@@ -60,7 +97,7 @@ class Admission:
         reusable: Reusable = {}
         for container in pod.in_order:
             affinity = self._affinity(pod, container, reusable)
-            for resource in container.limits:
+            for resource in self._order.of(container.limits):
                 self._check_count(pod, container, resource)
                 if container.name not in running:
                     await self._provide(pod, container, resource, reusable, affinity)
@@ -78,7 +115,7 @@ class Admission:
         self._check_health(resource, have)
         count = container.limits[resource]
         if have is None and count:
-            choice = _Choice(count, self._tables.in_use.setdefault(resource, set()))
+            choice = _Choice(count, self._tables.in_use.setdefault(resource, set()), self._order)
             await self._choose(resource, choice, reusable.get(resource, set()), affinity)
             await self._allocate(pod, container, resource, choice.ids)
 
@@ -109,7 +146,7 @@ class Admission:
         try:
             return choose_affinity(self._topology, demands)
         except TopologyError as error:
-            raise AdmissionError(str(error)) from error
+            raise AffinityError(str(error)) from error
 
     def _check_hints(self, resource: str, have: Allocation) -> None:
         table = self._tables.devices.get(resource, {})
@@ -201,13 +238,14 @@ class Admission:
     async def _allocate(self, pod: Pod, container: Container, resource: str, ids: set[str]) -> None:
         endpoint = self._tables.endpoints.get(resource)
         if endpoint is None:
+            self._tables.recompute_in_use()
             raise AdmissionError(f"unknown Device Plugin {resource}")
         self._journal.note("allocate", resource, ",".join(sorted(ids)), count=len(ids))
         try:
             reply = await endpoint.allocate(ids)
         except CallError as error:
             self._tables.recompute_in_use()
-            raise AdmissionError(f"Allocate failed: {error}") from error
+            raise AdmissionError(str(error)) from error
         if not reply.container_responses:
             # R42: the ids stay reserved until the next recomputation.
             raise AdmissionError(f"no containers return in allocation response {reply}")

@@ -14,6 +14,8 @@ from nodeplug.testing.kubelet.clock import Clock
 
 # R12: how long the kubelet dials a plugin that has registered.
 DIAL_SECONDS = 10.0
+# R13: the bytes that fit in sun_path beside its closing zero.
+PATH_LIMIT = 107
 # R20, R22: one connection, this authority, gRPC's own limit on what is received.
 _OPTIONS = (
     ("grpc.default_authority", "localhost"),
@@ -56,13 +58,19 @@ class Endpoint:
 
     async def dial(self, clock: Clock) -> None:
         """Connect; raise CallError after the dial's time, whatever the obstacle (R12, R13)."""
-        self._channel = grpc.aio.insecure_channel(f"unix:{quote(self.path)}", options=_OPTIONS)
         try:
             async with clock.limit(DIAL_SECONDS):
-                await self._channel.channel_ready()
+                await self._connect()
         except TimeoutError:
             await self.close()
             raise CallError("context deadline exceeded") from None
+
+    async def _connect(self) -> None:
+        if len(self.path.encode()) > PATH_LIMIT or "\0" in self.path:
+            # No address of a socket. The kubelet tries in vain; gRPC here would not even try.
+            await asyncio.Event().wait()
+        self._channel = grpc.aio.insecure_channel(f"unix:{quote(self.path)}", options=_OPTIONS)
+        await self._channel.channel_ready()
 
     async def read_options(self, seconds: float | None) -> None:
         """Ask for the plugin's options, once, within what the caller has left (R18)."""

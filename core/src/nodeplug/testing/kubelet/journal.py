@@ -11,11 +11,12 @@ from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2 as api
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One thing that happened: "register", "list", "stream end", "allocate" and the like.
+    """One thing that happened, of a kind and mostly to a resource.
 
-    `at` is real monotonic time. `detail` is the error text of a registration or the cause of a
-    stream's end; `count` and `size` are the devices and bytes of a list. `request` is what a
-    plugin registered with.
+    Kinds are "start", "register", "list", "stream end", "preferred", "allocate" and "reject".
+    `at` is real monotonic time. `detail` is the error text of a registration, the cause of a
+    stream's end, the ids of an allocation, or which pod was rejected and why. `count` and `size`
+    are the devices and bytes of a list. `request` is what a plugin registered with.
     """
 
     at: float
@@ -49,8 +50,9 @@ class Journal:
         self.wake()
 
     def violate(self, rule: str, text: str) -> None:
-        """Add a violation."""
-        self.violations.append(Violation(rule, text))
+        """Add a violation, unless it is known."""
+        if (violation := Violation(rule, text)) not in self.violations:
+            self.violations.append(violation)
         self.wake()
 
     def of(self, kind: str, resource: str | None = None) -> list[Event]:
@@ -73,5 +75,5 @@ class Journal:
                 while not holds():
                     await self._changed.wait()
         except TimeoutError:
-            latest = "\n".join(str(event) for event in self.events[-20:])
+            latest = "\n".join(map(str, [*self.violations, *self.events[-20:]]))
             raise TimeoutError(f"not within {seconds} s; latest events:\n{latest}") from None

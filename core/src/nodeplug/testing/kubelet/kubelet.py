@@ -12,13 +12,16 @@ import grpc.aio
 from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2 as api
 from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2_grpc as api_grpc
 from nodeplug.kubelet.api import podresources_v1_pb2_grpc as pod_grpc
-from nodeplug.testing.kubelet.admission import Admission, AdmissionError
+from nodeplug.testing.kubelet.admission import Admission, AdmissionError, StartError
 from nodeplug.testing.kubelet.checkpoint import write_checkpoint
 from nodeplug.testing.kubelet.clients import Profile
 from nodeplug.testing.kubelet.clock import Clock
 from nodeplug.testing.kubelet.devices import Allocation, Capacity, DeviceTables
+from nodeplug.testing.kubelet.double_use import Physical, find_double_use, without_replica
 from nodeplug.testing.kubelet.endpoint import CallError
 from nodeplug.testing.kubelet.journal import Journal
+from nodeplug.testing.kubelet.node import NodeStatus
+from nodeplug.testing.kubelet.order import Order
 from nodeplug.testing.kubelet.podresources import PodResources
 from nodeplug.testing.kubelet.pods import ContainerRun, Pod
 from nodeplug.testing.kubelet.registry import Registry
@@ -40,6 +43,11 @@ class Kubelet:
     `async with Kubelet(directory) as kubelet` starts it and at the end stops it; violations that
     the test has not cleared from `journal.violations` are raised then. `stop` is the death of the
     process: the socket stays as a dead file (R6). Pods and their allocations outlive it.
+
+    Two attributes may be set at any time. `physical` tells which device is behind a resource's
+    id; as it stands that is the id without "::<n>". `order` is how maps are gone through; with
+    `Order(seed)` they are mixed, as a real kubelet's are: resources of a container, ids where
+    any will do, responses to merge (R41, R60).
     """
 
     def __init__(
@@ -57,10 +65,13 @@ class Kubelet:
         self._pod_resources = pod_resources
         self._profile = profile
         self._topology = topology or Topology()
+        self.physical: Physical = without_replica
+        self.order = Order()
         self._tables = DeviceTables()
         self._pods: dict[str, Pod] = {}
         self._dead: set[str] = set()
-        self._reported: dict[str, Capacity] = {}
+        self._node = NodeStatus()
+        self._syncing: asyncio.Task[None] | None = None
         self._admitting = asyncio.Lock()
         self._registry: Registry | None = None
         self._servers: list[grpc.aio.Server] = []
@@ -92,6 +103,7 @@ class Kubelet:
         self._registry.on_change = self._changed
         try:
             await self._serve(self._registry)
+            self._syncing = asyncio.create_task(self._node.keep_written(self.clock, self._sync))
         except BaseException:
             await self.stop()
             raise
@@ -106,6 +118,7 @@ class Kubelet:
         registry, self._registry = self._registry, None
         if registry is not None:
             await registry.close()
+        await self._stop_syncing()
 
     async def restart(self, running: bool = True) -> list[str]:  # noqa: FBT001, FBT002
         """Die and start again, then admit all pods anew at once (R52); return those rejected."""
@@ -125,9 +138,9 @@ class Kubelet:
                 alive = {c.name for c in pod.containers if c.sidecar or not c.init}
                 try:
                     await self._admission().admit(pod, alive if running else frozenset())
-                except AdmissionError:
+                except AdmissionError as error:
                     rejected.append(pod.name)
-                    self.terminate(pod)
+                    self._reject(pod, error)
             self._changed()
         return rejected
 
@@ -139,7 +152,11 @@ class Kubelet:
         """
         if self._registry is not None:
             self._report()
-        return self._reported.get(resource)
+        return self._node.now.get(resource)
+
+    def node_status(self, resource: str) -> Capacity | None:
+        """Return what the scheduler knows: the status is written every ten seconds (R27)."""
+        return self._node.written.get(resource)
 
     def devices(self, resource: str) -> dict[str, str]:
         """Return the listed ids of a resource with their health."""
@@ -170,8 +187,8 @@ class Kubelet:
             self._pods[pod.name] = pod
             try:
                 await self._admission().admit(pod)
-            except AdmissionError:
-                self.terminate(pod)
+            except AdmissionError as error:
+                self._reject(pod, error)
                 raise
             finally:
                 self._changed()
@@ -181,13 +198,13 @@ class Kubelet:
     def run_options(self, pod: Pod, container: str) -> ContainerRun:
         """Return what a container gets at a start or restart: the stored responses (R45, R60)."""
         run = ContainerRun()
-        for allocation in self._tables.allocations:
+        for allocation in self.order.of(self._tables.allocations):
             if (allocation.pod, allocation.container) == (pod.name, container):
                 run.add(allocation.response)
         return run
 
     async def start_container(self, pod: Pod, container: str) -> None:
-        """Do what precedes a container's start (R55); raise AdmissionError if it must not start."""
+        """Do what precedes a container's start (R55); raise StartError if it must not start."""
         self._report()
         for allocation in list(self._tables.allocations):
             if (allocation.pod, allocation.container) == (pod.name, container):
@@ -212,12 +229,24 @@ class Kubelet:
         return frozenset(self._tables.in_use.get(resource, ()))
 
     def _admission(self) -> Admission:
-        return Admission(self._tables, self.journal, self._topology)
+        return Admission(self._tables, self.journal, self._topology, self.order)
+
+    def _reject(self, pod: Pod, error: AdmissionError) -> None:
+        self.journal.note("reject", "", f"{pod.name}: {error}")
+        self.terminate(pod)
+
+    async def _stop_syncing(self) -> None:
+        syncing, self._syncing = self._syncing, None
+        if syncing is not None:
+            syncing.cancel()
+            await asyncio.wait([syncing])
+            if not syncing.cancelled():
+                syncing.result()
 
     async def _pre_start(self, allocation: Allocation) -> None:
         endpoint = self._tables.endpoints.get(allocation.resource)
         if endpoint is None:
-            raise AdmissionError(
+            raise StartError(
                 f"endpoint not found in cache for a registered resource: {allocation.resource}"
             )
         if not endpoint.options.pre_start_required:
@@ -225,7 +254,7 @@ class Kubelet:
         try:
             await endpoint.pre_start(allocation.ids, PRE_START_SECONDS / self.clock.scale)
         except CallError as error:
-            raise AdmissionError(
+            raise StartError(
                 f"device plugin PreStartContainer rpc failed with err: {error}"
             ) from error
 
@@ -234,8 +263,12 @@ class Kubelet:
         # and the node keeps its zero.
         if self._tables.expire(self.clock.now()):
             write_checkpoint(self.directory, self._tables)
-        zero = dict.fromkeys(self._reported, Capacity(0, 0))
-        self._reported = zero | self._tables.capacities()
+        self._node.update(self._tables.capacities())
+
+    def _sync(self) -> None:
+        self._report()
+        if self._node.write():
+            self.journal.wake()
 
     def _free(self) -> None:
         for name in self._dead:
@@ -248,16 +281,8 @@ class Kubelet:
         self.journal.wake()
 
     def _detect_double_use(self) -> None:
-        users: dict[str, set[str]] = {}
-        for allocation in self._tables.allocations:
-            for device_id in allocation.ids:
-                physical = device_id.partition("::")[0]
-                users.setdefault(physical, set()).add(allocation.resource)
-        for device_id, resources in users.items():
-            if len(resources) > 1:
-                self.journal.violate(
-                    "R23", f"device {device_id} is allocated as each of {sorted(resources)}"
-                )
+        for text in find_double_use(self._tables.allocations, self.physical):
+            self.journal.violate("R23", text)
 
     async def _serve(self, registry: Registry) -> None:
         await self._serve_registration(registry)

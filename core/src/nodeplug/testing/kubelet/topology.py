@@ -91,6 +91,8 @@ def choose_affinity(topology: Topology, demands: Iterable[Demand]) -> Mask | Non
     best = _merge(hints, frozenset(topology.nodes))
     if topology.policy != "best-effort" and not best.preferred:
         raise TopologyError("Resources cannot be allocated with Topology locality")
+    if topology.policy == "single-numa-node" and best.mask == frozenset(topology.nodes):
+        return None  # One node is the whole machine.
     return best.mask
 
 
