@@ -25,7 +25,6 @@ from support.stage import BOARD, SLICE
 
 AWKWARD = "from support.awkward.backend import nodeplug_backend\n"
 OTHER = "other.example.com/board"
-RATE = 1000
 CHANGES = 100
 
 
@@ -196,12 +195,19 @@ async def test_a_broken_section_at_start_is_replaced_by_what_worked_last(
 
 
 async def test_a_hundred_reloads_under_load_fail_no_call(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A thousand Allocates a second go on; the unchanged resource is told nothing."""
+    """Allocates go on, as many as one client can send; the unchanged resource is told nothing.
+
+    That is more than a thousand a second where two cores are free. The rate is judged beside that
+    of the same client before the first change, so that a busy machine proves nothing wrong.
+    """
     async with play(monkeypatch) as on:
         home = on.agent.plugin_dir / ".nodeplug"
         sockets = [f"unix:{path}" for path in sorted(home.glob("*/.*.sock"))]
-        stop = asyncio.Event()
         slice_id = "awk-board-0-slice-0"
+        before = asyncio.Event()
+        asyncio.get_running_loop().call_later(1, before.set)
+        undisturbed = await _allocate(sockets, slice_id, before)
+        stop = asyncio.Event()
         load = asyncio.create_task(_allocate(sockets, slice_id, stop))
         for number in range(CHANGES):
             on.write(offers=rename(replicas=1 + number % 3))
@@ -209,12 +215,11 @@ async def test_a_hundred_reloads_under_load_fail_no_call(monkeypatch: pytest.Mon
         on.write(offers=rename(replicas=5))
         await on.listed(OTHER, 20)
         stop.set()
-        calls, seconds = await load
-        assert calls / seconds > RATE
+        assert await load > undisturbed / 3
         assert len(on.kubelet.journal.of("list", SLICE)) == 1
 
 
-async def _allocate(sockets: list[str], device: str, stop: asyncio.Event) -> tuple[int, float]:
+async def _allocate(sockets: list[str], device: str, stop: asyncio.Event) -> float:
     request = api.AllocateRequest(
         container_requests=[api.ContainerAllocateRequest(devices_ids=[device])]
     )
@@ -225,7 +230,7 @@ async def _allocate(sockets: list[str], device: str, stop: asyncio.Event) -> tup
         while not stop.is_set():
             await asyncio.gather(*(stub.Allocate(request) for _ in range(10)))
             calls += 10
-    return calls, time.monotonic() - started
+    return calls / (time.monotonic() - started)
 
 
 async def _serving(sockets: list[str], request: api.AllocateRequest) -> str:
