@@ -52,6 +52,8 @@ class ScriptedPlugin(Plugin):
         self, request: api.PreferredAllocationRequest, _context: Any
     ) -> api.PreferredAllocationResponse:
         self.asked.extend(request.container_requests)
+        if self.before_answer:
+            await self.before_answer()
         one = api.ContainerPreferredAllocationResponse(deviceIDs=self.prefer)
         return api.PreferredAllocationResponse(container_responses=[one])
 
