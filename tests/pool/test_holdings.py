@@ -48,6 +48,16 @@ def test_an_allocated_id_is_freed_once_neither_source_has_it() -> None:
     assert not holdings.is_buried(*KEY)
 
 
+def test_a_listing_begun_before_an_allocate_ended_frees_nothing() -> None:
+    """R33: the kubelet records the device only after our reply."""
+    holdings = Holdings()
+    with holdings.allocating(RESOURCE, ["a"]):
+        holdings.bury(RESOURCE, ["a"])
+        begun = time.monotonic()
+    holdings.observe(listing(started=begun))
+    assert holdings.is_buried(*KEY)
+
+
 def test_a_failed_allocate_leaves_nothing_in_doubt() -> None:
     """Nothing was handed out."""
     holdings = Holdings()

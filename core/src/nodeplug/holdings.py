@@ -46,7 +46,7 @@ class Holdings:
         self._observed = False
         self._buried: dict[Key, float] = {}
         self._in_flight: Counter[Key] = Counter()
-        self._unlisted: set[Key] = set()
+        self._unlisted: dict[Key, float] = {}
         self._held: Mapping[Key, tuple[int, ...]] = {}
         self._holders: dict[str, list[str]] = {}
 
@@ -102,7 +102,7 @@ class Holdings:
         self._in_flight.update(keys)
         try:
             yield
-            self._unlisted.update(keys)
+            self._unlisted.update(dict.fromkeys(keys, time.monotonic()))
             self.doubt.set()
         finally:
             self._in_flight.subtract(keys)
@@ -112,7 +112,11 @@ class Holdings:
         """Take in a listing: free what it proves free."""
         self._observed = True
         self._held = listing.held
-        self._unlisted = {key for key in self._unlisted if self._still_unlisted(key, listing)}
+        self._unlisted = {
+            key: ended
+            for key, ended in self._unlisted.items()
+            if ended >= listing.started or self._still_unlisted(key, listing)
+        }
         for key, since in list(self._buried.items()):
             if since < listing.started and not self._maybe_held(key):
                 del self._buried[key]

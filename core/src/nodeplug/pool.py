@@ -12,7 +12,10 @@ from nodeplug.offers import Offer, OfferedDevice
 from nodeplug.values.device import Device, Health
 from nodeplug.values.errors import ListTooLargeError, UnhealthyDeviceError, UnknownDeviceError
 
-# R22: a message above 4 MiB ends the stream for good; the rest is room for framing.
+# R22: a message above 4 MiB ends the stream for good.
+KUBELET_LIMIT = 4 * 1024 * 1024
+# What an inventory may take: the rest is room for devices that fall sick ("Unhealthy" is two bytes
+# longer) and for ids that stay listed after they vanished.
 LIST_LIMIT = 3_670_016
 # A driver that goes takes all its devices along; the first lines tell enough.
 _LOGGED_DEVICES = 10
@@ -86,7 +89,7 @@ class ResourcePool:
         tombs = {i: numa for i, numa in (self._tombs | gone).items() if i not in offered}
         self.offer, self._offered, self._tombs, self._down = offer, offered, tombs, ""
         try:
-            self.refresh()
+            self._refresh(LIST_LIMIT)
         except ListTooLargeError:
             self.offer, self._offered, self._tombs, self._down = before
             raise
@@ -116,6 +119,9 @@ class ResourcePool:
 
     def refresh(self) -> None:
         """Work out the list anew from what is offered, buried, suspected and held elsewhere."""
+        self._refresh(KUBELET_LIMIT)
+
+    def _refresh(self, limit: int) -> None:
         now = time.monotonic()
         self._suspects = {i: s for i, s in self._suspects.items() if s[1] > now}
         elsewhere = self._holdings.holders_besides(self.resource)
@@ -126,7 +132,7 @@ class ResourcePool:
         for device_id, numa_nodes in self._tombs.items():
             entries[device_id] = self._tombstone(device_id, numa_nodes)
         if not self.snapshot.version or self._differ(entries):
-            self._publish(entries)
+            self._publish(entries, limit)
             self._log_changes(entries)
         self._entries = entries
 
@@ -202,13 +208,13 @@ class ResourcePool:
             facts = {"resource": self.resource, "device": listed.id, "reason": listed.reason}
             _log.warning("device unhealthy", extra={"nodeplug": facts})
 
-    def _publish(self, entries: dict[str, _Entry]) -> None:
+    def _publish(self, entries: dict[str, _Entry], limit: int) -> None:
         ordered = [entries[device_id] for device_id in sorted(entries)]
         payload = b"".join([entry.encoded for entry in ordered])
-        if len(payload) > LIST_LIMIT:
+        if len(payload) > limit:
             raise ListTooLargeError(
                 f"{self.resource}: the list of {len(ordered)} devices takes {len(payload)} bytes, "
-                f"the limit is {LIST_LIMIT}; spread them over several resources"
+                f"the limit is {limit}; spread them over several resources"
             )
         devices = tuple(entry.listed for entry in ordered)
         self.snapshot = Snapshot(self.snapshot.version + 1, devices, payload)
