@@ -232,3 +232,35 @@ async def test_devices_are_freed_when_they_are_wanted_again() -> None:
         assert play.kubelet.held(RESOURCE) == {"a"}
         await play.kubelet.admit(Pod.of())
         assert play.kubelet.held(RESOURCE) == set()
+
+
+async def test_what_is_reused_is_not_missing() -> None:
+    """R44, R46: only the rest is counted."""
+    async with scene() as play:
+        await play.serve(a=H, b=H)
+        pod = Pod((Container("i", ONE, init=True), Container("app", {RESOURCE: 3})))
+        assert str(await refused(play, pod)).endswith("Requested: 2, Available: 1")
+
+
+async def test_init_containers_come_first_wherever_they_stand() -> None:
+    """R41."""
+    async with scene() as play:
+        await play.serve(a=H, b=H)
+        await play.kubelet.admit(
+            Pod((Container("app", {RESOURCE: 2}), Container("i", ONE, init=True)))
+        )
+        assert [len(ids) for ids in play.plugin.calls] == [1, 2]
+
+
+async def test_what_is_in_use_before_a_restart_is_so_after_it() -> None:
+    """R30: the checkpoint says so."""
+    async with scene() as play:
+        await play.serve(a=H)
+        await play.kubelet.admit(Pod.of(ONE))
+        await play.kubelet.restart()
+        play.plugin.socket = "again.sock"
+        await play.plugin.stop()
+        await play.plugin.start()
+        await play.plugin.register()
+        await play.reach(1, 1)
+        assert "devices unavailable" in str(await refused(play, Pod.of(ONE)))

@@ -40,9 +40,10 @@ def texts(kubelet: Kubelet) -> list[str]:
 
 
 async def test_one_device_under_two_resources_is_a_violation() -> None:
-    """Even as another replica."""
+    """Even as another replica; it is told once."""
     async with two("x::0", "x::1") as (play, _):
         await play.kubelet.admit(Pod.of(BOTH))
+        await play.kubelet.admit(Pod.of())
         (text,) = texts(play.kubelet)
         assert text == f"device x is allocated as each of {sorted(BOTH)}"
 

@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 import grpc.aio
+import pytest
 
 from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2 as device_api
 from nodeplug.kubelet.api import podresources_v1_pb2 as api
@@ -56,6 +57,30 @@ async def test_a_device_on_two_nodes_is_two_entries() -> None:
             found = (await stub.Get(request)).pod_resources.containers[0].devices
         assert entries(list(found)) == [("a", [0]), ("a", [1]), ("b", [])]
         assert not found[2].HasField("topology")
+
+
+@pytest.mark.parametrize(("node", "shown"), [(-1, []), (7, [7])])
+async def test_a_node_that_is_none_is_no_node_and_an_unknown_one_is_shown(
+    node: int, shown: list[int]
+) -> None:
+    """R87: -1 is the kubelet's own word for none; it does not check the others."""
+    async with scene() as play:
+        await list_devices(play, on("a", node))
+        await play.kubelet.admit(Pod.of(ONE))
+        async with lister(play) as stub:
+            (pod,) = (await stub.List(api.ListPodResourcesRequest())).pod_resources
+        assert entries(list(pod.containers[0].devices)) == [("a", shown)]
+
+
+async def test_a_pod_is_found_in_its_own_namespace_only() -> None:
+    """R87."""
+    async with scene() as play:
+        pod = Pod.of()
+        await play.kubelet.admit(pod)
+        async with lister(play) as stub:
+            request = api.GetPodResourcesRequest(pod_name=pod.name, pod_namespace="other")
+            with pytest.raises(grpc.aio.AioRpcError, match="not found"):
+                await stub.Get(request)
 
 
 async def test_allocatable_are_the_healthy_devices_in_use_or_not() -> None:

@@ -159,6 +159,7 @@ async def test_up_to_1_36_an_old_stream_s_end_takes_the_new_registration_along()
         new = await second(play)
         await play.plugin.stop()
         await play.reach(3, 0)
+        await play.kubelet.until(lambda: len(play.kubelet.journal.of("stream end")) == 2)
         await new.stop()
 
 
@@ -169,6 +170,7 @@ async def test_from_1_37_on_an_old_stream_s_end_leaves_the_new_registration_alon
         new = await second(play)
         await play.plugin.stop()
         await play.kubelet.until(lambda: bool(play.kubelet.journal.of("stream end")))
+        assert play.figures() == (3, 3)
         new.send(x=H)
         await play.reach(1, 1)
         await new.stop()

@@ -73,11 +73,11 @@ async def test_a_graceful_stop_takes_the_socket_along() -> None:
 
 async def test_the_scheduler_hears_of_a_resource_within_ten_seconds() -> None:
     """R27: not before the next status of the node."""
-    async with scene() as play:
+    async with scene(clock=Clock(scale=0.01)) as play:
         await play.serve(a=H)
         before = play.kubelet.node_status(RESOURCE)
         play.kubelet.clock.advance(10)
-        await play.kubelet.until(lambda: play.kubelet.node_status(RESOURCE) == Capacity(1, 1))
+        await play.kubelet.until(lambda: play.kubelet.node_status(RESOURCE) == Capacity(1, 1), 5)
         assert before is None
 
 

@@ -261,5 +261,4 @@ class Admission:
             self._journal.violate(
                 "R33", f"Allocate's reply would panic: {resource} no longer lists {missing}"
             )
-        nodes = self._topology.nodes
-        return {i: numa_of(table[i], nodes) if i in table else () for i in ids}
+        return {i: numa_of(table[i]) if i in table else () for i in ids}

@@ -1,6 +1,6 @@
 """The pod resources service: which container has which devices."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import grpc
@@ -10,6 +10,7 @@ from nodeplug.kubelet.api import podresources_v1_pb2 as api
 from nodeplug.testing.kubelet.clock import Clock
 from nodeplug.testing.kubelet.devices import DeviceTables
 from nodeplug.testing.kubelet.pods import Container, Pod
+from nodeplug.testing.kubelet.topology import NO_NODE, numa_of
 
 # R85: for all clients together.
 _CALLS_PER_SECOND = 100.0
@@ -98,19 +99,18 @@ class PodResources:
         for allocation in self._tables.allocations:
             if (allocation.pod, allocation.container) == (pod.name, container.name):
                 for device_id in sorted(allocation.ids):
-                    numa = allocation.numa.get(device_id, ())
-                    yield from _per_node(allocation.resource, device_id, numa)
+                    numa = set(allocation.numa.get(device_id, ())) - {NO_NODE}
+                    yield from _per_node(allocation.resource, device_id, sorted(numa))
 
     def _entries(self, resource: str, device_id: str) -> Iterator[api.ContainerDevices]:
         device = self._tables.devices[resource][device_id]
         if device.HasField("topology") and not device.topology.nodes:
             return  # R35: a topology without nodes hides the device.
-        nodes = tuple(node.ID for node in device.topology.nodes)
-        yield from _per_node(resource, device_id, nodes)
+        yield from _per_node(resource, device_id, numa_of(device))
 
 
 def _per_node(
-    resource: str, device_id: str, nodes: tuple[int, ...]
+    resource: str, device_id: str, nodes: Sequence[int]
 ) -> Iterator[api.ContainerDevices]:
     # R87: one entry per device and NUMA node.
     if not nodes:

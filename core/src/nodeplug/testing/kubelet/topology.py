@@ -11,6 +11,8 @@ from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2 as api
 Policy = Literal["none", "best-effort", "restricted", "single-numa-node"]
 Table = Mapping[str, api.Device]
 Mask = frozenset[int]
+# How the kubelet itself marks a device without nodes; a plugin's -1 is taken for that (R35).
+NO_NODE = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +69,9 @@ def _all_nodes(device: api.Device) -> Mask:
     return frozenset(node.ID for node in device.topology.nodes)
 
 
-def numa_of(device: api.Device, known: Collection[int]) -> tuple[int, ...]:
-    """Return the NUMA nodes of a device as far as the machine has them (R35)."""
-    return tuple(node.ID for node in device.topology.nodes if node.ID in known)
+def numa_of(device: api.Device) -> tuple[int, ...]:
+    """Return the NUMA nodes of a device as its plugin gave them, those that are none included."""
+    return tuple(node.ID for node in device.topology.nodes)
 
 
 def has_topology(table: Table) -> bool:
@@ -125,7 +127,6 @@ def split_by_affinity(
     """Return the available ids as those within the affinity, those outside, those without."""
     if affinity is None or not has_topology(table):
         return set(), set(), set(available)
-    # -1 is how the kubelet itself marks a device without nodes (R35).
-    without = {i for i in available if _all_nodes(table[i]) <= {-1}}
+    without = {i for i in available if _all_nodes(table[i]) <= {NO_NODE}}
     aligned = {i for i in available if _all_nodes(table[i]) & affinity}
     return aligned, set(available) - aligned - without, without
