@@ -1,22 +1,12 @@
-"""The contract between core and a vendor: what a backend is and what it may offer besides."""
+"""What a backend is, and what it may do besides."""
 
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
-import pluggy
-
-from nodeplug.host.host import Host
-from nodeplug.host.root import HostRoot
 from nodeplug.values.device import Device
 from nodeplug.values.edits import ContainerEdits
 from nodeplug.values.inventory import Inventory
-
-ENTRY_POINT_GROUP = "nodeplug.backends"
-
-hookspec = pluggy.HookspecMarker("nodeplug")
-hookimpl = pluggy.HookimplMarker("nodeplug")
 
 
 @runtime_checkable
@@ -88,61 +78,64 @@ class HostFiles(Protocol):
         ...
 
 
-class Simulator(Protocol):
-    """Simulated hardware below a folder, for `nodeplug simulate` and the contract suite.
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """What is advertised under one public name: physical devices, each for `replicas` containers.
 
-    The files it makes are read by the true backend, in another process.
+    `native` is the backend's own name of the resource.
     """
 
-    @property
-    def settings(self) -> Mapping[str, object]:
-        """The backend's configuration section for the simulated hardware, as YAML would give it."""
+    native: str
+    devices: Sequence[Device]
+    replicas: int = 1
+
+
+@runtime_checkable
+class Labels(Protocol):
+    """A backend that has something to say of the node as a whole, for schedulers and people.
+
+    Core writes the labels to a file that Node Feature Discovery reads, where that is switched on.
+    """
+
+    def labels(self, offers: Mapping[str, Offered]) -> Mapping[str, str]:
+        """Return the labels for these offers, by public name of their resource.
+
+        Quick, without effects. Names are as Kubernetes wants them, with a domain; core drops, and
+        logs, a label that Kubernetes would refuse.
+        """
         ...
 
-    @property
-    def resource(self) -> str:
-        """The public name under which at least four healthy devices will be advertised."""
-        ...
 
-    def lose(self) -> str:
-        """Make one healthy device of the resource sick or absent and return its id."""
-        ...
-
-    def recover(self) -> None:
-        """Undo `lose`."""
-        ...
+# Names and units as Prometheus has them; `nodeplug_device_` is put before.
+Quantity = Literal[
+    "temperature_celsius",
+    "power_watts",
+    "memory_used_bytes",
+    "memory_size_bytes",
+    "utilization_ratio",
+    "link_up",
+    "link_speed_bytes_per_second",
+    "errors_total",
+]
 
 
 @dataclass(frozen=True, slots=True)
-class Presence:
-    """Whether a backend's hardware or library is on this host, and what was looked at."""
+class Measurement:
+    """What was measured of one device now, in the unit that the quantity names."""
 
-    present: bool
-    detail: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class BackendSpec:
-    """What a backend package tells core about itself; returned by its one hook.
-
-    `settings` is a msgspec Struct type: the backend's configuration section. `build` makes the
-    backend; its third argument is the backend it replaces, or None. `capabilities` lists the
-    optional protocols of this module that what `build` returns implements. `probe` must be quick
-    and must not fail. `simulator` makes simulated hardware below an existing folder.
-    """
-
-    name: str
-    summary: str
-    settings: type[Any]
-    build: Callable[[Any, Host, Backend | None], Backend]
-    probe: Callable[[HostRoot], Presence]
-    simulator: Callable[[Path], Simulator]
-    capabilities: frozenset[type] = frozenset()
+    device: str
+    quantity: Quantity
+    value: float
 
 
-class Hooks:
-    """The one hook. It is called once, at start; nothing later goes through pluggy."""
+@runtime_checkable
+class Telemetry(Protocol):
+    """A backend that can cheaply measure its devices."""
 
-    @hookspec
-    def nodeplug_backend(self) -> BackendSpec:  # type: ignore[empty-body]
-        """Return the description of the backend in this package."""
+    async def measure(self) -> Sequence[Measurement]:
+        """Return what can be measured, at most once per device and quantity.
+
+        Called when metrics are asked for, if per-device metrics are switched on; what takes more
+        than 1 s is given up. A device that cannot be measured is left out.
+        """
+        ...

@@ -1,0 +1,34 @@
+"""What a process needs on the host, by feature. The charts grant this and nothing else."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class HostMount:
+    """A path of the host that must be seen at the same path in the process's container.
+
+    `propagation` says that mounts made on the host later are seen too.
+    """
+
+    path: str
+    read_only: bool = True
+    propagation: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Privilege:
+    """What one feature needs besides what core needs.
+
+    `setting` is the key, and its value, that switches the feature on, in the form
+    `health.open=true`; empty where the backend cannot be without it. `capabilities` are named as
+    Kubernetes does, without `CAP_`. `reason` says what they are for, in one line.
+    """
+
+    feature: str
+    reason: str
+    setting: str = ""
+    mounts: Sequence[HostMount] = ()
+    capabilities: Sequence[str] = ()
+    privileged: bool = False
+    host_network: bool = False

@@ -1,0 +1,77 @@
+"""What a backend package tells core about itself, and the one hook that asks."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pluggy
+
+from nodeplug.backend.inspection import Command, Finding, Presence, Verdict
+from nodeplug.backend.privileges import Privilege
+from nodeplug.backend.protocols import Backend
+from nodeplug.backend.simulator import Simulator
+from nodeplug.host.host import Host
+from nodeplug.host.root import HostRoot
+
+ENTRY_POINT_GROUP = "nodeplug.backends"
+METRICS_PORT = 9840
+
+hookspec = pluggy.HookspecMarker("nodeplug")
+hookimpl = pluggy.HookimplMarker("nodeplug")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Translation:
+    """What another device plugin's configuration file says, in nodeplug's words.
+
+    `section` is the backend's section and `offers` are entries for the list of that name, both as
+    YAML would give them. `refused` names what is wrong and therefore left out, `ignored` what
+    means nothing here: one line each, that begins with the key as the file has it.
+    """
+
+    section: Mapping[str, object]
+    offers: Sequence[Mapping[str, object]] = ()
+    refused: Sequence[str] = ()
+    ignored: Sequence[str] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackendSpec:
+    """What a backend package tells core about itself; returned by its one hook.
+
+    `settings` is a msgspec Struct type: the backend's configuration section. `entries` is the key
+    of a list in it whose entries stand each alone: a wrong one is left out, the others are served.
+    `build` makes the backend; its third argument is the backend it replaces, or None.
+    `capabilities` lists the optional protocols that what `build` returns implements. `probe` must
+    be quick and must not fail. `simulator` makes simulated hardware below an existing folder.
+
+    `reader` takes the parsed file of the plugin that this backend replaces; it raises
+    InvalidValueError when the whole file is unusable. `explain` tells what becomes of each device
+    that the backend could serve, and why. `checks` finds what is wrong with the node; it may block.
+    `commands` are added to the command line. `privileges` is all that the process needs on the
+    host, by feature. `metrics_port` is where metrics are served unless the operator says otherwise.
+    """
+
+    name: str
+    summary: str
+    settings: type[Any]
+    build: Callable[[Any, Host, Backend | None], Backend]
+    probe: Callable[[HostRoot], Presence]
+    simulator: Callable[[Path], Simulator]
+    capabilities: frozenset[type] = frozenset()
+    entries: str = ""
+    reader: Callable[[object], Translation] | None = None
+    explain: Callable[[Any, Host], Awaitable[Sequence[Verdict]]] | None = None
+    checks: Callable[[Any, HostRoot], Sequence[Finding]] | None = None
+    commands: Sequence[Command] = ()
+    privileges: Sequence[Privilege] = ()
+    metrics_port: int = METRICS_PORT
+
+
+class Hooks:
+    """The one hook. It is called once, at start; nothing later goes through pluggy."""
+
+    @hookspec
+    def nodeplug_backend(self) -> BackendSpec:  # type: ignore[empty-body]
+        """Return the description of the backend in this package."""
