@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from nodeplug.backend import BackendSpec, Presence
-from nodeplug.config.load import Configuration, load_configuration, schema
+from nodeplug.config.load import Configuration, Source, load_configuration, schema
 from nodeplug.values.errors import ConfigError
 from nodeplug.values.section import Section
 from support.awkward.backend import SPEC, Settings
@@ -37,7 +37,7 @@ OTHER = BackendSpec(
 def load(tmp_path: Path, text: str) -> Configuration:
     file = tmp_path / "c.yaml"
     file.write_text(text)
-    return load_configuration([file], {"awkward": SPEC, "other": OTHER})
+    return load_configuration([Source(file)], {"awkward": SPEC, "other": OTHER})
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_a_missing_section_means_the_defaults(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     """The usual typo."""
     with pytest.raises(ConfigError, match=r"none\.yaml: cannot be read: No such file"):
-        load_configuration([tmp_path / "none.yaml"], {})
+        load_configuration([Source(tmp_path / "none.yaml")], {})
 
 
 def test_a_file_of_unreasonable_size_is_not_read(tmp_path: Path) -> None:

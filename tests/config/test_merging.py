@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from nodeplug.config.load import Configuration, NodeFacts, load_configuration
+from nodeplug.config.load import Configuration, NodeFacts, Source, load_configuration
 from nodeplug.config.merge import merge
 from nodeplug.values.errors import ConfigError
 from support.awkward.backend import SPEC, Settings
@@ -16,7 +16,7 @@ def load(tmp_path: Path, *documents: object, node: NodeFacts | None = None) -> C
     for number, document in enumerate(documents):
         files.append(tmp_path / f"{number}.yaml")
         files[-1].write_text(yaml.safe_dump(document))
-    return load_configuration(files, {"awkward": SPEC}, node)
+    return load_configuration([Source(file) for file in files], {"awkward": SPEC}, node)
 
 
 def test_mappings_merge_lists_stack_and_values_yield() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from nodeplug.config.load import load_configuration
+from nodeplug.config.load import Source, load_configuration
 from nodeplug.values.device import Device
 from nodeplug.values.edits import DeviceNode, Mount, merge
 from nodeplug_custom.plugin import SPEC
@@ -17,7 +17,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 
 def section(name: str) -> Any:
     """Return the settings of an example, refused keys and all."""
-    loaded = load_configuration([EXAMPLES / name], {"custom": SPEC})
+    loaded = load_configuration([Source(EXAMPLES / name)], {"custom": SPEC})
     assert loaded.errors == []
     return loaded.sections["custom"]
 

@@ -3,6 +3,7 @@
 import ctypes
 import importlib
 import sys
+from collections.abc import Mapping
 
 import click
 
@@ -24,11 +25,11 @@ class _LazyGroup(click.Group):
     """A group that imports a command's module only to run it or to show its help."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        return list(_COMMANDS)
+        return [*_COMMANDS, *_of_backends()]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         if cmd_name not in _COMMANDS:
-            return None
+            return _of_backends().get(cmd_name)
         if cmd_name == "run":
             _leave_out_ssl()
             _share_one_heap()
@@ -37,13 +38,19 @@ class _LazyGroup(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Commands"):
-            formatter.write_dl(list(_COMMANDS.items()))
+            backends = {name: group.help or "" for name, group in _of_backends().items()}
+            formatter.write_dl(list((_COMMANDS | backends).items()))
 
 
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="nodeplug")
 def main() -> None:
     """Nodeplug: Kubernetes device plugins for every vendor, from one core."""
+
+
+def _of_backends() -> Mapping[str, click.Group]:
+    mounted: Mapping[str, click.Group] = importlib.import_module("nodeplug.cli.mounted").groups()
+    return mounted
 
 
 def _leave_out_ssl() -> None:

@@ -6,10 +6,10 @@ from pathlib import Path
 import click
 
 from nodeplug.backend import BackendSpec
-from nodeplug.cli.options import USAGE
-from nodeplug.cli.tables import print_json
+from nodeplug.cli.options import USAGE, source_of
+from nodeplug.cli.tables import print_json, printable
 from nodeplug.config.document import read_document
-from nodeplug.config.load import load_configuration, schema
+from nodeplug.config.load import Source, load_configuration, schema
 from nodeplug.kubelet.sockets import check_length
 from nodeplug.loader import installed, load_each
 from nodeplug.values.errors import ConfigError, NodeplugError
@@ -21,10 +21,14 @@ def command() -> None:
 
 
 @command.command("check")
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, dir_okay=False))
-def check(files: tuple[Path, ...]) -> None:
-    """Check files; print one line per error, or nothing. Exit 2 if there is any."""
-    errors = [error for file in files for error in _errors(file)]
+@click.argument("files", nargs=-1, required=True)
+def check(files: tuple[str, ...]) -> None:
+    """Check files; print one line per error, or nothing. Exit 2 if there is any.
+
+    NAME=FILE checks the file of the device plugin that a backend replaces, and shows what of it is
+    ignored.
+    """
+    errors = [error for file in files for error in _errors(source_of(file))]
     for error in errors:
         click.echo(str(error), err=True)
     sys.exit(USAGE if errors else 0)
@@ -37,21 +41,28 @@ def print_schema() -> None:
     print_json(schema({n: s for n, s in results.items() if isinstance(s, BackendSpec)}))
 
 
-def _errors(file: Path) -> list[NodeplugError]:
+def _errors(source: Source) -> list[NodeplugError]:
+    file = source.path
     try:
-        document = read_document(file)
-        names = document.get("backends") if isinstance(document, dict) else None
-        results = load_each(names if isinstance(names, dict) else {})
+        results = load_each([source.backend] if source.backend else _named(file))
         specs = {name: s for name, s in results.items() if isinstance(s, BackendSpec)}
-        configuration = load_configuration([file], specs)
+        configuration = load_configuration([source], specs)
         check_length(Path(configuration.agent.kubelet.device_plugin_dir))
     except ConfigError as error:
         return [error]
     except NodeplugError as error:
         return [ConfigError(f"{file}: kubelet.devicePluginDir: {error}")]
+    for line in configuration.ignored:
+        click.echo(f"ignored: {printable(line)}")
     broken = [
         ConfigError(f"{file}: backends.{name}: {error}")
         for name, error in results.items()
         if not isinstance(error, BackendSpec)
     ]
     return [*broken, *configuration.errors]
+
+
+def _named(file: Path) -> list[str]:
+    document = read_document(file)
+    names = document.get("backends") if isinstance(document, dict) else None
+    return list(names) if isinstance(names, dict) else []

@@ -1,31 +1,32 @@
 """`nodeplug devices`."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
-from pathlib import Path
 from typing import Any
 
 import click
 
-from nodeplug.backend import BackendSpec
+from nodeplug.backend import BackendSpec, Verdict
 from nodeplug.cli.options import (
     FAILED,
-    USAGE,
     backends_option,
     config_option,
     fail,
+    load_or_leave,
     load_or_report,
-    node_facts,
     output_option,
 )
 from nodeplug.cli.tables import print_json, print_table
-from nodeplug.config.load import load_configuration
+from nodeplug.config.load import Configuration, Source
 from nodeplug.host.host import Host, open_host
 from nodeplug.values.device import Device
-from nodeplug.values.errors import ConfigError
 
-_COLUMNS = ("backend", "resource", "id", "health", "numa", "nodes", "attributes", "reason")
+_COLUMNS = ("backend", "resource", "id", "health", "numaNodes", "nodes", "attributes", "reason")
+_EXPLAINED = ("backend", "device", "resource", "served", "reason")
+_HEADINGS = {"numaNodes": "numa"}
+_Row = dict[str, object]
+_Question = Callable[[BackendSpec, Any, Host], Awaitable[list[_Row]]]
 # A backend whose driver hangs must not hang the command.
 _DISCOVERY_SECONDS = 30.0
 
@@ -33,56 +34,79 @@ _DISCOVERY_SECONDS = 30.0
 @click.command("devices")
 @backends_option
 @config_option
+@click.option("--explain", is_flag=True, help="Show what is not served too, and why.")
 @output_option
-def command(names: tuple[str, ...], files: tuple[Path, ...], output: str) -> None:
+def command(names: tuple[str, ...], sources: list[Source], explain: bool, output: str) -> None:  # noqa: FBT001
     """Discover once and show the devices. Exit 1 if a backend's discovery fails."""
     specs = load_or_report(names)
-    try:
-        configuration = load_configuration(files, specs, node_facts())
-    except ConfigError as error:
-        fail(str(error), USAGE)
-    if configuration.errors:
-        fail(str(configuration.errors[0]), USAGE)
+    configuration = load_or_leave(sources, specs)
     host = open_host(configuration.agent.host.root, configuration.agent.host.uevents)
-    devices = asyncio.run(_discover(specs, configuration.sections, host))
-    if output == "json":
-        print_json([_as_json(backend, device) for backend, device in devices])
+    if explain:
+        _print(asyncio.run(_ask(specs, configuration, host, _verdicts)), _EXPLAINED, output)
     else:
-        print_table(_COLUMNS, [_as_row(backend, device) for backend, device in devices])
+        _print(asyncio.run(_ask(specs, configuration, host, _first)), _COLUMNS, output)
 
 
-async def _discover(
-    specs: Mapping[str, BackendSpec], sections: Mapping[str, Any], host: Host
-) -> list[tuple[str, Device]]:
-    found: list[tuple[str, Device]] = []
+async def _ask(
+    specs: Mapping[str, BackendSpec], configuration: Configuration, host: Host, question: _Question
+) -> list[_Row]:
+    found: list[_Row] = []
     for name, spec in specs.items():
         try:
             async with asyncio.timeout(_DISCOVERY_SECONDS):
-                found += [(name, d) for d in await _first(spec, sections[name], host)]
+                answers = await question(spec, configuration.sections[name], host)
         except Exception as error:  # noqa: BLE001 - whatever a backend raises
             fail(f"backend {name}: discovery failed: {error!r}", FAILED)
+        found += [{"backend": name, **answer} for answer in answers]
     return found
 
 
-async def _first(spec: BackendSpec, settings: Any, host: Host) -> list[Device]:
+async def _first(spec: BackendSpec, settings: Any, host: Host) -> list[_Row]:
     backend = spec.build(settings, host, None)
     async with aclosing(backend.inventories()) as inventories:
         inventory = await anext(inventories)
-    return list(inventory.devices.values())
+    return [_described(device) for device in inventory.devices.values()]
 
 
-def _as_row(backend: str, device: Device) -> list[str]:
-    numa = ",".join(map(str, device.numa_nodes)) or "-"
-    nodes = " ".join(node.host_path for node in device.edits.nodes) or "-"
-    reason = device.reason or "-"
-    attributes = " ".join(f"{name}={value}" for name, value in device.attributes.items()) or "-"
-    shown = [backend, device.resource, device.id, device.health.value]
-    return [*shown, numa, nodes, attributes, reason]
+async def _verdicts(spec: BackendSpec, settings: Any, host: Host) -> list[_Row]:
+    if spec.explain is not None:
+        return [_explained(verdict) for verdict in await spec.explain(settings, host)]
+    reason = "the backend explains nothing else"
+    return [
+        _explained(Verdict(str(row["id"]), str(row["resource"]), chosen=True, reason=reason))
+        for row in await _first(spec, settings, host)
+    ]
 
 
-def _as_json(backend: str, device: Device) -> dict[str, object]:
+def _explained(verdict: Verdict) -> _Row:
     return {
-        "backend": backend,
+        "device": verdict.device,
+        "resource": verdict.resource,
+        "served": verdict.chosen,
+        "reason": verdict.reason,
+    }
+
+
+def _print(rows: list[_Row], columns: Sequence[str], output: str) -> None:
+    if output == "json":
+        print_json(rows)
+    else:
+        header = [_HEADINGS.get(name, name) for name in columns]
+        print_table(header, [[_cell(row[name]) for name in columns] for row in rows])
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Mapping):
+        value = [f"{name}={fact}" for name, fact in value.items()]
+    if isinstance(value, list):
+        return " ".join(map(str, value)) or "-"
+    return str(value) or "-"
+
+
+def _described(device: Device) -> _Row:
+    return {
         "resource": device.resource,
         "id": device.id,
         "health": device.health.value,

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -10,9 +10,9 @@ import click
 import msgspec
 
 from nodeplug.backend import BackendSpec
-from nodeplug.config.load import NodeFacts
+from nodeplug.config.load import Configuration, NodeFacts, Source, load_configuration
 from nodeplug.loader import load_each
-from nodeplug.values.errors import LoadError
+from nodeplug.values.errors import ConfigError, LoadError
 
 USAGE = 2
 FAILED = 1
@@ -30,14 +30,34 @@ backends_option: Callable[..., Any] = click.option(
     multiple=True,
     required=True,
     metavar="NAME",
+    is_eager=True,
     help="A backend by its entry-point name; may be repeated.",
 )
+
+
+def _sources(ctx: click.Context, _: click.Parameter, values: Sequence[str]) -> list[Source]:
+    sources = [source_of(value) for value in values]
+    for source in sources:
+        if source.backend and source.backend not in ctx.params.get("names", ()):
+            raise click.BadParameter(f"{source.path}: --backend {source.backend} is not given")
+    return sources
+
+
+def source_of(value: str) -> Source:
+    """Return the file that FILE or NAME=FILE means."""
+    backend, sign, path = value.partition("=")
+    is_bound = bool(sign) and backend.isidentifier()
+    return Source(Path(path), backend) if is_bound else Source(Path(value))
+
+
 config_option: Callable[..., Any] = click.option(
     "--config",
-    "files",
+    "sources",
     multiple=True,
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="A configuration file; of several, later ones win.",
+    metavar="FILE|NAME=FILE",
+    callback=_sources,
+    help="A configuration file; of several, later ones win. With a backend's name before it, the "
+    "file of the device plugin that the backend replaces.",
 )
 
 
@@ -55,6 +75,17 @@ def fail(message: str, code: int) -> NoReturn:
     """Print one line to standard error and leave."""
     click.echo(f"nodeplug: {message}", err=True)
     sys.exit(code)
+
+
+def load_or_leave(sources: Sequence[Source], specs: Mapping[str, BackendSpec]) -> Configuration:
+    """Return a configuration without errors; leave, having named the first, if there is any."""
+    try:
+        configuration = load_configuration(sources, specs, node_facts())
+    except ConfigError as error:
+        fail(str(error), USAGE)
+    if configuration.errors:
+        fail(str(configuration.errors[0]), USAGE)
+    return configuration
 
 
 def load_or_report(names: tuple[str, ...]) -> Mapping[str, BackendSpec]:

@@ -23,7 +23,7 @@ from nodeplug.cli.options import (
     load_or_report,
     node_facts,
 )
-from nodeplug.config.load import Configuration, load_configuration
+from nodeplug.config.load import Configuration, Source, load_configuration
 from nodeplug.config.settings import AgentSettings
 from nodeplug.host.host import open_host
 from nodeplug.kubelet.sockets import check_plugin_dir
@@ -31,7 +31,7 @@ from nodeplug.log import set_up
 from nodeplug.supervisor.agent import Agent, ConfiguredBackend, Node, Rules
 from nodeplug.supervisor.last_good import LastGood
 from nodeplug.supervisor.reload import Reloader
-from nodeplug.values.errors import ConfigError, KubeletDirectoryError
+from nodeplug.values.errors import BrokenSectionError, ConfigError, KubeletDirectoryError
 
 _log = logging.getLogger("nodeplug")
 
@@ -40,13 +40,13 @@ _log = logging.getLogger("nodeplug")
 @backends_option
 @config_option
 @click.option("--strict", is_flag=True, help="Do not start while any backend or section is broken.")
-def command(names: tuple[str, ...], files: tuple[Path, ...], strict: bool) -> None:  # noqa: FBT001
+def command(names: tuple[str, ...], sources: list[Source], strict: bool) -> None:  # noqa: FBT001
     """Run the agent: serve the devices of these backends to the kubelet."""
     os.umask(0o077)
     specs = load_or_report(names)
     if strict and len(specs) < len(set(names)):
         fail("a backend is broken and --strict is given", USAGE)
-    load = partial(load_configuration, files, specs, node_facts())
+    load = partial(load_configuration, sources, specs, node_facts())
     configuration = _load(load, specs, strict=strict)
     plugin_dir = Path(configuration.agent.kubelet.device_plugin_dir)
     try:
@@ -58,7 +58,7 @@ def command(names: tuple[str, ...], files: tuple[Path, ...], strict: bool) -> No
     if all(backend.settings is None for backend in backends):
         fail("no backend can be served", USAGE)
     try:
-        asyncio.run(_serve(configuration.agent, backends, files, load))
+        asyncio.run(_serve(configuration.agent, backends, sources, load))
     except KubeletDirectoryError as error:
         fail(str(error), FAILED)
 
@@ -71,7 +71,9 @@ def _load(
     except ConfigError as error:
         if strict:
             fail(str(error), USAGE)
-        configuration = Configuration(AgentSettings(), dict.fromkeys(specs, error))
+        configuration = Configuration(
+            AgentSettings(), dict.fromkeys(specs, BrokenSectionError([error]))
+        )
     if configuration.errors and strict:
         fail(str(configuration.errors[0]), USAGE)
     return configuration
@@ -80,14 +82,21 @@ def _load(
 def _with_last_good(
     configuration: Configuration, specs: Mapping[str, BackendSpec], last_good: LastGood
 ) -> list[ConfiguredBackend]:
-    """Return the backends, in the place of a broken section what worked last."""
+    """Return the backends, in the place of a broken section what worked last.
+
+    Where nothing did, what is right of the section holds.
+    """
+    for line in configuration.ignored:
+        _log.warning("configuration ignored", extra={"nodeplug": {"key": line}})
     backends = []
     for name, spec in specs.items():
         settings = configuration.sections[name]
-        if isinstance(settings, ConfigError):
-            error, settings = str(settings), last_good.load(spec)
-            facts = {"backend": name, "error": error, "last_good": settings is not None}
-            _log.error("configuration section refused", extra={"nodeplug": facts})
+        if isinstance(settings, BrokenSectionError):
+            broken, settings = settings, last_good.load(spec)
+            for error in broken.errors:
+                facts = {"backend": name, "error": str(error), "last_good": settings is not None}
+                _log.error("configuration section refused", extra={"nodeplug": facts})
+            settings = broken.remains if settings is None else settings
         backends.append(ConfiguredBackend(spec, settings))
     return backends
 
@@ -95,7 +104,7 @@ def _with_last_good(
 async def _serve(
     settings: AgentSettings,
     backends: list[ConfiguredBackend],
-    files: Sequence[Path],
+    sources: Sequence[Source],
     load: Callable[[], Configuration],
 ) -> None:
     host = open_host(settings.host.root, settings.host.uevents)
@@ -104,7 +113,7 @@ async def _serve(
     rules = Rules(settings.offers, settings.quarantine)
     node = Node(*directories, rules, Path(settings.cdi.spec_dir))
     agent = Agent(backends, host, node)
-    reloader = Reloader(files, load, agent)
+    reloader = Reloader([source.path for source in sources], load, agent)
     running = asyncio.gather(agent.run(), reloader.run())
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

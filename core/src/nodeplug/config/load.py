@@ -4,33 +4,46 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from nodeplug.backend import BackendSpec
 from nodeplug.config.document import convert, read_document
 from nodeplug.config.merge import for_node, merge
+from nodeplug.config.section import read_section
 from nodeplug.config.settings import AgentSettings
-from nodeplug.values.errors import ConfigError
+from nodeplug.values.errors import BrokenSectionError, ConfigError, InvalidValueError
+
+
+class Source(NamedTuple):
+    """A configuration file; with a backend, the file of the plugin that the backend replaces."""
+
+    path: Path
+    backend: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """What files say: for the agent, and per backend its settings or what is wrong with them."""
+    """What files say: for the agent, and per backend its settings or what is wrong with them.
+
+    `ignored` names what has no meaning here, one line each.
+    """
 
     agent: AgentSettings
-    sections: Mapping[str, Any | ConfigError] = field(default_factory=dict)
+    sections: Mapping[str, Any | BrokenSectionError] = field(default_factory=dict)
+    ignored: Sequence[str] = ()
 
     @property
     def errors(self) -> list[ConfigError]:
         """Everything that is wrong with sections."""
-        return [section for section in self.sections.values() if isinstance(section, ConfigError)]
+        broken = (s for s in self.sections.values() if isinstance(s, BrokenSectionError))
+        return [error for section in broken for error in section.errors]
 
     @property
     def valid(self) -> dict[str, Any]:
         """The settings of the backends whose sections are right."""
-        return {n: s for n, s in self.sections.items() if not isinstance(s, ConfigError)}
+        return {n: s for n, s in self.sections.items() if not isinstance(s, BrokenSectionError)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +54,16 @@ class NodeFacts:
     labels: Mapping[str, str] = field(default_factory=dict)
 
 
+class _Part(NamedTuple):
+    """What one file says, and what of a backend's section it says wrongly."""
+
+    document: Any
+    refused: Mapping[str, Sequence[ConfigError]] = {}
+    ignored: Sequence[str] = ()
+
+
 def load_configuration(
-    files: Sequence[Path], specs: Mapping[str, BackendSpec], node: NodeFacts | None = None
+    sources: Sequence[Source], specs: Mapping[str, BackendSpec], node: NodeFacts | None = None
 ) -> Configuration:
     """Return the configuration for these backends; without a file, the defaults.
 
@@ -51,12 +72,41 @@ def load_configuration(
     itself.
     """
     facts = node or NodeFacts()
-    documents = [_document(file) for file in files]
-    here = [for_node(document, facts.name, facts.labels) for document in documents]
+    parts = [_part(source, specs) for source in sources]
+    here = [for_node(part.document, facts.name, facts.labels) for part in parts]
     merged: Any = reduce(merge, here, {})
-    source = Path(" + ".join(map(str, files)) or "(defaults)")
-    agent = convert(merged, AgentSettings, source)
-    return Configuration(agent, {n: _section(agent, spec, source) for n, spec in specs.items()})
+    origin = Path(" + ".join(str(source.path) for source in sources) or "(defaults)")
+    agent = convert(merged, AgentSettings, origin)
+    sections = {}
+    for name, spec in specs.items():
+        refused = [error for part in parts for error in part.refused.get(name, ())]
+        sections[name] = read_section(agent.backends.get(name), spec, origin, refused)
+    return Configuration(agent, sections, [line for part in parts for line in part.ignored])
+
+
+def _part(source: Source, specs: Mapping[str, BackendSpec]) -> _Part:
+    if not source.backend:
+        return _Part(_document(source.path))
+    if source.backend not in specs:
+        return _Part({})
+    try:
+        return _translated(source, specs[source.backend])
+    except ConfigError as error:
+        return _Part({}, {source.backend: [error]})
+
+
+def _translated(source: Source, spec: BackendSpec) -> _Part:
+    path = source.path
+    if spec.reader is None:
+        raise ConfigError(f"{path}: backend {spec.name} reads no other plugin's files")
+    try:
+        found = spec.reader(read_document(path))
+    except InvalidValueError as error:
+        raise ConfigError(f"{path}: {error}") from error
+    document = {"backends": {spec.name: found.section}, "offers": list(found.offers)}
+    convert(document, AgentSettings, path)
+    refused = [ConfigError(f"{path}: {line}") for line in found.refused]
+    return _Part(document, {spec.name: refused}, [f"{path}: {line}" for line in found.ignored])
 
 
 def _document(file: Path) -> Any:
@@ -65,16 +115,6 @@ def _document(file: Path) -> Any:
     for number, override in enumerate(settings.nodes):
         convert(override.config, AgentSettings, file, f"nodes[{number}].config")
     return {} if document is None else document
-
-
-def _section(agent: AgentSettings, spec: BackendSpec, source: Path) -> Any:
-    section = agent.backends.get(spec.name)
-    try:
-        return convert(
-            {} if section is None else section, spec.settings, source, f"backends.{spec.name}"
-        )
-    except ConfigError as error:
-        return error
 
 
 def schema(specs: Mapping[str, BackendSpec]) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """Every error nodeplug raises on purpose, named for the caller's situation."""
 
+from collections.abc import Sequence
+
 
 class NodeplugError(Exception):
     """Base of all errors below; its text is one line, fit for an operator."""
@@ -11,6 +13,18 @@ class InvalidValueError(NodeplugError, ValueError):
 
 class ConfigError(NodeplugError):
     """A configuration file is wrong. The text names file, key, value and remedy."""
+
+
+class BrokenSectionError(ConfigError):
+    """Something is wrong with a backend's section; `remains` are settings of what is right.
+
+    `remains` is None where the section is unusable as a whole.
+    """
+
+    def __init__(self, errors: Sequence[ConfigError], remains: object = None) -> None:
+        super().__init__("; ".join(map(str, errors)))
+        self.errors = tuple(errors)
+        self.remains = remains
 
 
 class LoadError(NodeplugError):
