@@ -1,7 +1,7 @@
 """The contract between core and a vendor: what a backend is and what it may offer besides."""
 
 from nodeplug.backend.inspection import Command, Finding, Presence, Verdict
-from nodeplug.backend.privileges import HostMount, Privilege
+from nodeplug.backend.privileges import ClusterRight, HostMount, Privilege
 from nodeplug.backend.protocols import (
     Backend,
     HostFile,
@@ -28,6 +28,7 @@ __all__ = [
     "METRICS_PORT",
     "Backend",
     "BackendSpec",
+    "ClusterRight",
     "Command",
     "Finding",
     "Hooks",

@@ -16,13 +16,22 @@ class HostMount:
     propagation: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class ClusterRight:
+    """What the process's service account may do with a kind of object: one line of a role."""
+
+    resource: str
+    verbs: Sequence[str]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Privilege:
     """What one feature needs besides what core needs.
 
     `setting` is the key, and its value, that switches the feature on, in the form
     `health.open=true`; empty where the backend cannot be without it. `capabilities` are named as
-    Kubernetes does, without `CAP_`. `reason` says what they are for, in one line.
+    Kubernetes does, without `CAP_`; `rights` are those at the API server. `reason` says what all
+    that is for, in one line.
     """
 
     feature: str
@@ -32,3 +41,4 @@ class Privilege:
     capabilities: Sequence[str] = ()
     privileged: bool = False
     host_network: bool = False
+    rights: Sequence[ClusterRight] = ()

@@ -11,6 +11,7 @@ from nodeplug.values.section import Section
 # R1: the kubelet's --root-dir does not move this directory.
 PLUGIN_DIR = "/var/lib/kubelet/device-plugins"
 CDI_DIR = "/var/run/cdi"
+FEATURE_DIR = "/etc/kubernetes/node-feature-discovery/features.d"
 POD_RESOURCES = "/var/lib/kubelet/pod-resources/kubelet.sock"
 
 
@@ -73,6 +74,78 @@ class CdiSettings(Section, frozen=True):
     ] = CDI_DIR
 
 
+class MetricsSettings(Section, frozen=True):
+    """Where metrics and probes are served: `/metrics`, `/healthz`, `/readyz`."""
+
+    enabled: Annotated[
+        bool, msgspec.Meta(description="Whether metrics and probes are served at all.")
+    ] = True
+    address: Annotated[
+        str, msgspec.Meta(description="The address to listen on; empty is every address.")
+    ] = ""
+    port: Annotated[
+        int,
+        msgspec.Meta(
+            ge=0,
+            le=65535,
+            description="The TCP port; 0 is the backend's own, or 9840 with several backends.",
+        ),
+    ] = 0
+    per_device: Annotated[
+        bool,
+        msgspec.Meta(
+            description="Whether there are series for each device: health, temperature, power and "
+            "what else its backend measures."
+        ),
+    ] = False
+    pods: Annotated[
+        bool,
+        msgspec.Meta(
+            description="Whether series for each device name the pod that holds it; needs the pod "
+            "resources socket."
+        ),
+    ] = False
+
+
+class ClusterSettings(Section, frozen=True):
+    """What the agent tells the API server. Each needs rights there, and `$NODE_NAME`."""
+
+    events: Annotated[
+        bool,
+        msgspec.Meta(
+            description="Whether a lost or recovered device, a refused configuration and a "
+            "registration that fails are told as Events of the node."
+        ),
+    ] = False
+    condition: Annotated[
+        bool,
+        msgspec.Meta(
+            description="Whether the node has a condition `NodeplugReady` for these backends."
+        ),
+    ] = False
+    remove_taint: Annotated[
+        str,
+        msgspec.Meta(
+            description="Key of a taint to take from the node once all resources are ready; empty "
+            "for none."
+        ),
+    ] = ""
+
+
+class LabelSettings(Section, frozen=True):
+    """Labels of the node that say what hardware it has."""
+
+    enabled: Annotated[
+        bool, msgspec.Meta(description="Whether a file for Node Feature Discovery is kept.")
+    ] = False
+    feature_dir: Annotated[
+        str,
+        msgspec.Meta(
+            description="The directory where Node Feature Discovery looks for files, on the host."
+        ),
+    ] = FEATURE_DIR
+
+
 class NodeOverride(Section, frozen=True):
     """What holds on some nodes besides. Names and labels must both fit where both are given."""
 
@@ -102,6 +175,9 @@ class AgentSettings(Section, frozen=True):
     host: HostSettings = HostSettings()
     cdi: CdiSettings = CdiSettings()
     log: LogSettings = LogSettings()
+    metrics: MetricsSettings = MetricsSettings()
+    cluster: ClusterSettings = ClusterSettings()
+    labels: LabelSettings = LabelSettings()
     offers: Annotated[
         tuple[OfferRule, ...],
         msgspec.Meta(
