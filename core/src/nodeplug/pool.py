@@ -39,11 +39,15 @@ class ListedDevice:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The whole list at one version, in order of id, and its encoded form."""
+    """The whole list at one version, in order of id, and its encoded form.
+
+    `since` is when the news that it tells arrived, by the monotonic clock.
+    """
 
     version: int
     devices: tuple[ListedDevice, ...]
     payload: bytes
+    since: float = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +78,14 @@ class ResourcePool:
         self._offered: dict[str, OfferedDevice] = {}
         self._tombs: dict[str, tuple[int, ...]] = {}
         self._down = ""
+        self._news = 0.0
         self._suspects: dict[str, tuple[str, float]] = {}
         self._changed = asyncio.Event()
 
-    def replace(self, offer: Offer) -> None:
+    def replace(self, offer: Offer, news: float = 0) -> None:
         """Take over a new truth. Ids that are gone stay listed while they may be in use.
 
+        `news` is when it arrived, by the monotonic clock; 0 is now.
         Raises ListTooLargeError, and keeps the previous truth, when the list would not reach the
         kubelet.
         """
@@ -88,11 +94,14 @@ class ResourcePool:
         gone = {i: old.device.numa_nodes for i, old in self._offered.items() if i not in offered}
         tombs = {i: numa for i, numa in (self._tombs | gone).items() if i not in offered}
         self.offer, self._offered, self._tombs, self._down = offer, offered, tombs, ""
+        self._news = news
         try:
             self._refresh(LIST_LIMIT)
         except ListTooLargeError:
             self.offer, self._offered, self._tombs, self._down = before
             raise
+        finally:
+            self._news = 0
         self._holdings.bury(self.resource, gone)
         self._holdings.revive(self.resource, offered)
         self._forget_oldest_tombs()
@@ -217,6 +226,7 @@ class ResourcePool:
                 f"the limit is {limit}; spread them over several resources"
             )
         devices = tuple(entry.listed for entry in ordered)
-        self.snapshot = Snapshot(self.snapshot.version + 1, devices, payload)
+        since = self._news or time.monotonic()
+        self.snapshot = Snapshot(self.snapshot.version + 1, devices, payload, since)
         self._changed.set()
         self._changed = asyncio.Event()

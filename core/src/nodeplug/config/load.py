@@ -27,12 +27,14 @@ class Source(NamedTuple):
 class Configuration:
     """What files say: for the agent, and per backend its settings or what is wrong with them.
 
-    `ignored` names what has no meaning here, one line each.
+    `ignored` names what has no meaning here, one line each. `whole` says that nothing of another
+    plugin's file was left out.
     """
 
     agent: AgentSettings
     sections: Mapping[str, Any | BrokenSectionError] = field(default_factory=dict)
     ignored: Sequence[str] = ()
+    whole: bool = True
 
     @property
     def errors(self) -> list[ConfigError]:
@@ -81,7 +83,8 @@ def load_configuration(
     for name, spec in specs.items():
         refused = [error for part in parts for error in part.refused.get(name, ())]
         sections[name] = read_section(agent.backends.get(name), spec, origin, refused)
-    return Configuration(agent, sections, [line for part in parts for line in part.ignored])
+    ignored = [line for part in parts for line in part.ignored]
+    return Configuration(agent, sections, ignored, not any(part.refused for part in parts))
 
 
 def _part(source: Source, specs: Mapping[str, BackendSpec]) -> _Part:
@@ -106,7 +109,8 @@ def _translated(source: Source, spec: BackendSpec) -> _Part:
     document = {"backends": {spec.name: found.section}, "offers": list(found.offers)}
     convert(document, AgentSettings, path)
     refused = [ConfigError(f"{path}: {line}") for line in found.refused]
-    return _Part(document, {spec.name: refused}, [f"{path}: {line}" for line in found.ignored])
+    ignored = [f"{path}: {line}" for line in found.ignored]
+    return _Part(document, {spec.name: refused} if refused else {}, ignored)
 
 
 def _document(file: Path) -> Any:

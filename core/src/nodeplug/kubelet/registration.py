@@ -13,6 +13,7 @@ from nodeplug.kubelet.lock import ResourceLock
 from nodeplug.kubelet.server import DevicePluginServer
 from nodeplug.kubelet.sockets import KUBELET_SOCKET
 from nodeplug.kubelet.watch import Identity, KubeletWatch
+from nodeplug.meters.catalogue import REGISTRATIONS
 from nodeplug.values.errors import ResourceLostError
 
 VERSION = "v1beta1"
@@ -105,6 +106,7 @@ class Registration:
             options=self._told,
         )
         error = await self._call(request)
+        REGISTRATIONS.add(self._resource, "failed" if error else "accepted")
         if error and error != self.error:
             facts = {"resource": self._resource, "error": error}
             _log.warning("registration failed", extra={"nodeplug": facts})

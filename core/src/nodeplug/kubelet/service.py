@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, TypeVar
 
@@ -11,6 +12,13 @@ import grpc.aio
 from nodeplug.allocation import Allocator
 from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2 as api
 from nodeplug.kubelet.translate import to_container_response
+from nodeplug.meters.catalogue import (
+    ALLOCATE_SECONDS,
+    ALLOCATIONS,
+    PREFER_SECONDS,
+    REFUSALS,
+    SEND_SECONDS,
+)
 from nodeplug.pool import ResourcePool
 from nodeplug.values.errors import (
     AllocationRefusedError,
@@ -91,6 +99,7 @@ class DevicePluginService:
             while True:
                 snapshot = await self._pool.newer_than(version)
                 version = snapshot.version
+                SEND_SECONDS.observe(time.monotonic() - snapshot.since, self._pool.resource)
                 yield snapshot.payload
                 await asyncio.sleep(LIST_GAP_SECONDS)
         finally:
@@ -105,12 +114,13 @@ class DevicePluginService:
     async def _prefer(
         self, request: api.PreferredAllocationRequest, _: Context
     ) -> api.PreferredAllocationResponse:
-        answers = [
-            self._allocator.prefer(
-                r.available_deviceIDs, r.must_include_deviceIDs, r.allocation_size
-            )
-            for r in request.container_requests
-        ]
+        with PREFER_SECONDS.timed(self._pool.resource):
+            answers = [
+                self._allocator.prefer(
+                    r.available_deviceIDs, r.must_include_deviceIDs, r.allocation_size
+                )
+                for r in request.container_requests
+            ]
         return api.PreferredAllocationResponse(
             container_responses=[
                 api.ContainerPreferredAllocationResponse(deviceIDs=ids) for ids in answers
@@ -118,8 +128,21 @@ class DevicePluginService:
         )
 
     async def _allocate(self, request: api.AllocateRequest) -> api.AllocateResponse:
-        edits = [await self._allocator.allocate(r.devices_ids) for r in request.container_requests]
-        return api.AllocateResponse(container_responses=map(to_container_response, edits))
+        resource = self._pool.resource
+        try:
+            with ALLOCATE_SECONDS.timed(resource):
+                edits = [
+                    await self._allocator.allocate(r.devices_ids)
+                    for r in request.container_requests
+                ]
+                response = api.AllocateResponse(
+                    container_responses=map(to_container_response, edits)
+                )
+        except Exception as error:
+            REFUSALS.add(resource, _status_code(error).name)
+            raise
+        ALLOCATIONS.add(resource, amount=len(edits))
+        return response
 
     async def _prepare(
         self, request: api.PreStartContainerRequest

@@ -2,11 +2,13 @@
 
 import asyncio
 import os
+import time
 from pathlib import Path
 from typing import NamedTuple
 
 from nodeplug.host.watch import PathWatch
 from nodeplug.kubelet.sockets import KUBELET_SOCKET, check_plugin_dir
+from nodeplug.meters.catalogue import KUBELET_RESTARTS
 
 # R10: covers lost inotify events and a watch on a directory that was replaced.
 POLL_SECONDS = 2.0
@@ -23,13 +25,16 @@ class Identity(NamedTuple):
 class KubeletWatch:
     """The identity of the kubelet that listens in the directory, or None.
 
-    `wakers` are set after every look, whether or not the identity changed.
+    `wakers` are set after every look, whether or not the identity changed; `looked` is when the
+    last look was, by the monotonic clock.
     """
 
     def __init__(self, plugin_dir: Path) -> None:
         self.identity: Identity | None = None
+        self.looked = time.monotonic()
         self.wakers: set[asyncio.Event] = set()
         self._plugin_dir = plugin_dir
+        self._seen = False
         self._changed = asyncio.Event()
 
     async def run(self) -> None:
@@ -43,7 +48,11 @@ class KubeletWatch:
     def look(self) -> None:
         """Compare with what is there now."""
         found = self._find()
+        self.looked = time.monotonic()
         if found != self.identity:
+            if found is not None and self._seen:
+                KUBELET_RESTARTS.add()
+            self._seen = self._seen or found is not None
             self.identity = found
             self._changed.set()
             self._changed = asyncio.Event()

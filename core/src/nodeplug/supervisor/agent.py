@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -75,7 +76,7 @@ class Agent:
         host: Host,
         node: Node,
     ) -> None:
-        plugin_dir, pod_resources, self._rules, cdi_dir = node
+        plugin_dir, pod_resources, self.rules, cdi_dir = node
         self._holdings = Holdings()
         self._directory = SocketDirectory(plugin_dir)
         self._watch = KubeletWatch(plugin_dir)
@@ -113,8 +114,8 @@ class Agent:
         disturbed: no message is sent for it.
         """
         changed = [name for name, new in settings.items() if self._runners[name].configure(new)]
-        if rules != self._rules:
-            self._rules = rules
+        if rules != self.rules:
+            self.rules = rules
             changed.append("rules")
             for backend, inventory in list(self._latest.values()):
                 await self.publish(backend, inventory)
@@ -129,14 +130,13 @@ class Agent:
 
         Files that containers will need are in place before the list that shows their devices.
         """
+        arrived = time.monotonic()
         async with self._publishing:
             self._latest[backend.name] = backend, inventory
-            own = isolate(
-                self._without_foreign_ids(backend.name, inventory), self._rules.quarantine
-            )
-            offers = make_offers(own, self._rules.offers)
+            own = isolate(self._without_foreign_ids(backend.name, inventory), self.rules.quarantine)
+            offers = make_offers(own, self.rules.offers)
             failures = await self._files.bring_in_line(backend, offers, self._holdings.in_use())
-            self._take_over(backend, dict(offers))
+            self._take_over(backend, dict(offers), arrived)
             for name, failure in failures.items():
                 self._resources[name].served.pool.condemn(failure)
         if failures:
@@ -147,11 +147,11 @@ class Agent:
         if self._latest[backend.name][1] is inventory:
             await self.publish(backend, inventory)
 
-    def _take_over(self, backend: BackendHandle, offers: dict[str, Offer]) -> None:
+    def _take_over(self, backend: BackendHandle, offers: dict[str, Offer], arrived: float) -> None:
         generation = self._holdings.generation
         for name, owned in self._resources.items():
             if owned.backend == backend.name:
-                self._replace(owned.served.pool, offers.pop(name, Offer(name)))
+                self._replace(owned.served.pool, offers.pop(name, Offer(name)), arrived)
         for name, offer in offers.items():
             if name in self._resources:
                 self._refuse(name, backend.name, self._resources[name].backend)
@@ -176,9 +176,9 @@ class Agent:
         self._resources[offer.resource] = _Owned(backend.name, served)
         self._tasks.create_task(served.run())
 
-    def _replace(self, pool: ResourcePool, offer: Offer) -> None:
+    def _replace(self, pool: ResourcePool, offer: Offer, news: float = 0) -> None:
         try:
-            pool.replace(offer)
+            pool.replace(offer, news)
         except ListTooLargeError as error:
             _log.error("device list refused", extra={"nodeplug": {"error": str(error)}})
 

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from nodeplug.allocation import BackendHandle
 from nodeplug.backend import Backend, BackendSpec
 from nodeplug.host.host import Host
+from nodeplug.meters.catalogue import BACKEND_RESTARTS
 from nodeplug.values.inventory import Inventory
 
 # The last list of a crashed backend stands for so long: most come back sooner.
@@ -84,6 +85,7 @@ class BackendRunner:
             facts = {"backend": self.spec.name, "error": repr(error), "pause": self._pause}
             _log.error("backend failed", extra={"nodeplug": facts}, exc_info=error)
             self._condemn_later()
+            BACKEND_RESTARTS.add(self.spec.name)
             await asyncio.sleep(self._pause)
             self._pause = min(2 * self._pause, _LONGEST_PAUSE)
 

@@ -2,12 +2,14 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from nodeplug.config.load import Configuration
 from nodeplug.host.calls import call
 from nodeplug.host.watch import PathWatch
+from nodeplug.meters.catalogue import RELOADS
 from nodeplug.supervisor.agent import Agent, Rules
 from nodeplug.values.errors import ConfigError
 
@@ -22,13 +24,16 @@ class Reloader:
     """Reads the files again when they change or when asked to, and hands what is valid on.
 
     A file that is wrong as a whole changes nothing; a section that is wrong leaves its backend as
-    it is.
+    it is. `problems` are those of the last reload, and `at` is when it was, in seconds since the
+    epoch.
     """
 
     def __init__(
         self, files: Sequence[Path], load: Callable[[], Configuration], agent: Agent
     ) -> None:
         self.asked = asyncio.Event()
+        self.problems: tuple[str, ...] = ()
+        self.at = time.time()
         self._files = files
         self._load = load
         self._agent = agent
@@ -54,17 +59,19 @@ class Reloader:
         try:
             configuration = await call(self._load, timeout=_READ_SECONDS)
         except (ConfigError, TimeoutError) as error:
-            _refuse(error)
+            self._note([error])
             return
-        for broken in configuration.errors:
-            _refuse(broken)
+        self._note(configuration.errors)
         agent = configuration.agent
-        changed = await self._agent.apply(
-            Rules(agent.offers, agent.quarantine), configuration.valid
-        )
+        # What another plugin's file says of offers belongs to its section: both or none.
+        rules = Rules(agent.offers, agent.quarantine) if configuration.whole else self._agent.rules
+        changed = await self._agent.apply(rules, configuration.valid)
         if changed:
             _log.info("configuration reloaded", extra={"nodeplug": {"changed": changed}})
 
-
-def _refuse(error: Exception) -> None:
-    _log.error("reload refused", extra={"nodeplug": {"error": str(error)}})
+    def _note(self, errors: Sequence[Exception]) -> None:
+        self.problems = tuple(map(str, errors))
+        self.at = time.time()
+        RELOADS.add("refused" if errors else "accepted")
+        for problem in self.problems:
+            _log.error("reload refused", extra={"nodeplug": {"error": problem}})
