@@ -28,6 +28,7 @@ from nodeplug.config.settings import AgentSettings
 from nodeplug.host.host import open_host
 from nodeplug.kubelet.sockets import check_plugin_dir
 from nodeplug.log import set_up
+from nodeplug.operations.beside import run_beside
 from nodeplug.supervisor.agent import Agent, ConfiguredBackend, Node, Rules
 from nodeplug.supervisor.last_good import LastGood
 from nodeplug.supervisor.reload import Reloader
@@ -58,7 +59,7 @@ def command(names: tuple[str, ...], sources: list[Source], strict: bool) -> None
     if all(backend.settings is None for backend in backends):
         fail("no backend can be served", USAGE)
     try:
-        asyncio.run(_serve(configuration.agent, backends, sources, load))
+        asyncio.run(_serve(configuration, backends, sources, load))
     except KubeletDirectoryError as error:
         fail(str(error), FAILED)
 
@@ -102,19 +103,22 @@ def _with_last_good(
 
 
 async def _serve(
-    settings: AgentSettings,
+    configuration: Configuration,
     backends: list[ConfiguredBackend],
     sources: Sequence[Source],
     load: Callable[[], Configuration],
 ) -> None:
+    settings = configuration.agent
     host = open_host(settings.host.root, settings.host.uevents)
     kubelet = settings.kubelet
     directories = Path(kubelet.device_plugin_dir), Path(kubelet.pod_resources_socket)
     rules = Rules(settings.offers, settings.quarantine)
     node = Node(*directories, rules, Path(settings.cdi.spec_dir))
     agent = Agent(backends, host, node)
-    reloader = Reloader([source.path for source in sources], load, agent)
-    running = asyncio.gather(agent.run(), reloader.run())
+    files = [source.path for source in sources]
+    reloader = Reloader(files, load, agent, configuration.errors)
+    beside = run_beside(agent, reloader, settings, [spec for spec, _ in backends])
+    running = asyncio.gather(agent.run(), reloader.run(), beside)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, running.cancel)

@@ -120,7 +120,8 @@ class ClusterSettings(Section, frozen=True):
     condition: Annotated[
         bool,
         msgspec.Meta(
-            description="Whether the node has a condition `NodeplugReady` for these backends."
+            description="Whether the node has a condition that says whether all is served: "
+            "`NodeplugCustomReady` for the backend `custom`, `NodeplugReady` for several backends."
         ),
     ] = False
     remove_taint: Annotated[

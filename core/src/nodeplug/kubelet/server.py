@@ -28,6 +28,11 @@ class DevicePluginServer:
         self._link = Path()
         self._inode = 0
 
+    @property
+    def path(self) -> Path:
+        """The path that was registered last."""
+        return self._link
+
     async def start(self) -> None:
         """Bind a new path and serve on it."""
         self.directory.open()

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from pathlib import Path
 
 from nodeplug.allocation import Allocator
 from nodeplug.kubelet.lock import ResourceLock
@@ -33,6 +34,26 @@ class ServedResource:
         self._lock = ResourceLock(directory.plugin_dir, pool.resource)
         self._server = DevicePluginServer(DevicePluginService(pool, allocator), directory)
         self._registration = Registration(pool.resource, self._server, self._lock, watch)
+
+    @property
+    def streams(self) -> int:
+        """How many clients follow the list; the kubelet is one."""
+        return self._server.service.streams
+
+    @property
+    def registered(self) -> bool:
+        """Whether the kubelet that is there has accepted the resource."""
+        return self._registration.registered
+
+    @property
+    def error(self) -> str:
+        """Why the kubelet refused the last registration, or empty."""
+        return self._registration.error
+
+    @property
+    def socket(self) -> Path:
+        """Where the kubelet reaches the resource."""
+        return self._server.path
 
     async def run(self) -> None:
         """Serve until cancelled; start over after any failure, with a growing pause."""

@@ -24,6 +24,7 @@ from nodeplug.quarantine import QuarantineRule, isolate
 from nodeplug.supervisor.backend_runner import BackendRunner
 from nodeplug.supervisor.files import DISK_SECONDS, Files
 from nodeplug.supervisor.last_good import LastGood
+from nodeplug.supervisor.report import AgentReport, ResourceReport
 from nodeplug.supervisor.usage import UsageWatch
 from nodeplug.values.errors import ListTooLargeError
 from nodeplug.values.inventory import Inventory
@@ -93,6 +94,16 @@ class Agent:
         self._usage = UsageWatch(
             pod_resources, self._watch, plugin_dir, self._holdings, self._pools
         )
+
+    def report(self) -> AgentReport:
+        """Return how everything is at this moment."""
+        resources = tuple(
+            ResourceReport(backend, own.pool, own.streams, own.registered, own.error, own.socket)
+            for backend, own in self._resources.values()
+        )
+        backends = tuple(runner.report for runner in self._runners.values())
+        stale = time.monotonic() - self._watch.looked
+        return AgentReport(resources, backends, self._watch.identity is not None, stale)
 
     async def run(self) -> None:
         """Serve until cancelled. Raise KubeletDirectoryError when the directory is unusable."""

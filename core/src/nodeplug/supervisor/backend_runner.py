@@ -9,6 +9,7 @@ from nodeplug.allocation import BackendHandle
 from nodeplug.backend import Backend, BackendSpec
 from nodeplug.host.host import Host
 from nodeplug.meters.catalogue import BACKEND_RESTARTS
+from nodeplug.supervisor.report import BackendReport
 from nodeplug.values.inventory import Inventory
 
 # The last list of a crashed backend stands for so long: most come back sooner.
@@ -48,6 +49,13 @@ class BackendRunner:
         self._handle = BackendHandle(spec.name)
         self._condemnation: asyncio.TimerHandle | None = None
         self._pause = _FIRST_PAUSE
+        self._failure = "no devices looked for yet"
+
+    @property
+    def report(self) -> BackendReport:
+        """How the backend is."""
+        trouble = "no usable configuration" if self._settings is None else self._failure
+        return BackendReport(self.spec.name, self._handle.current, trouble)
 
     def configure(self, settings: Any) -> bool:
         """Run with these settings from now on; return False if they are those in use."""
@@ -82,6 +90,7 @@ class BackendRunner:
                 error = caught
             if self._fall_back(error):
                 continue
+            self._failure = f"failed: {error!r}"
             facts = {"backend": self.spec.name, "error": repr(error), "pause": self._pause}
             _log.error("backend failed", extra={"nodeplug": facts}, exc_info=error)
             self._condemn_later()
@@ -118,6 +127,7 @@ class BackendRunner:
 
     def _absolve(self) -> None:
         self._pause = _FIRST_PAUSE
+        self._failure = ""
         if self._condemnation is not None:
             self._condemnation.cancel()
             self._condemnation = None

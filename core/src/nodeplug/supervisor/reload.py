@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from nodeplug.config.load import Configuration
 from nodeplug.host.calls import call
@@ -20,20 +21,29 @@ _READ_SECONDS = 10.0
 _log = logging.getLogger("nodeplug.config")
 
 
+class ReloadReport(NamedTuple):
+    """What was wrong with the configuration last, and when it was read, since the epoch."""
+
+    problems: tuple[str, ...]
+    at: float
+
+
 class Reloader:
     """Reads the files again when they change or when asked to, and hands what is valid on.
 
     A file that is wrong as a whole changes nothing; a section that is wrong leaves its backend as
-    it is. `problems` are those of the last reload, and `at` is when it was, in seconds since the
-    epoch.
+    it is. `problems` are those of the configuration that the agent was started with.
     """
 
     def __init__(
-        self, files: Sequence[Path], load: Callable[[], Configuration], agent: Agent
+        self,
+        files: Sequence[Path],
+        load: Callable[[], Configuration],
+        agent: Agent,
+        problems: Sequence[Exception] = (),
     ) -> None:
         self.asked = asyncio.Event()
-        self.problems: tuple[str, ...] = ()
-        self.at = time.time()
+        self.report = ReloadReport(tuple(map(str, problems)), time.time())
         self._files = files
         self._load = load
         self._agent = agent
@@ -70,8 +80,7 @@ class Reloader:
             _log.info("configuration reloaded", extra={"nodeplug": {"changed": changed}})
 
     def _note(self, errors: Sequence[Exception]) -> None:
-        self.problems = tuple(map(str, errors))
-        self.at = time.time()
+        self.report = ReloadReport(tuple(map(str, errors)), time.time())
         RELOADS.add("refused" if errors else "accepted")
-        for problem in self.problems:
+        for problem in self.report.problems:
             _log.error("reload refused", extra={"nodeplug": {"error": problem}})

@@ -1,0 +1,90 @@
+"""What is said to the API server, as calls."""
+
+import time
+import zlib
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from nodeplug.operations.cluster.courier import Call
+
+_MERGE = "application/merge-patch+json"
+_STRATEGIC = "application/strategic-merge-patch+json"
+# What the API server takes as the message of an event.
+_MESSAGE_LIMIT = 1024
+_EVENTS = "/api/v1/namespaces/default/events"
+
+
+class News(NamedTuple):
+    """Something that happened on the node: a reason in CamelCase, a sentence for people."""
+
+    reason: str
+    message: str
+    warning: bool = True
+
+
+def event(node: str, news: News) -> Call:
+    """Return the call that makes an event of the node. The same news gives the same name."""
+    now = _now()
+    body = {
+        "metadata": {"name": _name(node, news), "namespace": "default"},
+        "involvedObject": {"kind": "Node", "apiVersion": "v1", "name": node, "uid": node},
+        "reason": news.reason,
+        "message": news.message[:_MESSAGE_LIMIT],
+        "type": "Warning" if news.warning else "Normal",
+        "source": {"component": "nodeplug", "host": node},
+        "firstTimestamp": now,
+        "lastTimestamp": now,
+        "count": 1,
+    }
+    return Call("POST", _EVENTS, body)
+
+
+def event_again(node: str, news: News, count: int) -> Call:
+    """Return the call for news that an event tells already."""
+    body = {"lastTimestamp": _now(), "count": count}
+    return Call("PATCH", f"{_EVENTS}/{_name(node, news)}", body, _MERGE)
+
+
+def get_node(node: str) -> Call:
+    """Return the call that reads the node."""
+    return Call("GET", _node(node))
+
+
+def condition(node: str, kind: str, troubles: Sequence[str], since: float) -> Call:
+    """Return the call that sets a condition: True where there are no troubles."""
+    body = {
+        "type": kind,
+        "status": "False" if troubles else "True",
+        "reason": "NotReady" if troubles else "Ready",
+        "message": "; ".join(troubles)[:_MESSAGE_LIMIT] or "all resources are served",
+        "lastHeartbeatTime": _now(),
+        "lastTransitionTime": _now(since),
+    }
+    return Call("PATCH", f"{_node(node)}/status", {"status": {"conditions": [body]}}, _STRATEGIC)
+
+
+def without_taint(node: str, key: str, found: Mapping[str, Any]) -> Call | None:
+    """Return the call that takes a taint from the node as it was read, or None if it has none.
+
+    The call is refused if anybody has changed the node since.
+    """
+    taints = found.get("spec", {}).get("taints") or []
+    kept = [taint for taint in taints if taint.get("key") != key]
+    if kept == taints:
+        return None
+    version = found["metadata"]["resourceVersion"]
+    body = {"metadata": {"resourceVersion": version}, "spec": {"taints": kept or None}}
+    return Call("PATCH", _node(node), body, _MERGE)
+
+
+def _node(node: str) -> str:
+    return f"/api/v1/nodes/{node}"
+
+
+def _name(node: str, news: News) -> str:
+    said = f"{news.reason}\0{news.message}".encode()
+    return f"{node}.nodeplug.{zlib.crc32(said):08x}"
+
+
+def _now(seconds: float | None = None) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))

@@ -1,0 +1,93 @@
+"""Having calls made by a process of its own."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from nodeplug.meters.catalogue import CLUSTER_CALLS
+from nodeplug.values.errors import NodeplugError
+
+ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+
+_SECONDS = 30.0
+_GOOD = range(200, 300)
+
+
+class ClusterError(NodeplugError):
+    """The API server could not be asked, or said no."""
+
+
+class Call(NamedTuple):
+    """A request: method, path, body and its media type."""
+
+    method: str
+    path: str
+    body: Mapping[str, Any] | None = None
+    type: str = "application/json"
+
+
+class Reply(NamedTuple):
+    """A status code, and what came with it."""
+
+    status: int
+    body: Mapping[str, Any]
+
+    @property
+    def good(self) -> bool:
+        """Whether the call had its effect."""
+        return self.status in _GOOD
+
+    @property
+    def message(self) -> str:
+        """What the API server says of it, on one line."""
+        return f"{self.status} {' '.join(str(self.body.get('message', '')).split())}".strip()
+
+
+class Courier:
+    """Makes calls with the rights of the service account in a folder."""
+
+    def __init__(self, account: Path = ACCOUNT) -> None:
+        self._account = account
+
+    async def send(self, calls: Sequence[Call]) -> list[Reply]:
+        """Return the replies, in order. Raise ClusterError when the server cannot be reached."""
+        module = "nodeplug.operations.cluster.client"
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            module,
+            str(self._account),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        try:
+            async with asyncio.timeout(_SECONDS):
+                out, err = await process.communicate(_encoded(calls))
+        except TimeoutError as error:
+            CLUSTER_CALLS.add("failed")
+            raise ClusterError(f"no answer of the API server within {_SECONDS:.0f} s") from error
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+        if process.returncode != 0:
+            CLUSTER_CALLS.add("failed")
+            raise ClusterError(_last_line(err))
+        replies = [Reply(each["status"], each["body"]) for each in json.loads(out)]
+        for reply in replies:
+            CLUSTER_CALLS.add("accepted" if reply.good else "refused")
+        return replies
+
+
+def _encoded(calls: Sequence[Call]) -> bytes:
+    shown = [{k: v for k, v in call._asdict().items() if v is not None} for call in calls]
+    return json.dumps(shown).encode()
+
+
+def _last_line(text: bytes) -> str:
+    lines = text.decode(errors="backslashreplace").strip().splitlines()
+    return lines[-1] if lines else "the client ended without a word"

@@ -1,0 +1,67 @@
+"""Metrics and probes of a running agent, and where they are served."""
+
+import asyncio
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+
+from nodeplug.backend import METRICS_PORT, BackendSpec
+from nodeplug.config.settings import MetricsSettings
+from nodeplug.meters.catalogue import ALL
+from nodeplug.meters.family import Family
+from nodeplug.operations import per_device, state
+from nodeplug.operations.exposition import OPENMETRICS, PROMETHEUS, render
+from nodeplug.operations.http import Answer, PageServer
+from nodeplug.operations.probes import Probes
+from nodeplug.operations.view import View
+from nodeplug.supervisor.report import AgentReport
+
+# Whatever has the port may let go of it.
+_RETRY_SECONDS = 30.0
+
+_log = logging.getLogger("nodeplug.metrics")
+
+
+def port_of(settings: MetricsSettings, specs: Sequence[BackendSpec]) -> int:
+    """Return the port for an agent with these backends."""
+    return settings.port or (specs[0].metrics_port if len(specs) == 1 else METRICS_PORT)
+
+
+class Observatory:
+    """Shows an agent to Prometheus and to the kubelet's probes."""
+
+    def __init__(self, view: View, settings: MetricsSettings) -> None:
+        self._view = view
+        self._probes = Probes(view)
+        self._settings = settings
+
+    async def run(self, port: int) -> None:
+        """Serve until cancelled, as soon as the port is free."""
+        pages = {
+            "/metrics": self._metrics,
+            "/healthz": self._probes.healthz,
+            "/readyz": self._probes.readyz,
+        }
+        server = PageServer(pages)
+        while True:
+            try:
+                await server.run(self._settings.address, port)
+            except OSError as error:
+                facts = {"address": self._settings.address, "port": port, "error": str(error)}
+                _log.error("metrics cannot be served", extra={"nodeplug": facts})
+            await asyncio.sleep(_RETRY_SECONDS)
+
+    async def _metrics(self, headers: Mapping[str, str]) -> Answer:
+        wants_openmetrics = "application/openmetrics-text" in headers.get("accept", "")
+        content_type = OPENMETRICS if wants_openmetrics else PROMETHEUS
+        report = self._view.agent()
+        families = [*self._families(report)]
+        if self._settings.per_device:
+            families += [per_device.health(report), *await per_device.telemetry(report.backends)]
+        return Answer(200, await render(families, content_type), content_type)
+
+    def _families(self, report: AgentReport) -> Iterator[Family]:
+        yield from state.families(report)
+        yield from state.configuration(self._view.configuration())
+        yield from state.process()
+        for meter in ALL:
+            yield meter.family()

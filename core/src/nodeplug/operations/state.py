@@ -1,0 +1,117 @@
+"""Families that are read off the agent's present state."""
+
+import platform
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+
+from nodeplug._version import __version__
+from nodeplug.meters.family import Family, Sample
+from nodeplug.pool import ListedDevice, ResourcePool
+from nodeplug.supervisor.reload import ReloadReport
+from nodeplug.supervisor.report import AgentReport, ResourceReport
+from nodeplug.values.device import Health
+
+# A reason may tell a figure of the moment; its series may not be without number.
+_REASONS_LIMIT = 10
+_REASON_LENGTH = 64
+
+_OTHER = "other"
+
+
+def families(report: AgentReport) -> Iterator[Family]:
+    """Yield what the state of agent, backends and resources shows."""
+    facts = (("version", __version__), ("python_version", platform.python_version()))
+    yield Family("nodeplug_build", "info", "What runs.", [Sample("_info", facts, 1)])
+    yield _gauge("nodeplug_kubelet_up", "Whether there is a kubelet.", report.kubelet_present)
+    yield Family(
+        "nodeplug_backend_up",
+        "gauge",
+        "Whether the backend finds devices; 0 while it has failed or has no configuration.",
+        [Sample("", (("backend", each.name),), not each.trouble) for each in report.backends],
+    )
+    yield _of_resources(
+        report,
+        "nodeplug_resource_registered",
+        "Whether the kubelet has accepted the resource.",
+        lambda each: each.registered,
+    )
+    yield _of_resources(
+        report,
+        "nodeplug_resource_streams",
+        "Streams on which the list of devices is followed.",
+        lambda each: each.streams,
+    )
+    yield from _devices(report)
+
+
+def configuration(report: ReloadReport) -> Iterator[Family]:
+    """Yield how the configuration was taken over last."""
+    yield _gauge(
+        "nodeplug_configuration_last_reload_successful",
+        "Whether all of the configuration is in force.",
+        not report.problems,
+    )
+    yield _gauge(
+        "nodeplug_configuration_last_reload_timestamp_seconds",
+        "When the configuration was read last.",
+        report.at,
+    )
+
+
+def process() -> Iterator[Family]:
+    """Yield what Prometheus knows of every process."""
+    yield Family(
+        "process_cpu_seconds",
+        "counter",
+        "User and system CPU time.",
+        [Sample("_total", (), time.process_time())],
+    )
+    yield _gauge("process_resident_memory_bytes", "Resident memory.", _resident())
+
+
+def _resident() -> float:
+    with open("/proc/self/status", encoding="ascii", errors="replace") as status:  # noqa: PTH123 - of this process
+        line = next((line for line in status if line.startswith("VmRSS:")), "VmRSS: 0 kB")
+    return int(line.split()[1]) * 1024
+
+
+def _devices(report: AgentReport) -> Iterator[Family]:
+    listed, sick = [], []
+    for each in report.resources:
+        labels = (("backend", each.backend), ("resource", each.pool.resource))
+        counts = Counter(device.health for device in each.pool.snapshot.devices)
+        listed += [
+            Sample("", (*labels, ("health", health.value)), counts[health]) for health in Health
+        ]
+        sick += [
+            Sample("", (*labels, ("reason", reason)), count)
+            for reason, count in _reasons(each.pool)
+        ]
+    yield Family("nodeplug_devices", "gauge", "Devices as the kubelet was told of them.", listed)
+    yield Family("nodeplug_unhealthy_devices", "gauge", "Unhealthy devices by reason.", sick)
+
+
+def _reasons(pool: ResourcePool) -> Iterator[tuple[str, int]]:
+    counts = Counter(_kind(device) for device in pool.snapshot.devices if device.reason)
+    common = counts.most_common(_REASONS_LIMIT)
+    yield from common
+    if rest := counts.total() - sum(count for _, count in common):
+        yield _OTHER, rest
+
+
+def _kind(device: ListedDevice) -> str:
+    return device.reason.partition(":")[0][:_REASON_LENGTH]
+
+
+def _of_resources(
+    report: AgentReport, name: str, about: str, value: Callable[[ResourceReport], float]
+) -> Family:
+    samples = [
+        Sample("", (("resource", each.pool.resource),), value(each)) for each in report.resources
+    ]
+    return Family(name, "gauge", about, samples)
+
+
+def _gauge(name: str, about: str, value: float) -> Family:
+    return Family(name, "gauge", about, [Sample("", (), value)])
