@@ -33,6 +33,7 @@ class Stage:
         self.host = HostRoot(folder / "host")
         self.pod_resources = folder / "pr.sock"
         self.cdi_dir = folder / "cdi"
+        self.features = ""
         self.agents: list[asyncio.Task[None]] = []
         self.rules: list[OfferRule] = []
 
@@ -42,10 +43,12 @@ class Stage:
     def start_agent(self, *specs: BackendSpec) -> asyncio.Task[None]:
         backends = [ConfiguredBackend(spec, Settings()) for spec in specs or (SPEC,)]
         host = open_host(str(self.host.root), str(self.host.root / "uevents.sock"))
-        self._agent = agent = Agent(
+        self.agent = agent = Agent(
             backends,
             host,
-            Node(self.directory, self.pod_resources, Rules(self.rules), self.cdi_dir),
+            Node(
+                self.directory, self.pod_resources, Rules(self.rules), self.cdi_dir, self.features
+            ),
         )
         task = asyncio.create_task(agent.run())
         self.agents.append(task)
@@ -53,7 +56,7 @@ class Stage:
 
     async def reload(self) -> None:
         """Let the agent started last take the rules over."""
-        await self._agent.apply(Rules(self.rules), {})
+        await self.agent.apply(Rules(self.rules), {})
 
     async def stop_agent(self, task: asyncio.Task[None]) -> None:
         task.cancel()

@@ -10,8 +10,12 @@ from nodeplug.backend import (
     BackendSpec,
     HostFile,
     HostFiles,
+    Labels,
+    Measurement,
+    Offered,
     Preparer,
     Presence,
+    Telemetry,
     hookimpl,
 )
 from nodeplug.host.files import write_atomically
@@ -78,6 +82,21 @@ class AwkwardBackend:
             if device.id.startswith("awk-board")
         ]
         return [common, *own]
+
+    def labels(self, offers: Mapping[str, Offered]) -> Mapping[str, str]:
+        counts = {
+            f"{self._domain}/{name.partition('/')[2]}.count": str(len(each.devices) * each.replicas)
+            for name, each in offers.items()
+        }
+        return counts | {"no label": "at all"}
+
+    async def measure(self) -> Sequence[Measurement]:
+        if self._state.hang:
+            await asyncio.Event().wait()
+        return [
+            Measurement(f"awk-board-{board}", "temperature_celsius", 40.5 + board)
+            for board in range(self._state.boards)
+        ]
 
     def _inventory(self) -> Inventory:
         return Inventory.of(
@@ -147,7 +166,7 @@ SPEC = BackendSpec(
     build=build,
     probe=lambda root: Presence(state_file(root).exists(), str(state_file(root))),
     simulator=AwkwardSimulator,
-    capabilities=frozenset({Preparer, HostFiles}),
+    capabilities=frozenset({Preparer, HostFiles, Labels, Telemetry}),
 )
 
 

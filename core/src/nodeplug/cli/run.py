@@ -113,7 +113,8 @@ async def _serve(
     kubelet = settings.kubelet
     directories = Path(kubelet.device_plugin_dir), Path(kubelet.pod_resources_socket)
     rules = Rules(settings.offers, settings.quarantine)
-    node = Node(*directories, rules, Path(settings.cdi.spec_dir))
+    feature_dir = settings.labels.feature_dir if settings.labels.enabled else ""
+    node = Node(*directories, rules, Path(settings.cdi.spec_dir), feature_dir)
     agent = Agent(backends, host, node)
     files = [source.path for source in sources]
     reloader = Reloader(files, load, agent, configuration.errors)

@@ -54,9 +54,10 @@ class Observatory:
         wants_openmetrics = "application/openmetrics-text" in headers.get("accept", "")
         content_type = OPENMETRICS if wants_openmetrics else PROMETHEUS
         report = self._view.agent()
-        families = [*self._families(report)]
+        families: list[Family] = []
         if self._settings.per_device:
-            families += [per_device.health(report), *await per_device.telemetry(report.backends)]
+            families = [per_device.health(report), *await per_device.telemetry(report.backends)]
+        families += self._families(report)
         return Answer(200, await render(families, content_type), content_type)
 
     def _families(self, report: AgentReport) -> Iterator[Family]:

@@ -80,6 +80,7 @@ class AgentProcess:
         content = {
             "kubelet": kubelet,
             "host": self._host,
+            "metrics": {"enabled": False},
             "cdi": {"specDir": str(self.plugin_dir.with_name("cdi"))},
             "offers": list(rules),
             "backends": self._sections,

@@ -54,13 +54,15 @@ class Node(NamedTuple):
 
     `plugin_dir` is the kubelet's device plugin directory and `pod_resources` its pod resources
     socket, both as this process sees them; `rules` say how resources are advertised; in `cdi_dir`
-    the container runtime looks for specifications.
+    the container runtime looks for specifications. In `feature_dir`, a path of the host, labels
+    of the node are written; empty is nowhere.
     """
 
     plugin_dir: Path
     pod_resources: Path
     rules: Rules = Rules()
     cdi_dir: Path = Path(CDI_DIR)
+    feature_dir: str = ""
 
 
 class _Owned(NamedTuple):
@@ -77,14 +79,14 @@ class Agent:
         host: Host,
         node: Node,
     ) -> None:
-        plugin_dir, pod_resources, self.rules, cdi_dir = node
+        plugin_dir, pod_resources, self.rules, cdi_dir, feature_dir = node
         self._holdings = Holdings()
         self._directory = SocketDirectory(plugin_dir)
         self._watch = KubeletWatch(plugin_dir)
         self._resources: dict[str, _Owned] = {}
         self._refused: set[tuple[str, str]] = set()
         self._tasks = asyncio.TaskGroup()
-        self._files = Files(cdi_dir, host.root, plugin_dir)
+        self._files = Files(cdi_dir, host.root, plugin_dir, feature_dir)
         self._publishing = asyncio.Lock()
         self._last_good = LastGood(plugin_dir)
         self._latest: dict[str, tuple[BackendHandle, Inventory]] = {}

@@ -57,3 +57,7 @@ class KubeletDirectoryError(NodeplugError):
 
 class ResourceLostError(NodeplugError):
     """Another instance serves a resource that this one served."""
+
+
+class ClusterError(NodeplugError):
+    """The API server could not be asked, or said no."""

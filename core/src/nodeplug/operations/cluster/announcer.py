@@ -9,10 +9,11 @@ from collections.abc import Iterator, Sequence
 from nodeplug.config.settings import ClusterSettings
 from nodeplug.operations.cluster import calls
 from nodeplug.operations.cluster.calls import News
-from nodeplug.operations.cluster.courier import Call, ClusterError, Courier, Reply
+from nodeplug.operations.cluster.courier import Call, Courier, Reply
 from nodeplug.operations.cluster.health_news import Ailments, ailments, health_news
 from nodeplug.operations.probes import Probes
 from nodeplug.operations.view import View
+from nodeplug.values.errors import ClusterError
 
 # One batch of calls in this time, and so many events in it.
 BATCH_SECONDS = 10.0

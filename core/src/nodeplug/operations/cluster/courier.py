@@ -8,16 +8,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from nodeplug.meters.catalogue import CLUSTER_CALLS
-from nodeplug.values.errors import NodeplugError
+from nodeplug.values.errors import ClusterError
 
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 _SECONDS = 30.0
 _GOOD = range(200, 300)
-
-
-class ClusterError(NodeplugError):
-    """The API server could not be asked, or said no."""
 
 
 class Call(NamedTuple):

@@ -31,4 +31,4 @@ def health_news(before: Ailments, now: Ailments) -> Iterator[News]:
             yield News("DeviceHealthy", f"{device} of {resource} is healthy again", warning=False)
     for resource, device in before.keys() - now.keys():
         if before[resource, device] != GONE:
-            yield News("DeviceUnhealthy", f"{device} of {resource} is {GONE}")
+            yield News("DeviceUnhealthy", f"{device} of {resource} is unhealthy: {GONE}")

@@ -1,0 +1,228 @@
+"""What the API server is told; it is a real one over HTTPS, with its moods."""
+
+import sys
+from collections.abc import AsyncGenerator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from nodeplug.config.settings import ClusterSettings
+from nodeplug.operations.cluster import announcer, courier
+from nodeplug.operations.cluster.announcer import EVENTS_LIMIT, Announcer
+from nodeplug.operations.cluster.courier import Courier
+from nodeplug.operations.view import View
+from nodeplug.supervisor.reload import ReloadReport
+from nodeplug.values.errors import ClusterError
+from support.api_server import ApiServer, api_server
+from support.awkward.state import State
+from support.stage import BOARD, EXTRA, Stage, stage
+
+NODE = "node-1.example.com"
+
+
+class Play:
+    """A stage, an API server, and an announcer between them."""
+
+    def __init__(self, play: Stage, server: ApiServer) -> None:
+        self.stage = play
+        self.server = server
+        self.reload = ReloadReport((), 0)
+
+    def announcer(self, node: str = NODE, **settings: Any) -> Announcer:
+        view = View(self.stage.agent.report, lambda: self.reload)
+        return Announcer(ClusterSettings(**settings), node, view, Courier(self.server.account))
+
+    @property
+    def told(self) -> list[tuple[str, str]]:
+        return [(event["reason"], event["message"]) for event in self.server.events.values()]
+
+
+@pytest_asyncio.fixture(name="play")
+async def _play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncGenerator[Play, None]:
+    with api_server(tmp_path) as server:
+        for name, value in server.environment.items():
+            monkeypatch.setenv(name, value)
+        async with stage() as play:
+            yield Play(play, server)
+
+
+async def test_a_sick_device_and_its_recovery_are_events_of_the_node(play: Play) -> None:
+    """Once each, however many replicas; nothing is said of what is sound."""
+    telling = play.announcer(events=True)
+    await telling.tell()
+    assert play.told == []
+    play.stage.set(State(sick=("awk-board-1",)))
+    await play.stage.listed(allocatable=3)
+    await telling.tell()
+    await telling.tell()
+    name = f"awk-board-1 of {BOARD}"
+    assert play.told == [("DeviceUnhealthy", f"{name} is unhealthy: told to be sick")]
+    play.stage.set(State())
+    await play.stage.listed(allocatable=4)
+    await telling.tell()
+    assert play.told[1:] == [("DeviceHealthy", f"{name} is healthy again")]
+    event = next(iter(play.server.events.values()))
+    assert event["involvedObject"]["name"] == NODE
+    assert event["type"] == "Warning"
+
+
+async def test_a_device_that_vanished_is_told(play: Play) -> None:
+    """It has left the list."""
+    telling = play.announcer(events=True)
+    await telling.tell()
+    play.stage.set(State(boards=3))
+    await play.stage.listed(allocatable=3)
+    await telling.tell()
+    assert ("DeviceUnhealthy", f"awk-board-3 of {BOARD} is unhealthy: gone") in play.told
+
+
+async def test_the_same_news_again_counts_up_the_event(play: Play) -> None:
+    """As after a restart of the agent."""
+    play.stage.set(State(sick=("awk-board-1",)))
+    await play.stage.listed(allocatable=3)
+    await play.announcer(events=True).tell()
+    await play.announcer(events=True).tell()
+    [event] = play.server.events.values()
+    assert event["count"] == 2
+
+
+async def test_many_changes_are_few_events(play: Play) -> None:
+    """The last one says how many there were."""
+    play.stage.set(State(extra=50))
+    await play.stage.listed(EXTRA, allocatable=50)
+    telling = play.announcer(events=True)
+    await telling.tell()
+    play.stage.set(State(extra=50, sick=tuple(f"awk-extra-{n}" for n in range(50))))
+    await play.stage.listed(EXTRA, allocatable=0)
+    await telling.tell()
+    assert len(play.told) == EVENTS_LIMIT
+    assert play.told[-1] == ("ManyChanges", "41 more changes of devices")
+
+
+async def test_a_refused_configuration_is_told_once(play: Play) -> None:
+    """With file and key."""
+    telling = play.announcer(events=True)
+    play.reload = ReloadReport(("c.yaml: log.level: is wrong",), 1)
+    await telling.tell()
+    await telling.tell()
+    assert play.told == [("ConfigurationRefused", "c.yaml: log.level: is wrong")]
+
+
+async def test_what_could_not_be_told_is_told_later(play: Play) -> None:
+    """Nothing is lost while the API server forbids it."""
+    telling = play.announcer(events=True)
+    play.stage.set(State(sick=("awk-board-1",)))
+    await play.stage.listed(allocatable=3)
+    play.server.forbid = True
+    with pytest.raises(ClusterError, match="403 not allowed to POST"):
+        await telling.tell()
+    play.server.forbid = False
+    await telling.tell()
+    assert len(play.told) == 1
+
+
+async def test_the_condition_follows_readiness(play: Play) -> None:
+    """It is written when it changes, not at every look."""
+    telling = play.announcer(condition=True)
+    await telling.tell()
+    await telling.tell()
+    await play.stage.kubelet.stop(unlink=True)
+    await telling.tell()
+    shown = [(c["type"], c["status"], c["message"]) for c in play.server.conditions]
+    assert shown == [
+        ("NodeplugAwkwardReady", "True", "all resources are served"),
+        ("NodeplugAwkwardReady", "False", "the kubelet is not there"),
+    ]
+
+
+async def test_the_taint_goes_once_all_is_ready_and_no_other_goes_with_it(play: Play) -> None:
+    """R52: pods must not come before the devices are listed."""
+    telling = play.announcer(remove_taint="nodeplug.io/starting")
+    play.reload = ReloadReport(("not yet",), 0)
+    await telling.tell()
+    assert len(play.server.taints) == 2
+    play.reload = ReloadReport((), 0)
+    await telling.tell()
+    assert play.server.taints == [{"key": "other"}]
+    calls = len(play.server.calls)
+    await telling.tell()
+    assert len(play.server.calls) == calls
+
+
+async def test_a_taint_is_not_removed_over_another_s_change(play: Play) -> None:
+    """Somebody else wrote to the node between the look and the removal."""
+    telling = play.announcer(remove_taint="nodeplug.io/starting")
+    play.server.meddle = True
+    with pytest.raises(ClusterError, match="409 the object has been modified"):
+        await telling.tell()
+    play.server.meddle = False
+    await telling.tell()
+    assert play.server.taints == [{"key": "other"}]
+
+
+async def test_a_slow_api_server_costs_its_limit(
+    play: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And the process that waits for it is gone."""
+    monkeypatch.setattr(courier, "_SECONDS", 1.0)
+    play.server.release.clear()
+    with pytest.raises(ClusterError, match="no answer of the API server within 1 s"):
+        await play.announcer(condition=True).tell()
+
+
+@pytest.mark.parametrize(
+    ("damage", "problem"),
+    [
+        ("token", "No such file or directory"),
+        ("ca.crt", "No such file or directory"),
+        ("port", "Connection refused"),
+        ("authority", "certificate verify failed"),
+    ],
+)
+async def test_an_api_server_that_cannot_be_asked_is_one_line(
+    play: Play, damage: str, problem: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """No account, nobody there, somebody else there."""
+    if damage == "port":
+        monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "1")
+    elif damage == "authority":
+        (tmp_path / "else").mkdir()
+        with api_server(tmp_path / "else") as other:
+            (play.server.account / "ca.crt").write_bytes((other.account / "ca.crt").read_bytes())
+    else:
+        (play.server.account / damage).unlink()
+    with pytest.raises(ClusterError, match=problem) as caught:
+        await play.announcer(condition=True).tell()
+    assert "\n" not in str(caught.value)
+
+
+async def test_trouble_with_the_api_server_is_logged_once(
+    play: Play, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """However often it is tried."""
+    monkeypatch.setattr(announcer, "BATCH_SECONDS", 0.0)
+    telling = play.announcer(condition=True)
+    tries = 0
+
+    async def fail() -> None:
+        nonlocal tries
+        tries += 1
+        if tries == 3:
+            sys.exit("enough")
+        raise ClusterError("nobody there")
+
+    monkeypatch.setattr(telling, "tell", fail)
+    with pytest.raises(SystemExit):
+        await telling.run()
+    assert [r.message for r in caplog.records].count("API server not told") == 1
+
+
+async def test_without_a_node_s_name_nothing_is_told(
+    play: Play, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It would be part of a path."""
+    await play.announcer(node="../../secrets", events=True).run()
+    assert play.server.calls == []
+    assert "NODE_NAME is not the name of a node" in caplog.text

@@ -1,0 +1,65 @@
+"""Ready is what can be used; healthy is what a restart would not mend."""
+
+from nodeplug.supervisor.reload import ReloadReport
+from support.awkward.state import State
+from support.stage import BOARD, stage
+from support.watched import watched
+
+
+async def test_an_agent_whose_resources_are_listened_to_is_ready() -> None:
+    """And healthy."""
+    async with stage() as play, watched(play) as watch:
+        await watch.until("/readyz", 200, "ok")
+        assert await watch.get("/healthz") == (200, "ok\n")
+
+
+async def test_without_a_kubelet_the_agent_is_healthy_but_not_ready() -> None:
+    """A restart would not bring the kubelet back."""
+    async with stage() as play, watched(play) as watch:
+        await play.kubelet.stop(unlink=True)
+        await watch.until("/readyz", 503, "the kubelet is not there")
+        assert (await watch.get("/healthz"))[0] == 200
+        await play.kubelet.start()
+        await watch.until("/readyz", 200, "ok")
+
+
+async def test_a_resource_that_is_not_registered_is_named() -> None:
+    """Another agent has it, and this one waits for its turn."""
+    async with stage() as play:
+        play.start_agent()
+        async with watched(play) as watch:
+            await watch.until("/readyz", 503, f"{BOARD}: not registered")
+            await play.stop_agent(play.agents[0])
+            await watch.until("/readyz", 200, "ok")
+
+
+async def test_a_broken_configuration_and_a_failing_backend_are_told() -> None:
+    """The agent serves on, but not what was asked for."""
+    async with stage() as play, watched(play) as watch:
+        watch.reload = ReloadReport(("c.yaml: log: is wrong",), 0)
+        await watch.until("/readyz", 503, "configuration: c.yaml: log: is wrong")
+        watch.reload = ReloadReport((), 0)
+        play.set(State(crash=True))
+        await watch.until("/readyz", 503, "backend awkward: failed")
+
+
+async def test_a_socket_that_is_gone_is_noticed() -> None:
+    """Readiness asks our own socket as the kubelet would."""
+    async with stage() as play, watched(play) as watch:
+        await watch.until("/readyz", 200, "ok")
+        reports = play.agent.report().resources
+        path = next(each.socket for each in reports if each.pool.resource == BOARD)
+        path.unlink()
+        status, text = await watch.get("/readyz")
+        assert (status, "its own socket does not answer" in text) == (503, True)
+        await watch.until("/readyz", 200, "ok")
+
+
+async def test_an_agent_that_does_not_look_any_more_is_not_healthy() -> None:
+    """The only thing that a restart mends."""
+    async with stage() as play, watched(play) as watch:
+        play.agent._watch.look = lambda: None  # type: ignore[method-assign]
+        play.agent._watch.looked -= 60
+        status, text = await watch.get("/healthz")
+        assert status == 503
+        assert "nobody has looked for the kubelet for 6" in text
