@@ -1,0 +1,69 @@
+"""Network functions on PCI: found, watched, described to containers and to CNI plugins."""
+
+import logging
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
+from typing import Final
+
+from nodeplug.backend import HostFile
+from nodeplug.host.calls import call
+from nodeplug.host.host import Host
+from nodeplug.values.device import Device
+from nodeplug.values.edits import ContainerEdits
+from nodeplug.values.errors import AllocationRefusedError
+from nodeplug.values.inventory import Inventory
+from nodeplug_sriov_net.changes import changes
+from nodeplug_sriov_net.device_info import files_of
+from nodeplug_sriov_net.info import envs_of
+from nodeplug_sriov_net.memory import Memory
+from nodeplug_sriov_net.pools import Pools
+from nodeplug_sriov_net.settings import SriovNetSettings
+from nodeplug_sriov_net.view import Heard, Viewer
+
+_log = logging.getLogger("nodeplug.sriov_net")
+
+# What takes longer hangs: a driver that does not answer a read, say.
+_LOOK_SECONDS: Final = 20.0
+
+
+class SriovNetBackend:
+    """Finds what the pools select, at the start and whenever the host changes."""
+
+    def __init__(self, settings: SriovNetSettings, host: Host, memory: Memory) -> None:
+        self.memory = memory
+        self._settings = settings
+        self._host = host
+        self._pools = {pool.name: pool for pool in settings.pools}
+        self._viewer = Viewer(host.root, Pools(settings), memory)
+
+    async def inventories(self) -> AsyncGenerator[Inventory, None]:
+        """Yield what is there, and again after every change."""
+        last = None
+        changed: Collection[str] | None = None
+        async with changes(self._host, self._settings.reconcile_seconds) as events:
+            while True:
+                inventory = await call(self._look, changed, Heard(), timeout=_LOOK_SECONDS)
+                if inventory != last:
+                    last = inventory
+                    yield inventory
+                changed = await events.wait()
+
+    async def allocate(self, resource: str, devices: Sequence[Device]) -> ContainerEdits:
+        """Tell the container what it gets, under the public name, if all of it is still there."""
+        for device in devices:
+            address = str(device.attributes.get("pciAddress", device.id))
+            if not (self._host.root.sys / "bus/pci/devices" / address).is_symlink():
+                raise AllocationRefusedError(f"PCI function {address} is gone")
+        return ContainerEdits(envs=envs_of(resource, devices, self._pools))
+
+    def host_files(self, offers: Mapping[str, Sequence[Device]]) -> Sequence[HostFile]:
+        """Return the device-info files, which CNI plugins read by way of Multus."""
+        return files_of(offers, self._pools)
+
+    def _look(self, changed: Collection[str] | None, heard: Heard) -> Inventory:
+        # The look of a backend that was replaced may still be on its way, or hang.
+        if not self.memory.looking.acquire(timeout=_LOOK_SECONDS):
+            raise TimeoutError("an earlier look at the host hangs")
+        try:
+            return self._viewer.look(changed, heard)
+        finally:
+            self.memory.looking.release()

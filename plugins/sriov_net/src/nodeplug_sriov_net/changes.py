@@ -1,0 +1,85 @@
+"""When to look at the host again, and at which functions."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Collection, Iterable
+from contextlib import asynccontextmanager, suppress
+from typing import Final
+
+from nodeplug.host.host import Host
+from nodeplug.host.uevents import Resync, Uevent
+
+# The first event is answered at once; those of a burst are gathered for so long.
+_GATHER_SECONDS: Final = 0.010
+# The kernel announces some changes before they are complete: it counts virtual functions after
+# their events (drivers/pci/iov.c), for one. What changed is looked at once more after so long.
+_SETTLE_SECONDS: Final = 0.25
+# Who speaks of functions, their drivers, network, RDMA and vDPA devices, and of shared nodes.
+_SUBSYSTEMS: Final = (
+    *("pci", "net", "auxiliary", "vfio", "vfio-dev", "uio", "vdpa", "vhost-vdpa", "misc"),
+    *("infiniband", "infiniband_verbs", "infiniband_mad", "infiniband_cm"),
+)
+_ADDRESS: Final = re.compile(r"[0-9a-f]{4,}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]")
+
+Events = AsyncIterator[Uevent | Resync]
+
+
+class Changes:
+    """Gathers what changed until somebody looks. Made by `changes`."""
+
+    def __init__(self, uevents: Events, reconcile_seconds: float) -> None:
+        self._uevents = uevents
+        self._reconcile_seconds = reconcile_seconds or None
+        self._told = asyncio.Event()
+        self._changed: set[str] | None = set()
+        self._settling: set[str] = set()
+        self._looked = 0.0
+
+    def mark(self, addresses: Iterable[str] | None = ()) -> None:
+        """Take note of a change: of the functions at these addresses, of all for None."""
+        if addresses is None:
+            self._changed = None
+        elif self._changed is not None:
+            self._changed.update(addresses)
+        self._told.set()
+
+    async def wait(self) -> Collection[str] | None:
+        """Return the functions to read anew when something may have changed; None for all."""
+        self._looked = asyncio.get_running_loop().time()
+        async with asyncio.TaskGroup() as group:
+            reader = group.create_task(self._read())
+            quiet = not await self._gathered()
+            reader.cancel()
+        changed, self._changed = self._changed, set()
+        self._told.clear()
+        if quiet:
+            changed = self._settling or None
+            self._settling = set()
+        else:
+            self._settling.update(changed or ())
+        return changed
+
+    async def _gathered(self) -> bool:
+        """Wait for a change and what comes with it, or until it is time to look without one."""
+        with suppress(TimeoutError):
+            pause = _SETTLE_SECONDS if self._settling else self._reconcile_seconds
+            async with asyncio.timeout(pause):
+                await self._told.wait()
+        await asyncio.sleep(self._looked + _GATHER_SECONDS - asyncio.get_running_loop().time())
+        return self._told.is_set()
+
+    async def _read(self) -> None:
+        async for event in self._uevents:
+            if isinstance(event, Resync):
+                self.mark(None)
+            elif found := _ADDRESS.findall(event.devpath):
+                self.mark(found[-1:])
+            elif event.devpath.startswith("/devices/"):
+                self.mark()
+
+
+@asynccontextmanager
+async def changes(host: Host, reconcile_seconds: float) -> AsyncIterator[Changes]:
+    """Listen to the kernel's device events, entry to exit."""
+    async with host.uevents.subscribe(_SUBSYSTEMS) as uevents:
+        yield Changes(uevents, reconcile_seconds)

@@ -1,0 +1,63 @@
+"""What must be remembered of devices that the host shows in part only."""
+
+import threading
+from collections.abc import Iterable
+
+import msgspec
+
+from nodeplug_sriov_net.candidates import Candidate
+from nodeplug_sriov_net.facts import is_uio, is_vfio
+from nodeplug_sriov_net.selector_settings import SelectorSettings
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Where a device was served: the pool's name and the selector that meant it."""
+
+    pool: str
+    selector: SelectorSettings
+
+
+class Memory:
+    """What devices were before; outlives a reload of the configuration, not the process.
+
+    A network device that is given to a container leaves the host's network namespace, and its
+    function then shows none; so does an RDMA device where the RDMA subsystem is set to it.
+    `looking` is held while somebody looks at the host.
+    """
+
+    def __init__(self) -> None:
+        self.looking = threading.Lock()
+        self._whole: dict[str, Candidate] = {}
+        self._places: dict[str, Place] = {}
+
+    def completed(self, found: Iterable[Candidate]) -> list[Candidate]:
+        """Return the devices, with what containers have of them as it was seen last."""
+        devices = [self._complete(each) for each in found]
+        self._whole = {each.id: each for each in devices}
+        for gone in self._places.keys() - self._whole.keys():
+            del self._places[gone]
+        return devices
+
+    def place(self, device_id: str) -> Place | None:
+        """Return where a device was served last, while it has been there."""
+        return self._places.get(device_id)
+
+    def serve(self, device_id: str, place: Place) -> None:
+        """Take note of where a device is served."""
+        self._places[device_id] = place
+
+    def _complete(self, found: Candidate) -> Candidate:
+        before = self._whole.get(found.id)
+        if before is None or before.driver != found.driver or _is_user_space(found.driver):
+            return found
+        links, part = found.links, found.part
+        if not links and before.links:
+            links = before.links
+        if part.capable and not part.rdma:
+            part = msgspec.structs.replace(part, rdma=before.part.rdma)
+        away = links is not found.links
+        return msgspec.structs.replace(found, links=links, part=part, away=away)
+
+
+def _is_user_space(driver: str) -> bool:
+    return not driver or is_vfio(driver) or is_uio(driver)

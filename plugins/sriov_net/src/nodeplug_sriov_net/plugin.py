@@ -1,0 +1,55 @@
+"""What this package tells core about itself."""
+
+from pathlib import Path
+
+from nodeplug.backend import Backend, BackendSpec, HostFiles, Presence, Simulator, hookimpl
+from nodeplug.host.host import Host
+from nodeplug.host.root import HostRoot
+from nodeplug_sriov_net.backend import SriovNetBackend
+from nodeplug_sriov_net.memory import Memory
+from nodeplug_sriov_net.settings import SriovNetSettings
+from nodeplug_sriov_net.survey import Survey
+
+
+def build(settings: SriovNetSettings, host: Host, previous: Backend | None) -> SriovNetBackend:
+    """Make the backend; it remembers what the one before it saw."""
+    memory = previous.memory if isinstance(previous, SriovNetBackend) else Memory()
+    return SriovNetBackend(settings, host, memory)
+
+
+def probe(root: HostRoot) -> Presence:
+    """Count the functions at hand."""
+    found = Survey(root).look().values()
+    virtual = sum(1 for each in found if each.physfn)
+    subs = sum(len(each.subs) for each in found)
+    detail = (
+        f"{len(found) - virtual} network functions and accelerators, {virtual} virtual functions, "
+        f"{subs} sub-functions"
+    )
+    return Presence(bool(found), detail)
+
+
+def simulator(folder: Path) -> Simulator:
+    """Make two adapters with eight virtual functions each."""
+    from nodeplug_sriov_net.simulator import IntelSimulator  # noqa: PLC0415 - for tests and demos
+
+    return IntelSimulator(folder)
+
+
+SPEC = BackendSpec(
+    name="sriov_net",
+    summary="Network functions of SR-IOV adapters, sub-functions, accelerators",
+    settings=SriovNetSettings,
+    build=build,
+    probe=probe,
+    simulator=simulator,
+    capabilities=frozenset({HostFiles}),
+    entries="pools",
+    metrics_port=9843,
+)
+
+
+@hookimpl
+def nodeplug_backend() -> BackendSpec:
+    """Describe the backend to core."""
+    return SPEC

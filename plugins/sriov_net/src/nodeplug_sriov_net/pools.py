@@ -1,0 +1,96 @@
+"""Which pool a device is in."""
+
+import msgspec
+
+from nodeplug_sriov_net.candidates import Candidate
+from nodeplug_sriov_net.matching import Matcher
+from nodeplug_sriov_net.memory import Memory, Place
+from nodeplug_sriov_net.selector_settings import SelectorSettings
+from nodeplug_sriov_net.settings import PoolSettings, SriovNetSettings
+
+UPLINK = "carries a default route of the node"
+HAS_VIRTUAL = "is a physical function with virtual functions"
+NO_DRIVER = "no driver is bound to it"
+
+
+class Member(msgspec.Struct, frozen=True):
+    """A device in a pool, by one of its selectors. `reason` says why it is of no use now."""
+
+    device: Candidate
+    pool: PoolSettings
+    selector: SelectorSettings
+    reason: str = ""
+
+
+class Pools:
+    """The pools of a configuration, in its order; the first that selects a device has it."""
+
+    def __init__(self, settings: SriovNetSettings) -> None:
+        self._pools = {pool.name: pool for pool in settings.pools}
+        self._matchers = [
+            (pool, [Matcher(selector) for selector in pool.selectors]) for pool in settings.pools
+        ]
+
+    @property
+    def names(self) -> list[str]:
+        """All resources."""
+        return [*self._pools]
+
+    def member(self, device: Candidate, memory: Memory) -> Member | None:
+        """Return the device as a member of its pool, or None where it is in none.
+
+        A device that lost its driver, or has another than its pool expects, stays where it was
+        until another pool selects it.
+        """
+        if exclusion(device):
+            return None
+        found = self._select(device)
+        last = self._last(device, memory)
+        if last is not None and (found is None or not device.driver):
+            found = last
+        if found is not None:
+            memory.serve(device.id, Place(found.pool.name, found.selector))
+        return found
+
+    def refusals(self, device: Candidate) -> list[tuple[str, str]]:
+        """Return why each pool in turn does not select the device: (pool, reason)."""
+        return [
+            (pool.name, self._refusal(device, pool, matchers)) for pool, matchers in self._matchers
+        ]
+
+    def _select(self, device: Candidate) -> Member | None:
+        for pool, matchers in self._matchers:
+            if pool.device_type in device.device_types:
+                for each in matchers:
+                    if not each.refusal(device):
+                        reason = "" if device.driver else NO_DRIVER
+                        return Member(device, pool, each.settings, reason)
+        return None
+
+    def _last(self, device: Candidate, memory: Memory) -> Member | None:
+        place = memory.place(device.id)
+        pool = self._pools.get(place.pool) if place else None
+        if place is None or pool is None or place.selector not in pool.selectors:
+            return None
+        if not device.driver:
+            return Member(device, pool, place.selector, NO_DRIVER)
+        if not Matcher(SelectorSettings(drivers=place.selector.drivers)).refusal(device):
+            return None
+        wanted = " or ".join(place.selector.drivers)
+        reason = f"its driver is {device.function.pci.driver}, not {wanted}"
+        return Member(device, pool, place.selector, reason)
+
+    def _refusal(self, device: Candidate, pool: PoolSettings, matchers: list[Matcher]) -> str:
+        if pool.device_type not in device.device_types:
+            return f"deviceType: it is no {pool.device_type}"
+        reasons = [each.refusal(device) for each in matchers]
+        return "" if "" in reasons else "; ".join(reasons)
+
+
+def exclusion(device: Candidate) -> str:
+    """Return why a device may be in no pool whatever selects it, or nothing."""
+    if device.uplink:
+        return UPLINK
+    if device.sub is None and device.function.has_virtual:
+        return HAS_VIRTUAL
+    return ""

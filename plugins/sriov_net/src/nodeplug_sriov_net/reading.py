@@ -1,0 +1,130 @@
+"""Reading one PCI function from sysfs: every attribute once."""
+
+import os
+import re
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+from nodeplug.host.pci import PciDevice
+from nodeplug.host.root import HostRoot
+from nodeplug.host.sysfs import link_name, read_int, read_text
+from nodeplug_sriov_net.facts import Function, Link, Part, Rdma, SubFunction, Vdpa, is_vfio
+
+# linux/if_arp.h, by the names that netlink libraries use.
+KINDS: Final = {1: "ether", 32: "infiniband", 772: "loopback"}
+# Kernel, drivers/infiniband: what the device classes are called below their device.
+_RDMA_NODES: Final = (
+    ("infiniband_cm", "ucm"),
+    ("infiniband_mad", "issm"),
+    ("infiniband_mad", "umad"),
+    ("infiniband_verbs", "uverbs"),
+)
+# Auxiliary devices that a network driver makes where the hardware is capable of RDMA. They stay
+# where they are while the RDMA device is in a container's network namespace.
+_CAPABLE: Final = re.compile(r"\w+\.(?:rdma|roce|iwarp)\.\d+")
+_SUB: Final = re.compile(r"\w+\.sf\.\d+")
+
+VdpaByPlace = Mapping[str, tuple[Vdpa, ...]]
+
+
+def read_function(root: HostRoot, pci: PciDevice, vdpa: VdpaByPlace) -> Function:
+    """Return what sysfs says of a function. Blocks; what cannot be read is left empty."""
+    place = root.path(f"/sys{pci.devpath}")
+    names = names_in(place)
+    virtual = dict(_virtual(place, names))
+    group = link_name(place / "iommu_group") if "iommu_group" in names else None
+    physfn = link_name(place / "physfn") if "physfn" in names else None
+    return Function(
+        pci=pci,
+        part=_part(place, names, vdpa.get(pci.devpath, ()), detailed=physfn is None),
+        physfn=physfn or "",
+        virtual=virtual,
+        has_virtual=bool(virtual) or bool(read_int(place / "sriov_numvfs")),
+        subs=tuple(_subs(place, pci.devpath, names, vdpa)),
+        group=group or "",
+        noiommu=bool(group) and is_vfio(pci.driver) and _is_noiommu(root, str(group)),
+        cdev=_first(place / "vfio-dev") if "vfio-dev" in names else "",
+        uio=_first(place / "uio") if "uio" in names else "",
+        acpi_index=read_text(place / "acpi_index") or "" if "acpi_index" in names else "",
+    )
+
+
+def names_in(place: Path) -> Collection[str]:
+    """Return the names in a directory, in order; none where it cannot be read."""
+    try:
+        return sorted(os.listdir(place))  # noqa: PTH208 - names are all that is needed
+    except OSError:
+        return ()
+
+
+def read_link(place: Path, *, detailed: bool) -> Link | None:
+    """Return a network device by its folder; speed, switch and port only if `detailed`."""
+    index = read_int(place / "ifindex")
+    if index is None:
+        return None
+    kind = read_int(place / "type") or 0
+    carrier = read_int(place / "carrier")  # EINVAL while the device is down
+    return Link(
+        index=index,
+        name=place.name,
+        kind=KINDS.get(kind, str(kind)),
+        address=read_text(place / "address") or "",
+        carrier=None if carrier is None else carrier == 1,
+        speed=max(0, read_int(place / "speed") or 0) if detailed else 0,
+        switch=read_text(place / "phys_switch_id") or "" if detailed else "",
+        port=read_text(place / "phys_port_name") or "" if detailed else "",
+    )
+
+
+def _part(place: Path, names: Collection[str], vdpa: tuple[Vdpa, ...], *, detailed: bool) -> Part:
+    found = (read_link(each, detailed=detailed) for each in _inside(place, "net", names))
+    rdma = tuple(_rdma(place, names))
+    return Part(
+        links=tuple(sorted((link for link in found if link), key=lambda link: link.index)),
+        rdma=rdma,
+        capable=bool(rdma) or any(map(_CAPABLE.fullmatch, names)),
+        vdpa=vdpa,
+    )
+
+
+def _inside(place: Path, folder: str, names: Collection[str]) -> list[Path]:
+    return [place / folder / each for each in names_in(place / folder)] if folder in names else []
+
+
+def _rdma(place: Path, names: Collection[str]) -> Iterator[Rdma]:
+    devices = _inside(place, "infiniband", names)
+    owners = [
+        (read_text(node / "ibdev"), f"/dev/infiniband/{node.name}")
+        for folder, prefix in (_RDMA_NODES if devices else ())
+        for node in _inside(place, folder, names)
+        if node.name.startswith(prefix)
+    ]
+    for device in devices:
+        nodes = tuple(path for owner, path in owners if owner == device.name)
+        yield Rdma(device.name, nodes, read_text(device / "ports/1/pkeys/0") or "")
+
+
+def _virtual(place: Path, names: Collection[str]) -> Iterator[tuple[int, str]]:
+    for name in names:
+        index = name.removeprefix("virtfn")
+        if index != name and index.isdigit():
+            yield int(index), link_name(place / name) or ""
+
+
+def _subs(
+    place: Path, devpath: str, names: Collection[str], vdpa: VdpaByPlace
+) -> Iterator[SubFunction]:
+    for name in filter(_SUB.fullmatch, names):
+        folder = place / name
+        part = _part(folder, names_in(folder), vdpa.get(f"{devpath}/{name}", ()), detailed=False)
+        number = read_int(folder / "sfnum")
+        yield SubFunction(name, number, link_name(folder / "driver") or "", part)
+
+
+def _first(place: Path) -> str:
+    return next(iter(names_in(place)), "")
+
+
+def _is_noiommu(root: HostRoot, group: str) -> bool:
+    return read_text(root.sys / "kernel/iommu_groups" / group / "name") == "vfio-noiommu"

@@ -1,0 +1,64 @@
+"""The network devices that carry the node's default routes. They must never reach a container."""
+
+from collections.abc import Collection, Iterator, Mapping
+
+from nodeplug.host.root import HostRoot
+from nodeplug_sriov_net.facts import Link
+from nodeplug_sriov_net.reading import names_in
+
+# Fields of /proc/net/route and ipv6_route (kernel, net/ipv4/fib_trie.c, net/ipv6/route.c).
+_V4_NAME, _V4_TARGET, _V4_MASK = 0, 1, 7
+_V6_TARGET, _V6_LENGTH, _V6_NAME = 0, 1, 9
+_LIMIT = 1 << 20
+
+
+def uplinks_among(routes: Collection[int], links: Mapping[int, Link]) -> frozenset[str]:
+    """Return the names of network devices by the indexes that default routes lead out of.
+
+    Ports of bonds, bridges and teams are among them, and what VLANs and the like lie upon.
+    """
+    found: set[int] = set()
+    todo = set(routes)
+    while todo:
+        found |= todo
+        ports = {link.index for link in links.values() if link.master in todo}
+        below = {links[index].lower for index in todo if index in links}
+        todo = (ports | below) - found - {0}
+    return frozenset(links[index].name for index in found if index in links)
+
+
+def read_uplinks(root: HostRoot) -> frozenset[str]:
+    """Return the same from /proc and /sys; of a multipath route for IPv4, the first hop only."""
+    found: set[str] = set()
+    todo = {*_ipv4(root), *_ipv6(root)}
+    while todo:
+        found |= todo
+        todo = {below for name in todo for below in _lower(root, name)} - found
+    return frozenset(found)
+
+
+def _ipv4(root: HostRoot) -> Iterator[str]:
+    for fields in _lines(root, "route"):
+        if len(fields) > _V4_MASK and fields[_V4_TARGET] == fields[_V4_MASK] == "00000000":
+            yield fields[_V4_NAME]
+
+
+def _ipv6(root: HostRoot) -> Iterator[str]:
+    for fields in _lines(root, "ipv6_route"):
+        if len(fields) > _V6_NAME and (fields[_V6_TARGET], fields[_V6_LENGTH]) == ("0" * 32, "00"):
+            yield fields[_V6_NAME]
+
+
+def _lines(root: HostRoot, name: str) -> Iterator[list[str]]:
+    try:
+        with (root.proc / "net" / name).open() as file:
+            yield from (line.split() for line in file.read(_LIMIT).splitlines())
+    except (OSError, UnicodeDecodeError):
+        return
+
+
+def _lower(root: HostRoot, name: str) -> Iterator[str]:
+    place = root.sys / "class/net" / name
+    for each in names_in(place):
+        if each.startswith("lower_"):
+            yield each.removeprefix("lower_")

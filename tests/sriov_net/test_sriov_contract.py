@@ -1,0 +1,10 @@
+"""The suite that every backend must pass, on the SR-IOV network backend."""
+
+from nodeplug.testing.contract import BackendContract
+from nodeplug_sriov_net.plugin import SPEC
+
+
+class TestSriovNetBackend(BackendContract):
+    """Two adapters with eight virtual functions each."""
+
+    spec = SPEC
