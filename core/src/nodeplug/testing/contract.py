@@ -20,7 +20,15 @@ from typing import Any, ClassVar, TypeVar
 
 import msgspec
 
-from nodeplug.backend import Backend, BackendSpec, HostFiles, Preparer, Simulator
+from nodeplug.backend import (
+    Backend,
+    BackendSpec,
+    HostFiles,
+    Labels,
+    Preparer,
+    Simulator,
+    Telemetry,
+)
 from nodeplug.config.load import schema
 from nodeplug.host.host import Host, open_host
 from nodeplug.host.root import HostRoot
@@ -72,9 +80,9 @@ class BackendContract:
     def test_what_is_built_has_the_declared_capabilities(self, tmp_path: Path) -> None:
         """Core calls what the spec declares, and nothing else."""
         backend, _ = self._backend(tmp_path)
-        assert {kind for kind in (Preparer, HostFiles) if isinstance(backend, kind)} == set(
-            self.spec.capabilities
-        )
+        known = (Preparer, HostFiles, Labels, Telemetry)
+        has = {kind for kind in known if isinstance(backend, kind)}
+        assert has == set(self.spec.capabilities)
 
     def test_discovering_twice_gives_equal_inventories(self, tmp_path: Path) -> None:
         """Ids, order and edits are stable over a restart (R45)."""

@@ -1,0 +1,82 @@
+"""When to look at the host again."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Final
+
+from nodeplug.host.host import Host
+from nodeplug.host.uevents import Resync, Uevent
+from nodeplug_intel_fpga.layouts import LAYOUTS
+
+# The first event is answered at once; those of a burst are gathered for so long.
+_GATHER_SECONDS: Final = 0.010
+
+# PCI, processing accelerators: the class of all these cards.
+_CLASS: Final = "1200"
+# What begins the names of what the drivers make.
+_NAMES: Final = tuple(f"/{name}" for each in LAYOUTS for name in (each.fme, each.port, each.folder))
+
+# Kernel, pci_uevent_ers: what becomes of a function after an error.
+_STATES: Final = {
+    "BEGIN_RECOVERY": "had an error, the kernel is recovering it",
+    "FAILED_RECOVERY": "had an error, the kernel could not recover it",
+}
+
+
+class Changes:
+    """Waits for events of cards, for a request, or for the time of a look without cause.
+
+    `errors` says of which PCI functions the kernel told an error; it is kept up to date.
+    """
+
+    def __init__(
+        self, events: AsyncIterator[Uevent | Resync], errors: dict[str, str], poll_seconds: float
+    ) -> None:
+        self.requested = asyncio.Event()
+        self._events = events
+        self._errors = errors
+        self._poll_seconds = poll_seconds
+        self._looked = 0.0
+
+    async def wait(self) -> None:
+        """Return when it is time to look."""
+        async with asyncio.TaskGroup() as group:
+            reader = group.create_task(self._read())
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._poll_seconds):
+                    await self.requested.wait()
+            await asyncio.sleep(self._looked + _GATHER_SECONDS - asyncio.get_running_loop().time())
+            reader.cancel()
+        self._looked = asyncio.get_running_loop().time()
+        self.requested.clear()
+
+    async def _read(self) -> None:
+        async for event in self._events:
+            if isinstance(event, Resync) or concerns_cards(event):
+                self.requested.set()
+            if isinstance(event, Uevent):
+                self._note(event)
+
+    def _note(self, event: Uevent) -> None:
+        address = event.devpath.rpartition("/")[2]
+        state = event.properties.get("ERROR_EVENT", "")
+        if state in _STATES:
+            self._errors[address] = f"PCI function {address} {_STATES[state]}"
+        elif state or (event.subsystem == "pci" and event.action in {"add", "remove", "bind"}):
+            self._errors.pop(address, None)
+
+
+def concerns_cards(event: Uevent) -> bool:
+    """Whether an event is of a card or of what a driver makes of it."""
+    of_class = event.properties.get("PCI_CLASS", "").zfill(6).startswith(_CLASS)
+    return of_class or any(name in event.devpath for name in _NAMES)
+
+
+@asynccontextmanager
+async def changes(
+    host: Host, errors: dict[str, str], poll_seconds: float
+) -> AsyncIterator[Changes]:
+    """Listen to the kernel from entry to exit."""
+    async with host.uevents.subscribe() as events:
+        yield Changes(events, errors, poll_seconds)

@@ -1,0 +1,83 @@
+"""From shares to devices."""
+
+from collections.abc import Collection
+from typing import Final
+
+from nodeplug.values.device import Attribute, Device, Health
+from nodeplug.values.edits import ContainerEdits, DeviceNode
+from nodeplug_intel_fpga.complaints import Check
+from nodeplug_intel_fpga.facts import PortFacts
+from nodeplug_intel_fpga.models import model
+from nodeplug_intel_fpga.shares import Kind, Share
+
+# The checks that no setting switches off, by what the device is handed out as.
+_ALWAYS: Final[dict[Kind, frozenset[Check]]] = {
+    "af": frozenset({"absent", "interface", "afu"}),
+    "region": frozenset({"absent", "interface"}),
+    "regiondevel": frozenset({"absent", "interface"}),
+    "programmed": frozenset({"absent", "interface"}),
+}
+_USUAL: Final[frozenset[Check]] = frozenset({"engine", "port", "alarms", "node", "pci"})
+# A list of more would hide what is first.
+_REASONS: Final = 3
+
+
+def device_of(share: Share, ignore: Collection[str]) -> Device:
+    """Return the device for a share."""
+    reason = _reason(share, ignore)
+    facts = share.first
+    return Device(
+        id=facts.id,
+        resource=share.resource,
+        health=Health.UNHEALTHY if reason else Health.HEALTHY,
+        reason=reason,
+        parent=f"fpga-{facts.card}",
+        numa_nodes=facts.numa,
+        location=facts.places,
+        attributes=_attributes(share, facts),
+        edits=_edits(share),
+    )
+
+
+def _reason(share: Share, ignore: Collection[str]) -> str:
+    checks = _ALWAYS[share.kind] | (_USUAL - frozenset(ignore))
+    if (share.engine_node or share.kind == "programmed") and "node" not in ignore:
+        checks |= {"engineNode"}
+    texts = [each.text for port in share.ports for each in port.complaints if each.check in checks]
+    return "; ".join([*dict.fromkeys(texts)][:_REASONS])
+
+
+def _attributes(share: Share, facts: PortFacts) -> dict[str, Attribute]:
+    found: dict[str, Attribute] = {
+        "driver": facts.layout,
+        "address": facts.address,
+        "card": facts.card,
+        "model": model(facts.pci_id),
+        "pciId": facts.pci_id,
+        "port": facts.name,
+        "ports": len(share.ports),
+        "virtual": facts.virtual,
+        "interfaceId": facts.interface,
+    }
+    known = {"afuId": facts.afu if len(share.ports) == 1 else "", "bitstreamId": facts.bitstream}
+    return found | {name: text[:64] for name, text in known.items() if text}
+
+
+def _edits(share: Share) -> ContainerEdits:
+    paths = [port.facts.node for port in share.ports] + [share.engine_node]
+    envs: dict[str, str] = {}
+    for port in share.ports:
+        envs |= _envs(port.facts, share.afu)
+    if share.engine_node:
+        number = share.engine_node.rpartition(".")[2]
+        envs[f"FPGA_{share.first.layout.upper()}_FME_{number}_NODE"] = share.engine_node
+    return ContainerEdits(nodes=tuple(DeviceNode(path) for path in paths if path), envs=envs)
+
+
+def _envs(facts: PortFacts, afu: str) -> dict[str, str]:
+    """Return variables whose names no other port of the node has."""
+    number = facts.name.rpartition(".")[2]
+    ids = {"INTERFACE": facts.interface, "AFU": afu}
+    values = {"NODE": facts.node, "ADDRESS": facts.address, **ids}
+    prefix = f"FPGA_{facts.layout.upper()}_PORT_{number}"
+    return {f"{prefix}_{name}": value for name, value in values.items() if value}

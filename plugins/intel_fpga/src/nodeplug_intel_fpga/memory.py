@@ -1,0 +1,100 @@
+"""What each port was like when it was well, so that a sick one keeps its resource."""
+
+from collections.abc import Mapping
+from threading import Lock
+from typing import NamedTuple
+
+from nodeplug.host.pci import pci_device
+from nodeplug.host.root import HostRoot
+from nodeplug_intel_fpga.complaints import Complaint
+from nodeplug_intel_fpga.facts import PortFacts
+from nodeplug_intel_fpga.layouts import layout
+from nodeplug_intel_fpga.sightings import Sighting
+
+
+class Settled(NamedTuple):
+    """All ports, each with the best that is known of it, and why others are left out."""
+
+    ports: tuple[Sighting, ...]
+    left_out: dict[str, str]
+
+
+class Memory:
+    """The ports as they were, by what the kernel calls them.
+
+    Ports that are not seen any more are kept while something on the host tells that they should
+    be. `looking` is held while somebody looks: a backend that was replaced may still be at it.
+    `errors` says of which PCI functions the kernel told an error, and how it stands.
+    """
+
+    def __init__(self) -> None:
+        self.looking = Lock()
+        self.errors: dict[str, str] = {}
+        self.known: Mapping[str, PortFacts] = {}
+        self._former: frozenset[str] = frozenset()
+
+    def recall(self, known: Mapping[str, PortFacts], *, same_boot: bool) -> None:
+        """Take over what an agent before this one wrote down."""
+        self.known = dict(known)
+        self._former = frozenset() if same_boot else frozenset(known)
+
+    def settle(self, root: HostRoot, seen: list[Sighting]) -> Settled:
+        """Complete what is seen by what is known, and learn from it."""
+        completed = [
+            Sighting(each.facts.filled(self.known.get(each.facts.key)), each.complaints)
+            for each in seen
+        ]
+        ports, left_out = _told_apart(completed)
+        here = {each.facts.key for each in seen}
+        absent = [
+            Sighting(facts, (Complaint("absent", reason),))
+            for facts in self.known.values()
+            if facts.key not in here and (reason := self._why_absent(root, facts, seen))
+        ]
+        ids = {each.facts.id for each in ports}
+        ports += [each for each in absent if each.facts.id not in ids]
+        self.known = {each.facts.key: each.facts for each in ports}
+        self._former &= {each.facts.key for each in absent}
+        return Settled(tuple(map(self._with_errors, ports)), left_out)
+
+    def _why_absent(self, root: HostRoot, facts: PortFacts, seen: list[Sighting]) -> str:
+        """Return why a port is not there; empty where it is right that it is not."""
+        if any(each.facts.address == facts.address for each in seen):
+            return ""  # given to a virtual function, or under another name
+        function = pci_device(root, facts.address)
+        if function is None:
+            gone = facts.virtual or facts.key in self._former
+            return "" if gone else f"PCI function {facts.address} is gone"
+        if function.driver is None:
+            return f"no driver is bound to PCI function {facts.address}"
+        if function.driver == layout(facts.layout).driver:
+            return "" if _gave_all(root, facts) else "the driver shows no port"
+        other = f"driver {function.driver} is bound to PCI function {facts.address}"
+        return "" if facts.key in self._former else other
+
+    def _with_errors(self, port: Sighting) -> Sighting:
+        addresses = dict.fromkeys((port.facts.card, port.facts.address))
+        told = [Complaint("pci", self.errors[each]) for each in addresses if each in self.errors]
+        return Sighting(port.facts, (*told, *port.complaints)) if told else port
+
+
+def _gave_all(root: HostRoot, facts: PortFacts) -> bool:
+    """Whether the card has virtual functions, which may have all its ports."""
+    return (root.sys / f"bus/pci/devices/{facts.address}/virtfn0").is_symlink()
+
+
+def _told_apart(seen: list[Sighting]) -> tuple[list[Sighting], dict[str, str]]:
+    """Return the ports that have an id of their own, and why the others do not."""
+    ports: dict[str, Sighting] = {}
+    left_out: dict[str, str] = {}
+    for each in seen:
+        facts = each.facts
+        if facts.number < 0:
+            reasons = [complaint.text for complaint in each.complaints]
+            left_out[facts.key] = "; ".join(["its number on the card cannot be known", *reasons])
+        elif facts.id in ports:
+            other = ports[facts.id].facts.name
+            left_out[facts.key] = f"says that it is number {facts.number}, as {other} does"
+        else:
+            ports[facts.id] = each
+    return [*ports.values()], left_out

@@ -1,0 +1,50 @@
+"""What this package tells core about itself."""
+
+from pathlib import Path
+
+from nodeplug.backend import Backend, BackendSpec, Presence, Simulator, Telemetry, hookimpl
+from nodeplug.host.host import Host
+from nodeplug.host.root import HostRoot
+from nodeplug_intel_fpga.backend import FpgaBackend
+from nodeplug_intel_fpga.settings import FpgaSettings
+from nodeplug_intel_fpga.survey import survey
+
+
+def build(settings: FpgaSettings, host: Host, previous: Backend | None) -> FpgaBackend:
+    """Make the backend; it knows what the one before it knew."""
+    memory = previous.memory if isinstance(previous, FpgaBackend) else None
+    return FpgaBackend(settings, host, memory)
+
+
+def probe(root: HostRoot) -> Presence:
+    """Count the ports that the drivers show."""
+    functions = survey(root).functions
+    ports = sum(len(each.ports) for each in functions)
+    detail = f"{ports} ports on {len({each.card for each in functions})} cards"
+    return Presence(present=ports > 0, detail=f"{detail} in {root.sys}/class")
+
+
+def simulator(folder: Path) -> Simulator:
+    """Make simulated cards."""
+    from nodeplug_intel_fpga.simulator import FpgaSimulator  # noqa: PLC0415 - not for a daemon
+
+    return FpgaSimulator(folder)
+
+
+SPEC = BackendSpec(
+    name="intel_fpga",
+    summary="Intel FPGA cards: ports by AFU, regions, programming on demand",
+    settings=FpgaSettings,
+    build=build,
+    probe=probe,
+    simulator=simulator,
+    capabilities=frozenset({Telemetry}),
+    entries="programming",
+    metrics_port=9842,
+)
+
+
+@hookimpl
+def nodeplug_backend() -> BackendSpec:
+    """Describe the backend to core."""
+    return SPEC

@@ -1,0 +1,66 @@
+"""The file that says what each port was like when it was well."""
+
+import logging
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from nodeplug.host.files import write_atomically
+from nodeplug.host.root import HostRoot
+from nodeplug.host.sysfs import read_text
+from nodeplug_intel_fpga.facts import PortFacts
+
+_log = logging.getLogger("nodeplug.intel_fpga")
+
+_LIMIT: Final = 1 << 20
+
+
+class _Content(msgspec.Struct):
+    boot: str
+    ports: list[PortFacts]
+
+
+class State:
+    """The file `ports.json` in a directory of the host. Both methods block as the disk does."""
+
+    def __init__(self, root: HostRoot, directory: str) -> None:
+        self._file = root.path(directory) / "ports.json"
+        self._boot_file = root.proc / "sys/kernel/random/boot_id"
+        self._written: Mapping[str, PortFacts] | None = None
+        self._failed = False
+
+    def read(self) -> tuple[Mapping[str, PortFacts], bool]:
+        """Return what was written last, and whether that was since the host's last boot."""
+        try:
+            with self._file.open("rb") as file:
+                content = msgspec.json.decode(file.read(_LIMIT), type=_Content)
+        except FileNotFoundError:
+            return {}, True
+        except (OSError, msgspec.DecodeError) as error:
+            self._log("state not read", error)
+            return {}, True
+        known = {facts.key: facts for facts in content.ports}
+        return known, content.boot == self._boot()
+
+    def write(self, known: Mapping[str, PortFacts]) -> None:
+        """Write what is known, if it is new. What goes wrong is logged once and does no harm."""
+        if known == self._written:
+            return
+        content = _Content(self._boot(), [*known.values()])
+        try:
+            self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            write_atomically(self._file, msgspec.json.encode(content))
+        except OSError as error:
+            if not self._failed:
+                self._log("state not kept", error)
+            self._failed = True
+        else:
+            self._written, self._failed = known, False
+
+    def _boot(self) -> str:
+        return read_text(self._boot_file) or ""
+
+    def _log(self, phrase: str, error: Exception) -> None:
+        facts = {"path": str(self._file), "error": str(error)}
+        _log.warning(phrase, extra={"nodeplug": facts})

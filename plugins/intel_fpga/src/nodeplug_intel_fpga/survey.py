@@ -1,0 +1,99 @@
+"""What the drivers show in sysfs: PCI functions, each with an engine, ports, or both."""
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from nodeplug.host.root import HostRoot
+from nodeplug.host.sysfs import ancestors, device_at, link_name, read_text
+from nodeplug_intel_fpga.layouts import LAYOUTS, Layout
+from nodeplug_intel_fpga.tree import children
+
+_ADDRESS: Final = re.compile(r"[0-9a-f]{4,}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]")
+_NODE_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+class Part(NamedTuple):
+    """A management engine (FME) or a port: its name, its folder, and its device node.
+
+    `node` is a host path, empty where the kernel names none; `number` is what stat says of it.
+    """
+
+    name: str
+    place: Path
+    node: str
+    number: int
+
+
+class Function(NamedTuple):
+    """A PCI function with what its driver made of it.
+
+    `card` is the address of the physical function: another one for a virtual function only.
+    """
+
+    address: str
+    devpath: str
+    card: str
+    layout: Layout
+    engine: Part | None
+    ports: tuple[Part, ...]
+
+
+class Survey(NamedTuple):
+    """All functions, and what could not be made sense of: the reason by name."""
+
+    functions: tuple[Function, ...]
+    troubles: dict[str, str]
+
+
+def survey(root: HostRoot) -> Survey:
+    """Look at both drivers' trees. Blocks; opens attributes only, never a device node."""
+    functions: list[Function] = []
+    troubles: dict[str, str] = {}
+    for layout in LAYOUTS:
+        for entry in children(root.sys / "class" / layout.folders, layout.folder):
+            try:
+                functions += _functions(root, layout, entry.name)
+            except (OSError, ValueError) as error:
+                troubles[entry.name] = str(error)
+    return Survey(tuple(functions), troubles)
+
+
+def _functions(root: HostRoot, layout: Layout, name: str) -> Iterator[Function]:
+    devpath = device_at(root, f"/sys/class/{layout.folders}/{name}")
+    if devpath is None:
+        raise ValueError("its link in /sys/class leads nowhere")
+    place = root.path(f"/sys{devpath}")
+    engines, ports = children(place, layout.fme), children(place, layout.port)
+    if not engines and not ports:
+        return  # a region of an engine has an entry of its own
+    function = next((up for up in ancestors(devpath) if _ADDRESS.fullmatch(_last(up))), None)
+    if function is None:
+        raise ValueError("is not below a PCI function")
+    yield Function(
+        address=_last(function),
+        devpath=function,
+        card=link_name(root.path(f"/sys{function}/physfn")) or _last(function),
+        layout=layout,
+        engine=_part(engines[0]) if engines else None,
+        ports=tuple(_part(port) for port in ports),
+    )
+
+
+def _part(place: Path) -> Part:
+    text = read_text(place / "uevent") or ""
+    values = dict(line.partition("=")[::2] for line in text.splitlines())
+    name, major, minor = (values.get(key, "") for key in ("DEVNAME", "MAJOR", "MINOR"))
+    numbered = major.isdecimal() and minor.isdecimal()
+    return Part(
+        name=place.name,
+        place=place,
+        node=f"/dev/{name}" if _NODE_NAME.fullmatch(name) else "",
+        number=os.makedev(int(major), int(minor)) if numbered else -1,
+    )
+
+
+def _last(path: str) -> str:
+    return path.rpartition("/")[2]
