@@ -11,16 +11,16 @@ import grpc
 import psutil
 
 from benchmarks import minimal_plugin
+from benchmarks.calls import allocate_repeatedly, find, request
 from benchmarks.node import BOARD, CUSTOM, EXTRA, Node, custom_section, open_node
+from benchmarks.operations import all_backends, everything_on, scrapes
 from benchmarks.preferences import preferred_allocation
 from benchmarks.report import Figure, percentile
-from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2 as api
 from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2_grpc as api_grpc
 
 _STARTS = 10
 _RESTARTS = 100
 _CHANGES = 100
-_CALLS = 2000
 _IDLE_SECONDS = 20.0
 _MANY = 10_000
 
@@ -122,13 +122,13 @@ async def allocate() -> AsyncIterator[Figure]:
         await node.agent.start()
         await node.listed(CUSTOM, 4)
         device = min(node.kubelet.devices(CUSTOM))
-        quiet = await asyncio.to_thread(_allocate, node.sockets()[0], device)
+        quiet = await asyncio.to_thread(allocate_repeatedly, node.sockets()[0], device)
         process = await asyncio.create_subprocess_exec(
             sys.executable, minimal_plugin.__file__, str(node.agent.plugin_dir)
         )
         await node.listed(minimal_plugin.RESOURCE, 4)
         target = f"unix:{node.agent.plugin_dir / 'minimal.sock'}"
-        yardstick = await asyncio.to_thread(_allocate, target, "d0")
+        yardstick = await asyncio.to_thread(allocate_repeatedly, target, "d0")
         process.kill()
         await process.wait()
     beside = f"{_ms(quiet, 50) / _ms(yardstick, 50):.1f} x a minimal grpc.aio plugin"
@@ -144,44 +144,12 @@ async def allocate_beside_a_hang() -> AsyncIterator[Figure]:
         await node.listed(BOARD, 4)
         await node.listed(CUSTOM, 4)
         device = min(node.kubelet.devices(CUSTOM))
-        hanging, serving = await asyncio.to_thread(_find, node.sockets(), "awk-board-0", device)
+        hanging, serving = await asyncio.to_thread(find, node.sockets(), "awk-board-0", device)
         with grpc.insecure_channel(hanging) as channel:
-            call = api_grpc.DevicePluginStub(channel).Allocate.future(_request("awk-board-0"))
-            seconds = await asyncio.to_thread(_allocate, serving, device)
+            call = api_grpc.DevicePluginStub(channel).Allocate.future(request("awk-board-0"))
+            seconds = await asyncio.to_thread(allocate_repeatedly, serving, device)
             assert not call.done()
     yield Figure("Allocate while another backend's call hangs, p99", _ms(seconds, 99), "ms", 2)
-
-
-def _find(targets: list[str], hanging: str, serving: str) -> tuple[str, str]:
-    """Return the server on which a call for one device hangs, and that which has the other."""
-    found = {}
-    for target in targets:
-        for device in (hanging, serving):
-            with grpc.insecure_channel(target) as channel:
-                try:
-                    api_grpc.DevicePluginStub(channel).Allocate(_request(device), timeout=1)
-                    found[device] = target
-                except grpc.RpcError as error:
-                    if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
-                        found[device] = target
-    return found[hanging], found[serving]
-
-
-def _request(device: str) -> api.AllocateRequest:
-    return api.AllocateRequest(container_requests=[{"devices_ids": [device]}])  # type: ignore[list-item]
-
-
-def _allocate(target: str, device: str) -> list[float]:
-    request = _request(device)
-    seconds = []
-    with grpc.insecure_channel(target) as channel:
-        call = api_grpc.DevicePluginStub(channel).Allocate
-        call(request, timeout=10)
-        for _ in range(_CALLS):
-            started = time.perf_counter()
-            call(request, timeout=10)
-            seconds.append(time.perf_counter() - started)
-    return seconds
 
 
 async def many_devices() -> AsyncIterator[Figure]:
@@ -233,6 +201,9 @@ ALL = (
     allocate,
     allocate_beside_a_hang,
     many_devices,
+    scrapes,
     preferred_allocation,
     idle,
+    everything_on,
+    all_backends,
 )

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from nodeplug.offers import OfferRule
-from nodeplug.operations import state
+from nodeplug.operations import state, tally
 from nodeplug.supervisor.reload import ReloadReport
 from nodeplug.testing import AdmissionError, Pod
 from support.awkward.state import State
@@ -35,7 +35,7 @@ async def test_reasons_without_number_make_no_series_without_number(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The rare ones are one series."""
-    monkeypatch.setattr(state, "_REASONS_LIMIT", 0)
+    monkeypatch.setattr(tally, "_REASONS_LIMIT", 0)
     async with stage() as play, watched(play) as watch:
         play.set(State(sick=("awk-board-1", "awk-board-2")))
         await play.listed(allocatable=2)

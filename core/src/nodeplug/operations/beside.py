@@ -8,7 +8,6 @@ from typing import Any
 
 from nodeplug.backend import BackendSpec
 from nodeplug.config.settings import AgentSettings
-from nodeplug.operations.observatory import Observatory, port_of
 from nodeplug.operations.view import View
 from nodeplug.supervisor.agent import Agent
 from nodeplug.supervisor.reload import Reloader
@@ -21,16 +20,20 @@ _log = logging.getLogger("nodeplug.operations")
 async def run_beside(
     agent: Agent, reloader: Reloader, settings: AgentSettings, specs: Sequence[BackendSpec]
 ) -> None:
-    """Serve metrics and probes and tell the API server, as far as that is switched on."""
+    """Serve metrics and probes and tell the API server, as far as that is switched on.
+
+    What is switched off is not loaded.
+    """
     view = View(agent.report, lambda: reloader.report)
     async with asyncio.TaskGroup() as tasks:
         if settings.metrics.enabled:
+            from nodeplug.operations.observatory import Observatory, port_of  # noqa: PLC0415
+
             port = port_of(settings.metrics, specs)
             observatory = Observatory(view, settings.metrics)
             tasks.create_task(_kept_up("metrics", lambda: observatory.run(port)))
         cluster = settings.cluster
         if cluster.events or cluster.condition or cluster.remove_taint:
-            # Imported here: most agents tell the API server nothing.
             from nodeplug.operations.cluster.announcer import Announcer  # noqa: PLC0415
             from nodeplug.operations.cluster.courier import Courier  # noqa: PLC0415
 

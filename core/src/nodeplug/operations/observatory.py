@@ -12,6 +12,7 @@ from nodeplug.operations import per_device, state
 from nodeplug.operations.exposition import OPENMETRICS, PROMETHEUS, render
 from nodeplug.operations.http import Answer, PageServer
 from nodeplug.operations.probes import Probes
+from nodeplug.operations.tally import Tally
 from nodeplug.operations.view import View
 from nodeplug.supervisor.report import AgentReport
 
@@ -33,6 +34,7 @@ class Observatory:
         self._view = view
         self._probes = Probes(view)
         self._settings = settings
+        self._tally = Tally()
 
     async def run(self, port: int) -> None:
         """Serve until cancelled, as soon as the port is free."""
@@ -61,7 +63,7 @@ class Observatory:
         return Answer(200, await render(families, content_type), content_type)
 
     def _families(self, report: AgentReport) -> Iterator[Family]:
-        yield from state.families(report)
+        yield from state.families(report, self._tally)
         yield from state.configuration(self._view.configuration())
         yield from state.process()
         for meter in ALL:

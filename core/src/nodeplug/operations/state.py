@@ -2,24 +2,16 @@
 
 import platform
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 
 from nodeplug._version import __version__
 from nodeplug.meters.family import Family, Sample
-from nodeplug.pool import ListedDevice, ResourcePool
+from nodeplug.operations.tally import Tally
 from nodeplug.supervisor.reload import ReloadReport
 from nodeplug.supervisor.report import AgentReport, ResourceReport
-from nodeplug.values.device import Health
-
-# A reason may tell a figure of the moment; its series may not be without number.
-_REASONS_LIMIT = 10
-_REASON_LENGTH = 64
-
-_OTHER = "other"
 
 
-def families(report: AgentReport) -> Iterator[Family]:
+def families(report: AgentReport, tally: Tally) -> Iterator[Family]:
     """Yield what the state of agent, backends and resources shows."""
     facts = (("version", __version__), ("python_version", platform.python_version()))
     yield Family("nodeplug_build", "info", "What runs.", [Sample("_info", facts, 1)])
@@ -42,7 +34,7 @@ def families(report: AgentReport) -> Iterator[Family]:
         "Streams on which the list of devices is followed.",
         lambda each: each.streams,
     )
-    yield from _devices(report)
+    yield from _devices(report, tally)
 
 
 def configuration(report: ReloadReport) -> Iterator[Family]:
@@ -76,32 +68,21 @@ def _resident() -> float:
     return int(line.split()[1]) * 1024
 
 
-def _devices(report: AgentReport) -> Iterator[Family]:
+def _devices(report: AgentReport, tally: Tally) -> Iterator[Family]:
     listed, sick = [], []
     for each in report.resources:
         labels = (("backend", each.backend), ("resource", each.pool.resource))
-        counts = Counter(device.health for device in each.pool.snapshot.devices)
+        count = tally.count(each.pool.resource, each.pool.snapshot)
         listed += [
-            Sample("", (*labels, ("health", health.value)), counts[health]) for health in Health
+            Sample("", (*labels, ("health", health.value)), number)
+            for health, number in count.health.items()
         ]
         sick += [
-            Sample("", (*labels, ("reason", reason)), count)
-            for reason, count in _reasons(each.pool)
+            Sample("", (*labels, ("reason", reason)), number)
+            for reason, number in count.reasons.items()
         ]
     yield Family("nodeplug_devices", "gauge", "Devices as the kubelet was told of them.", listed)
     yield Family("nodeplug_unhealthy_devices", "gauge", "Unhealthy devices by reason.", sick)
-
-
-def _reasons(pool: ResourcePool) -> Iterator[tuple[str, int]]:
-    counts = Counter(_kind(device) for device in pool.snapshot.devices if device.reason)
-    common = counts.most_common(_REASONS_LIMIT)
-    yield from common
-    if rest := counts.total() - sum(count for _, count in common):
-        yield _OTHER, rest
-
-
-def _kind(device: ListedDevice) -> str:
-    return device.reason.partition(":")[0][:_REASON_LENGTH]
 
 
 def _of_resources(

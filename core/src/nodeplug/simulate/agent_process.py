@@ -17,7 +17,8 @@ _STOP_SECONDS = 10.0
 class AgentProcess:
     """`nodeplug run` below a folder: simulated host, kubelet directory, configuration, log.
 
-    `sections` are the backends' configurations. It may be started again after it has ended.
+    `sections` are the backends' configurations, `settings` what else the configuration says. It
+    may be started again after it has ended.
     """
 
     def __init__(self, folder: Path, sections: Mapping[str, Mapping[str, object]]) -> None:
@@ -32,6 +33,7 @@ class AgentProcess:
             directory.mkdir(exist_ok=True)
         self._sections = sections
         self._host = {"root": str(self.host_root), "uevents": str(self.host_root / "uevents.sock")}
+        self.settings: Mapping[str, object] = {"metrics": {"enabled": False}}
         self.offer([])
 
     @property
@@ -80,7 +82,7 @@ class AgentProcess:
         content = {
             "kubelet": kubelet,
             "host": self._host,
-            "metrics": {"enabled": False},
+            **self.settings,
             "cdi": {"specDir": str(self.plugin_dir.with_name("cdi"))},
             "offers": list(rules),
             "backends": self._sections,
