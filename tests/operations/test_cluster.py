@@ -17,7 +17,7 @@ from nodeplug.supervisor.reload import ReloadReport
 from nodeplug.values.errors import ClusterError
 from support.api_server import ApiServer, api_server
 from support.awkward.state import State
-from support.stage import BOARD, EXTRA, Stage, stage
+from support.stage import BOARD, EXTRA, SLICE, Stage, stage
 
 NODE = "node-1.example.com"
 
@@ -45,6 +45,7 @@ async def _play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncGenerat
         for name, value in server.environment.items():
             monkeypatch.setenv(name, value)
         async with stage() as play:
+            await play.listed(SLICE, allocatable=8)
             yield Play(play, server)
 
 

@@ -1,20 +1,19 @@
 """What a backend tells people who look at a node."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
+import msgspec
 
-@dataclass(frozen=True, slots=True)
-class Presence:
+
+class Presence(msgspec.Struct, frozen=True):
     """Whether a backend's hardware or library is on this host, and what was looked at."""
 
     present: bool
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(msgspec.Struct, frozen=True):
     """Whether a device of the host is served, and why: `nodeplug devices --explain`.
 
     `device` is its id, or its address where it has no id. `resource` is the backend's name of the
@@ -27,8 +26,7 @@ class Verdict:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(msgspec.Struct, frozen=True):
     """Something on the node that an operator should know: `nodeplug doctor`.
 
     `subject` is what was looked at, `finding` what is wrong with it, `remedy` what to do. `rule`
@@ -42,8 +40,7 @@ class Finding:
     rule: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(msgspec.Struct, frozen=True):
     """A command that a backend adds to the command line, `nodeplug GROUP NAME ARGUMENT...`.
 
     `run` gets the arguments as text and returns what is printed, as a table or as JSON. It raises

@@ -1,11 +1,11 @@
 """What a process needs on the host, by feature. The charts grant this and nothing else."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 
-@dataclass(frozen=True, slots=True)
-class HostMount:
+class HostMount(msgspec.Struct, frozen=True):
     """A path of the host that must be seen at the same path in the process's container.
 
     `propagation` says that mounts made on the host later are seen too.
@@ -16,16 +16,14 @@ class HostMount:
     propagation: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class ClusterRight:
+class ClusterRight(msgspec.Struct, frozen=True):
     """What the process's service account may do with a kind of object: one line of a role."""
 
     resource: str
     verbs: Sequence[str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Privilege:
+class Privilege(msgspec.Struct, frozen=True, kw_only=True):
     """What one feature needs besides what core needs.
 
     `setting` is the key, and its value, that switches the feature on, in the form

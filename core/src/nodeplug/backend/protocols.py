@@ -1,8 +1,9 @@
 """What a backend is, and what it may do besides."""
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
+
+import msgspec
 
 from nodeplug.values.device import Device
 from nodeplug.values.edits import ContainerEdits
@@ -49,8 +50,7 @@ class Preparer(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class HostFile:
+class HostFile(msgspec.Struct, frozen=True):
     """A file that a backend wants on the host: a device-info file, a list of features.
 
     `path` is absolute, as the host sees it. A file that belongs to a device of a resource, under
@@ -78,8 +78,7 @@ class HostFiles(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Offered:
+class Offered(msgspec.Struct, frozen=True):
     """What is advertised under one public name: physical devices, each for `replicas` containers.
 
     `native` is the backend's own name of the resource.
@@ -119,8 +118,7 @@ Quantity = Literal[
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Measurement:
+class Measurement(msgspec.Struct, frozen=True):
     """What was measured of one device now, in the unit that the quantity names."""
 
     device: str

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pluggy
 
 from nodeplug.backend.inspection import Command, Finding, Presence, Verdict
@@ -21,8 +22,7 @@ hookspec = pluggy.HookspecMarker("nodeplug")
 hookimpl = pluggy.HookimplMarker("nodeplug")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Translation:
+class Translation(msgspec.Struct, frozen=True, kw_only=True):
     """What another device plugin's configuration file says, in nodeplug's words.
 
     `section` is the backend's section and `offers` are entries for the list of that name, both as

@@ -4,9 +4,10 @@ import bisect
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Literal, NamedTuple
+
+import msgspec
 
 Kind = Literal["gauge", "counter", "histogram", "info"]
 
@@ -19,8 +20,7 @@ class Sample(NamedTuple):
     value: float
 
 
-@dataclass(frozen=True, slots=True)
-class Family:
+class Family(msgspec.Struct, frozen=True):
     """Samples under one name, without the suffixes `_total`, `_info` and so on.
 
     `help` is one sentence for people.
@@ -32,14 +32,13 @@ class Family:
     samples: Sequence[Sample] = ()
 
 
-@dataclass(slots=True)
-class Counter:
+class Counter(msgspec.Struct):
     """A number of events by labels. All labels of a call are given by position."""
 
     name: str
     help: str
     labels: tuple[str, ...] = ()
-    _values: dict[tuple[str, ...], float] = field(default_factory=dict)
+    _values: dict[tuple[str, ...], float] = msgspec.field(default_factory=dict)
 
     def add(self, *labels: str, amount: float = 1) -> None:
         """Count an event, or several."""
@@ -58,16 +57,15 @@ class Counter:
         return Family(self.name, "counter", self.help, samples)
 
 
-@dataclass(slots=True)
-class Histogram:
+class Histogram(msgspec.Struct):
     """Durations in seconds by labels; `bounds` are the upper limits of the buckets."""
 
     name: str
     help: str
     bounds: tuple[float, ...]
     labels: tuple[str, ...] = ()
-    _buckets: dict[tuple[str, ...], list[int]] = field(default_factory=dict)
-    _sums: dict[tuple[str, ...], float] = field(default_factory=dict)
+    _buckets: dict[tuple[str, ...], list[int]] = msgspec.field(default_factory=dict)
+    _sums: dict[tuple[str, ...], float] = msgspec.field(default_factory=dict)
 
     def observe(self, seconds: float, *labels: str) -> None:
         """Count one duration."""

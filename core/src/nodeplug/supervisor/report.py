@@ -1,14 +1,14 @@
 """What an agent tells of itself: its present state, nothing that is past."""
 
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from nodeplug.backend import Backend
 from nodeplug.pool import ResourcePool
 
 
-@dataclass(frozen=True, slots=True)
-class ResourceReport:
+class ResourceReport(msgspec.Struct, frozen=True):
     """One resource: its pool, and how it stands with the kubelet.
 
     `registered` counts only with a stream open. `error` is the kubelet's last refusal, or empty;
@@ -23,8 +23,7 @@ class ResourceReport:
     socket: Path
 
 
-@dataclass(frozen=True, slots=True)
-class BackendReport:
+class BackendReport(msgspec.Struct, frozen=True):
     """One backend: the instance that runs, and why it serves nothing, or empty."""
 
     name: str
@@ -32,8 +31,7 @@ class BackendReport:
     trouble: str
 
 
-@dataclass(frozen=True, slots=True)
-class AgentReport:
+class AgentReport(msgspec.Struct, frozen=True):
     """All of it. `stale` is for how many seconds nobody has looked after the kubelet."""
 
     resources: tuple[ResourceReport, ...]
