@@ -1,63 +1,18 @@
 """The agent as a process: start, orderly end, sudden end, trouble in one part."""
 
 import asyncio
-import shutil
-import tempfile
 import time
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
-from pathlib import Path
 
 import pytest
 
-from nodeplug.host.root import HostRoot
-from nodeplug.simulate.agent_process import AgentProcess
 from nodeplug.supervisor import backend_runner
-from nodeplug.testing import Kubelet, Pod
-from support.awkward.backend import AwkwardSimulator
+from nodeplug.testing import Pod
+from support.agent_node import node
 from support.awkward.state import State, write_state
-from support.command import environment, log_lines
-from support.packages import install
+from support.command import log_lines
 from support.stage import BOARD, stage
 
-AWKWARD = "from support.awkward.backend import nodeplug_backend\n"
 CUSTOM = "example.com/null"
-
-
-class Node:
-    def __init__(self, agent: AgentProcess, kubelet: Kubelet) -> None:
-        self.agent = agent
-        self.kubelet = kubelet
-        self.host = HostRoot(agent.host_root)
-
-    async def listed(self, resource: str, count: int) -> None:
-        def holds() -> bool:
-            capacity = self.kubelet.capacity(resource)
-            return capacity is not None and capacity.allocatable == count
-
-        await self.kubelet.until(holds)
-
-
-@asynccontextmanager
-async def node(
-    monkeypatch: pytest.MonkeyPatch, sections: Mapping[str, Mapping[str, object]]
-) -> AsyncGenerator[Node, None]:
-    folder = Path(tempfile.mkdtemp(prefix="np", dir="/tmp"))
-    (folder / "site").mkdir()
-    install(folder / "site", "awkward", AWKWARD)
-    monkeypatch.setenv("PYTHONPATH", environment(folder / "site")["PYTHONPATH"])
-    agent = AgentProcess(folder, sections)
-    AwkwardSimulator(agent.host_root)
-    (agent.host_root / "dev").mkdir()
-    (agent.host_root / "dev/null").touch()
-    try:
-        async with Kubelet(agent.plugin_dir, pod_resources=agent.pod_resources) as kubelet:
-            await agent.start()
-            yield Node(agent, kubelet)
-            await agent.kill()
-    finally:
-        await agent.kill()
-        shutil.rmtree(folder)
 
 
 async def test_sigterm_ends_the_agent_quickly_and_cleanly(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -103,7 +103,7 @@ def test_simulate_as_json_carries_the_figures(tmp_path: Path) -> None:
     result = nodeplug("simulate", "--output", "json", site=tmp_path)
     report = json.loads(result.out)
     assert (result.code, report["held"], report["of"]) == (0, 6, 6)
-    assert report["backends"] == ["awkward", "custom"]
+    assert {"awkward", "custom"} <= {*report["backends"]}
     assert all(check["figures"] for check in report["checks"])
 
 

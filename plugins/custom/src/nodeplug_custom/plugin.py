@@ -33,6 +33,7 @@ SPEC = BackendSpec(
     build=build,
     probe=probe,
     simulator=CustomSimulator,
+    entries="resources",
 )
 
 
