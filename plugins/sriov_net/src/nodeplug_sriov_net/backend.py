@@ -1,6 +1,5 @@
 """Network functions on PCI: found, watched, described to containers and to CNI plugins."""
 
-import logging
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from typing import Final
 
@@ -13,13 +12,14 @@ from nodeplug.values.errors import AllocationRefusedError
 from nodeplug.values.inventory import Inventory
 from nodeplug_sriov_net.changes import changes
 from nodeplug_sriov_net.device_info import files_of
+from nodeplug_sriov_net.facts import Function
 from nodeplug_sriov_net.info import envs_of
+from nodeplug_sriov_net.listening import listen
 from nodeplug_sriov_net.memory import Memory
 from nodeplug_sriov_net.pools import Pools
 from nodeplug_sriov_net.settings import SriovNetSettings
-from nodeplug_sriov_net.view import Heard, Viewer
-
-_log = logging.getLogger("nodeplug.sriov_net")
+from nodeplug_sriov_net.survey import Survey
+from nodeplug_sriov_net.view import Viewer
 
 # What takes longer hangs: a driver that does not answer a read, say.
 _LOOK_SECONDS: Final = 20.0
@@ -33,15 +33,24 @@ class SriovNetBackend:
         self._settings = settings
         self._host = host
         self._pools = {pool.name: pool for pool in settings.pools}
+        self._functions = Survey(host.root)
         self._viewer = Viewer(host.root, Pools(settings), memory)
 
     async def inventories(self) -> AsyncGenerator[Inventory, None]:
         """Yield what is there, and again after every change."""
         last = None
         changed: Collection[str] | None = None
-        async with changes(self._host, self._settings.reconcile_seconds) as events:
+        root, settings = self._host.root, self._settings
+        async with (
+            changes(self._host, settings.reconcile_seconds) as events,
+            listen(root, settings, events.mark) as ears,
+        ):
             while True:
-                inventory = await call(self._look, changed, Heard(), timeout=_LOOK_SECONDS)
+                functions = await call(self._survey, changed, timeout=_LOOK_SECONDS)
+                heard = await ears.hear(functions.values())
+                inventory = await call(
+                    self._viewer.inventory, functions, heard, timeout=_LOOK_SECONDS
+                )
                 if inventory != last:
                     last = inventory
                     yield inventory
@@ -59,11 +68,11 @@ class SriovNetBackend:
         """Return the device-info files, which CNI plugins read by way of Multus."""
         return files_of(offers, self._pools)
 
-    def _look(self, changed: Collection[str] | None, heard: Heard) -> Inventory:
+    def _survey(self, changed: Collection[str] | None) -> Mapping[str, Function]:
         # The look of a backend that was replaced may still be on its way, or hang.
         if not self.memory.looking.acquire(timeout=_LOOK_SECONDS):
             raise TimeoutError("an earlier look at the host hangs")
         try:
-            return self._viewer.look(changed, heard)
+            return self._functions.look(changed)
         finally:
             self.memory.looking.release()

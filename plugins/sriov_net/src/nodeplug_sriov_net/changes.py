@@ -72,10 +72,15 @@ class Changes:
         async for event in self._uevents:
             if isinstance(event, Resync):
                 self.mark(None)
-            elif found := _ADDRESS.findall(event.devpath):
-                self.mark(found[-1:])
+            elif found := addresses_in(event.devpath):
+                self.mark(found)
             elif event.devpath.startswith("/devices/"):
                 self.mark()
+
+
+def addresses_in(devpath: str) -> Collection[str]:
+    """Return the PCI function that a device is or belongs to, if there is one."""
+    return _ADDRESS.findall(devpath)[-1:]
 
 
 @asynccontextmanager

@@ -12,8 +12,8 @@ from nodeplug_sriov_net.pools import Member
 class Vitals(msgspec.Struct, frozen=True):
     """What netlink alone tells: states of virtual functions' links, failed health reporters.
 
-    The states are `auto`, `enable` or `disable` by name of the physical function's network device
-    and index; reporters are names by PCI address.
+    The states are `auto`, `enable` or `disable` by the physical function's PCI address and the
+    index; reporters are names by PCI address.
     """
 
     states: Mapping[tuple[str, int], str] = {}
@@ -45,9 +45,9 @@ def _carrier(link: Link) -> str:
 
 def _link_down(device: Candidate, vitals: Vitals) -> str:
     link, index = device.owner_link, device.index
-    if link is None or index is None or device.sub is not None:
+    if link is None or device.owner is None or index is None:
         return _without_carrier(device)
-    state = vitals.states.get((link.name, index), "auto")
+    state = vitals.states.get((device.owner.address, index), "auto")
     if state == "disable":
         return f"its link is disabled at {link.name}"
     return "" if state == "enable" else _carrier(link)

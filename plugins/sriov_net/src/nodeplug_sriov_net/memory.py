@@ -55,8 +55,10 @@ class Memory:
             links = before.links
         if part.capable and not part.rdma:
             part = msgspec.structs.replace(part, rdma=before.part.rdma)
+        # An uplink that is down has lost its route, and is an uplink all the same.
+        uplink = found.uplink or (before.uplink and not any(link.carrier for link in links))
         away = links is not found.links
-        return msgspec.structs.replace(found, links=links, part=part, away=away)
+        return msgspec.structs.replace(found, links=links, part=part, away=away, uplink=uplink)
 
 
 def _is_user_space(driver: str) -> bool:

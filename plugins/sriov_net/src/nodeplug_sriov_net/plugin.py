@@ -2,7 +2,15 @@
 
 from pathlib import Path
 
-from nodeplug.backend import Backend, BackendSpec, HostFiles, Presence, Simulator, hookimpl
+from nodeplug.backend import (
+    Backend,
+    BackendSpec,
+    HostFiles,
+    Presence,
+    Simulator,
+    Translation,
+    hookimpl,
+)
 from nodeplug.host.host import Host
 from nodeplug.host.root import HostRoot
 from nodeplug_sriov_net.backend import SriovNetBackend
@@ -36,6 +44,13 @@ def simulator(folder: Path) -> Simulator:
     return IntelSimulator(folder)
 
 
+def reader(document: object) -> Translation:
+    """Translate the configuration file of the SR-IOV network device plugin."""
+    from nodeplug_sriov_net.reader import read  # noqa: PLC0415 - for those who have such a file
+
+    return read(document)
+
+
 SPEC = BackendSpec(
     name="sriov_net",
     summary="Network functions of SR-IOV adapters, sub-functions, accelerators",
@@ -45,6 +60,7 @@ SPEC = BackendSpec(
     simulator=simulator,
     capabilities=frozenset({HostFiles}),
     entries="pools",
+    reader=reader,
     metrics_port=9843,
 )
 

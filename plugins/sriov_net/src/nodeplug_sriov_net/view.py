@@ -1,4 +1,4 @@
-"""One look at the host: from functions to an inventory."""
+"""From functions to an inventory."""
 
 from collections.abc import Collection, Mapping
 
@@ -14,7 +14,6 @@ from nodeplug_sriov_net.health import Vitals, reason_of
 from nodeplug_sriov_net.memory import Memory
 from nodeplug_sriov_net.nodes import SharedNodes, shared_nodes
 from nodeplug_sriov_net.pools import Member, Pools
-from nodeplug_sriov_net.survey import Survey
 from nodeplug_sriov_net.uplinks import read_uplinks, uplinks_among
 
 
@@ -28,18 +27,17 @@ class Heard(msgspec.Struct, frozen=True):
 
 
 class Viewer:
-    """Looks at the host for one configuration. Blocks; for one thread at a time."""
+    """Combines sysfs and netlink for one configuration. Blocks; for one thread at a time."""
 
     def __init__(self, root: HostRoot, pools: Pools, memory: Memory) -> None:
         self._root = root
         self._pools = pools
         self._memory = memory
-        self._survey = Survey(root)
         self._made: dict[str, tuple[Member, SharedNodes, str, Device]] = {}
 
-    def look(self, changed: Collection[str] | None, heard: Heard) -> Inventory:
-        """Return what there is; `changed` are the addresses to read anew, None for all."""
-        members = self._members(self._survey.look(changed), heard)
+    def inventory(self, functions: Mapping[str, Function], heard: Heard) -> Inventory:
+        """Return what the pools make of functions."""
+        members = self._members(functions, heard)
         shared = shared_nodes(self._root)
         before, self._made = self._made, {}
         for member in members:
@@ -47,20 +45,14 @@ class Viewer:
         devices = [made[-1] for made in self._made.values()]
         return Inventory.of(devices, resources=self._pools.names)
 
-    def candidates(self, changed: Collection[str] | None, heard: Heard) -> list[Candidate]:
-        """Return all that could be served, whatever the configuration says."""
-        return self._candidates(self._survey.look(changed), heard)
-
     def _members(self, functions: Mapping[str, Function], heard: Heard) -> list[Member]:
-        found = self._candidates(functions, heard)
+        found = self.candidates(functions, heard)
         members = (self._pools.member(each, self._memory) for each in found)
         return [member for member in members if member is not None]
 
-    def _candidates(self, functions: Mapping[str, Function], heard: Heard) -> list[Candidate]:
-        if heard.links is None:
-            uplinks = read_uplinks(self._root)
-        else:
-            uplinks = uplinks_among(heard.routes, heard.links)
+    def candidates(self, functions: Mapping[str, Function], heard: Heard) -> list[Candidate]:
+        """Return all that could be served, whatever the configuration says."""
+        uplinks = read_uplinks(self._root) | uplinks_among(heard.routes, heard.links or {})
         around = Surroundings(links=heard.links, uplinks=uplinks, ddp=heard.ddp)
         return self._memory.completed(candidates(functions, around))
 

@@ -1,0 +1,115 @@
+"""What the kernel tells over netlink, where it is used, ready to be combined with sysfs."""
+
+import logging
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING, Final
+
+from nodeplug.host.calls import call
+from nodeplug.host.root import HostRoot
+from nodeplug_sriov_net.candidates import main_link
+from nodeplug_sriov_net.facts import Function
+from nodeplug_sriov_net.health import Vitals
+from nodeplug_sriov_net.settings import SriovNetSettings
+from nodeplug_sriov_net.view import Heard
+
+if TYPE_CHECKING:
+    from nodeplug_sriov_net.devlink import Devlink
+    from nodeplug_sriov_net.network import Network
+
+_log = logging.getLogger("nodeplug.sriov_net")
+
+# Loading reads some 40 files from disk.
+_LOAD_SECONDS: Final = 20.0
+
+Mark = Callable[[Collection[str] | None], None]
+
+
+class Ears:
+    """Asks netlink for what a configuration needs. Made by `listen`."""
+
+    def __init__(
+        self, settings: SriovNetSettings, network: "Network | None", devlink: "Devlink | None"
+    ) -> None:
+        self._network = network
+        self._devlink = devlink
+        self._wants_states = any(pool.health.link_state for pool in settings.pools)
+        self._wants_packages = any(s.ddp_profiles for p in settings.pools for s in p.selectors)
+
+    async def hear(self, functions: Iterable[Function]) -> Heard:
+        """Return what is known now. Raises OSError where the kernel refuses."""
+        if self._network is None:
+            return Heard()
+        await self._network.refresh()
+        vitals = Vitals(states=await self._states(functions), failed=await self._failed())
+        return Heard(
+            links=dict(self._network.links),
+            routes=self._network.routes,
+            ddp=await self._devlink.packages() if self._devlink and self._wants_packages else {},
+            vitals=vitals,
+        )
+
+    async def _failed(self) -> Mapping[str, Collection[str]]:
+        return await self._devlink.failed() if self._devlink else {}
+
+    async def _states(self, functions: Iterable[Function]) -> dict[tuple[str, int], str]:
+        states: dict[tuple[str, int], str] = {}
+        for function in functions if self._wants_states else ():
+            link = main_link(function.part.links) if function.virtual else None
+            if self._network and link and link.index in self._network.links:
+                with suppress(OSError):  # it went while it was asked for
+                    found = await self._network.states(link.index)
+                    states |= {(function.address, index): s for index, s in found.items()}
+        return states
+
+
+@asynccontextmanager
+async def listen(root: HostRoot, settings: SriovNetSettings, mark: Mark) -> AsyncIterator[Ears]:
+    """Listen to netlink, entry to exit, if the setting says so.
+
+    Where the kernel refuses, a warning is logged, and /sys and /proc are what remains.
+    """
+    wanted = settings.netlink
+    if wanted == "off" or (wanted == "auto" and str(root.root) != "/"):
+        yield Ears(settings, None, None)
+        return
+    network = await _opened(root, mark)
+    devlink = await _opened_devlink(settings, mark) if network else None
+    try:
+        yield Ears(settings, network, devlink)
+    finally:
+        for each in (network, devlink):
+            if each:
+                each.close()
+
+
+async def _opened(root: HostRoot, mark: Mark) -> "Network | None":
+    network = (await call(_load, timeout=_LOAD_SECONDS))(root, mark)
+    try:
+        await network.open()
+    except OSError as error:
+        _log.warning("netlink unavailable", extra={"nodeplug": {"error": str(error)}})
+        return None
+    return network
+
+
+async def _opened_devlink(settings: SriovNetSettings, mark: Mark) -> "Devlink | None":
+    wanted = any(pool.health.reporters for pool in settings.pools)
+    if not wanted and not any(s.ddp_profiles for p in settings.pools for s in p.selectors):
+        return None
+    from nodeplug_sriov_net.devlink import Devlink  # noqa: PLC0415 - loads pyroute2
+
+    devlink = Devlink(mark)
+    try:
+        await devlink.open()
+    except OSError as error:
+        _log.warning("devlink unavailable", extra={"nodeplug": {"error": str(error)}})
+        devlink.close()
+        return None
+    return devlink
+
+
+def _load() -> "type[Network]":
+    from nodeplug_sriov_net.network import Network  # noqa: PLC0415 - loads pyroute2
+
+    return Network
