@@ -5,6 +5,6 @@ from nodeplug_sriov_net.plugin import SPEC
 
 
 class TestSriovNetBackend(BackendContract):
-    """Two adapters with eight virtual functions each."""
+    """A node with adapters of several makes."""
 
     spec = SPEC

@@ -126,7 +126,7 @@ class Network:
         self._stale_routes |= link.index in self.routes
         # How functions are set stands in no event, but there is one of their physical function.
         asked = self._watched.pop(link.index, None)
-        if before is None:
+        if before is None or before.carrier != link.carrier:  # its speed is in sysfs only
             self._mark(self._functions_of(link))
         elif asked is not None or before != self.links.get(link.index):
             self._mark(())

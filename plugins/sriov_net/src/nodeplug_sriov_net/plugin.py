@@ -38,10 +38,10 @@ def probe(root: HostRoot) -> Presence:
 
 
 def simulator(folder: Path) -> Simulator:
-    """Make two adapters with eight virtual functions each."""
-    from nodeplug_sriov_net.simulator import IntelSimulator  # noqa: PLC0415 - for tests and demos
+    """Make a node with adapters of several makes."""
+    from nodeplug_sriov_net.simulator import SriovNetSimulator  # noqa: PLC0415 - for tests and demos
 
-    return IntelSimulator(folder)
+    return SriovNetSimulator(folder)
 
 
 def reader(document: object) -> Translation:

@@ -45,9 +45,8 @@ class Pools:
         if exclusion(device):
             return None
         found = self._select(device)
-        last = self._last(device, memory)
-        if last is not None and (found is None or not device.driver):
-            found = last
+        if found is None or not device.driver:
+            found = self._last(device, memory) or found
         if found is not None:
             memory.serve(device.id, Place(found.pool.name, found.selector))
         return found

@@ -1,26 +1,34 @@
-"""Simulated adapters, as trees that the true backend reads."""
+"""A simulated node with adapters, as a tree that the true backend reads."""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from nodeplug_sriov_net.adapters import (
+    address_of,
+    dpu,
+    function_place,
+    intel_adapter,
+    mellanox_adapter,
+)
 from nodeplug_sriov_net.trees import Tree
 
-_INTEL_PF: Final = "8086:1592:020000"
-_INTEL_VF: Final = "8086:1889:020000"
+_LOST: Final = (1, 1)  # adapter and function
 
 
-class IntelSimulator:
-    """Two adapters on a NUMA node each, with eight virtual functions each.
+class SriovNetSimulator:
+    """Two adapters of Intel with eight virtual functions each, one of Mellanox with four, a DPU.
 
-    Those of the first are bound to their kernel driver, those of the second to vfio-pci.
+    The functions of Intel's first are bound to their kernel driver, those of the second to
+    vfio-pci. Mellanox's are capable of RDMA and in switchdev mode; the DPU has sub-functions.
     """
 
     def __init__(self, folder: Path) -> None:
         self.tree = Tree(folder)
         intel_adapter(self.tree, 0, functions=8)
         intel_adapter(self.tree, 1, functions=8, driver="vfio-pci")
-        self._place = f"{adapter_place(1)}/0000:7b:02.1"
+        mellanox_adapter(self.tree, 2, functions=4)
+        dpu(self.tree, 3, subs=4)
 
     @property
     def resource(self) -> str:
@@ -29,58 +37,51 @@ class IntelSimulator:
 
     @property
     def settings(self) -> Mapping[str, Any]:
-        """One pool for each driver."""
+        """One pool for each kind."""
+        sub_functions = pool("nvidia.com/sub_function", auxTypes=["sf"])
         return {
             "reconcileSeconds": 0,
             "pools": [
-                intel_pool("sriov_netdevice", drivers=["iavf"]),
-                intel_pool("sriov_dpdk", drivers=["vfio-pci"]),
+                pool("intel.com/sriov_netdevice", vendors=["8086"], drivers=["iavf"]),
+                pool(self.resource, vendors=["8086"], drivers=["vfio-pci"]),
+                pool("nvidia.com/sriov_rdma", devices=["101e"], isRdma=True),
+                {**sub_functions, "deviceType": "auxNetDevice"},
             ],
         }
 
     def lose(self) -> str:
         """Unbind the driver of a virtual function."""
-        self.tree.driver(self._place, "")
-        self.tree.tell("unbind", self._place)
-        return "0000:7b:02.1"
+        self.tree.driver(function_place(*_LOST), "")
+        self.tree.tell("unbind", function_place(*_LOST))
+        return address_of(*_LOST)
 
     def recover(self) -> None:
         """Bind it again."""
-        self.tree.driver(self._place, "vfio-pci")
-        self.tree.tell("bind", self._place)
+        self.tree.driver(function_place(*_LOST), "vfio-pci")
+        self.tree.tell("bind", function_place(*_LOST))
 
 
-def intel_pool(name: str, **selector: object) -> dict[str, Any]:
-    """Return a pool of virtual functions made by Intel."""
-    selectors = [{"vendors": ["8086"], "devices": ["1889"], **selector}]
-    return {"name": f"intel.com/{name}", "selectors": selectors}
+class LargeSimulator(SriovNetSimulator):
+    """Four adapters with 128 virtual functions each, a pool for each adapter."""
+
+    def __init__(self, folder: Path) -> None:
+        self.tree = Tree(folder)
+        for number in range(4):
+            intel_adapter(self.tree, number, functions=128, driver="vfio-pci")
+
+    @property
+    def resource(self) -> str:
+        """The functions of the second adapter."""
+        return "intel.com/sriov_ens2"
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """All functions, by adapter."""
+        names = [f"ens{number + 1}" for number in range(4)]
+        pools = [pool(f"intel.com/sriov_{name}", pfNames=[name]) for name in names]
+        return {"reconcileSeconds": 0, "pools": pools}
 
 
-def adapter_place(number: int) -> str:
-    """Return the bridge that an adapter is plugged into."""
-    bus = 0x3A + 0x40 * number
-    return f"/devices/pci0000:{bus:02x}/0000:{bus:02x}:00.0"
-
-
-def intel_adapter(tree: Tree, number: int, *, functions: int, driver: str = "iavf") -> str:
-    """Make an adapter whose virtual functions are bound to a driver; return its place."""
-    above, bus = adapter_place(number), 0x3B + 0x40 * number
-    owner = tree.function(
-        above,
-        f"0000:{bus:02x}:00.0",
-        _INTEL_PF,
-        numa=number,
-        sriov_totalvfs=128,
-        sriov_numvfs=functions,
-    )
-    tree.driver(owner, "ice")
-    tree.netdev(owner, f"ens{number + 1}", speed=100_000, operstate="up")
-    for index in range(functions):
-        address = f"0000:{bus:02x}:{2 + index // 8:02x}.{index % 8}"
-        place = tree.function(above, address, _INTEL_VF, numa=number)
-        tree.virtual(owner, index, place)
-        tree.driver(place, driver)
-        tree.iommu_group(place, 100 * number + index)
-        if driver == "iavf":
-            tree.netdev(place, f"ens{number + 1}v{index}")
-    return owner
+def pool(name: str, **selector: object) -> dict[str, Any]:
+    """Return the configuration of a pool with one selector."""
+    return {"name": name, "selectors": [selector]}
