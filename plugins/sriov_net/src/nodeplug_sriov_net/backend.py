@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from typing import Final
 
-from nodeplug.backend import HostFile
+from nodeplug.backend import HostFile, Measurement
 from nodeplug.host.calls import call
 from nodeplug.host.host import Host
 from nodeplug.values.device import Device
@@ -19,10 +19,13 @@ from nodeplug_sriov_net.memory import Memory
 from nodeplug_sriov_net.pools import Pools
 from nodeplug_sriov_net.settings import SriovNetSettings
 from nodeplug_sriov_net.survey import Survey
+from nodeplug_sriov_net.telemetry import measure
 from nodeplug_sriov_net.view import Viewer
 
 # What takes longer hangs: a driver that does not answer a read, say.
 _LOOK_SECONDS: Final = 20.0
+# Core gives up after 1 s.
+_MEASURE_SECONDS: Final = 0.9
 
 
 class SriovNetBackend:
@@ -67,6 +70,10 @@ class SriovNetBackend:
     def host_files(self, offers: Mapping[str, Sequence[Device]]) -> Sequence[HostFile]:
         """Return the device-info files, which CNI plugins read by way of Multus."""
         return files_of(offers, self._pools)
+
+    async def measure(self) -> Sequence[Measurement]:
+        """Return state and speed of links."""
+        return await call(measure, self._host.root, self._viewer.served, timeout=_MEASURE_SECONDS)
 
     def _survey(self, changed: Collection[str] | None) -> Mapping[str, Function]:
         # The look of a backend that was replaced may still be on its way, or hang.

@@ -1,20 +1,25 @@
 """What this package tells core about itself."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from nodeplug.backend import (
     Backend,
     BackendSpec,
+    Finding,
     HostFiles,
     Presence,
     Simulator,
+    Telemetry,
     Translation,
+    Verdict,
     hookimpl,
 )
 from nodeplug.host.host import Host
 from nodeplug.host.root import HostRoot
 from nodeplug_sriov_net.backend import SriovNetBackend
 from nodeplug_sriov_net.memory import Memory
+from nodeplug_sriov_net.privileges import PRIVILEGES
 from nodeplug_sriov_net.settings import SriovNetSettings
 from nodeplug_sriov_net.survey import Survey
 
@@ -51,6 +56,20 @@ def reader(document: object) -> Translation:
     return read(document)
 
 
+async def explain(settings: SriovNetSettings, host: Host) -> Sequence[Verdict]:
+    """Say of each function what becomes of it."""
+    from nodeplug_sriov_net.explain import explain  # noqa: PLC0415 - for one command
+
+    return await explain(settings, host)
+
+
+def checks(settings: SriovNetSettings, root: HostRoot) -> Sequence[Finding]:
+    """Look for what is wrong with the node."""
+    from nodeplug_sriov_net.findings import findings  # noqa: PLC0415 - for one command
+
+    return findings(settings, root)
+
+
 SPEC = BackendSpec(
     name="sriov_net",
     summary="Network functions of SR-IOV adapters, sub-functions, accelerators",
@@ -58,9 +77,12 @@ SPEC = BackendSpec(
     build=build,
     probe=probe,
     simulator=simulator,
-    capabilities=frozenset({HostFiles}),
+    capabilities=frozenset({HostFiles, Telemetry}),
     entries="pools",
     reader=reader,
+    explain=explain,
+    checks=checks,
+    privileges=PRIVILEGES,
     metrics_port=9843,
 )
 

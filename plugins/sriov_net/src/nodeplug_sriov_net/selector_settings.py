@@ -128,6 +128,10 @@ class SelectorSettings(Section, frozen=True, kw_only=True):
         """Return the keys that are set to something."""
         return [key for key in self.__struct_fields__ if getattr(self, key)]
 
+    def given_keys(self) -> list[str]:
+        """Return the same as configuration files have them."""
+        return [camel(key) for key in self.given()]
+
     def _check_lists(self) -> None:
         for key in self.given():
             entries = getattr(self, key)

@@ -26,6 +26,9 @@ class Heard(msgspec.Struct, frozen=True):
     vitals: Vitals = Vitals()
 
 
+_Made = tuple[Member, SharedNodes, str, Device]
+
+
 class Viewer:
     """Combines sysfs and netlink for one configuration. Blocks; for one thread at a time."""
 
@@ -33,7 +36,12 @@ class Viewer:
         self._root = root
         self._pools = pools
         self._memory = memory
-        self._made: dict[str, tuple[Member, SharedNodes, str, Device]] = {}
+        self._made: dict[str, _Made] = {}
+
+    @property
+    def served(self) -> list[Candidate]:
+        """What is in pools, as it was seen last."""
+        return [made[0].device for made in self._made.values()]
 
     def inventory(self, functions: Mapping[str, Function], heard: Heard) -> Inventory:
         """Return what the pools make of functions."""
@@ -61,7 +69,7 @@ class Viewer:
         member: Member,
         shared: SharedNodes,
         reason: str,
-        before: Mapping[str, tuple[Member, SharedNodes, str, Device]],
+        before: Mapping[str, _Made],
     ) -> None:
         device_id = member.device.id
         made = before.get(device_id)

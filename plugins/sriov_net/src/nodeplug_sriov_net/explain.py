@@ -1,0 +1,52 @@
+"""What becomes of each function of the host, and why: `nodeplug devices --explain`."""
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from nodeplug.backend import Verdict
+from nodeplug.host.calls import call
+from nodeplug.host.host import Host
+from nodeplug_sriov_net.candidates import Candidate
+from nodeplug_sriov_net.listening import listen
+from nodeplug_sriov_net.memory import Memory
+from nodeplug_sriov_net.pools import Member, Pools, exclusion
+from nodeplug_sriov_net.settings import SriovNetSettings
+from nodeplug_sriov_net.survey import Survey
+from nodeplug_sriov_net.view import Viewer
+
+_LOOK_SECONDS: Final = 20.0
+
+
+async def explain(settings: SriovNetSettings, host: Host) -> Sequence[Verdict]:
+    """Return a verdict for each device and each pool that it was held against."""
+    async with listen(host.root, settings, lambda _: None) as ears:
+        functions = await call(Survey(host.root).look, timeout=_LOOK_SECONDS)
+        heard = await ears.hear(functions.values())
+    pools, memory = Pools(settings), Memory()
+    found = Viewer(host.root, pools, memory).candidates(functions, heard)
+    return [verdict for each in found for verdict in _verdicts(each, pools, memory)]
+
+
+def _verdicts(device: Candidate, pools: Pools, memory: Memory) -> Iterator[Verdict]:
+    if reason := exclusion(device):
+        yield Verdict(device.id, "", chosen=False, reason=reason)
+        return
+    member = pools.member(device, memory)
+    tried = False
+    for pool, refusal in pools.refusals(device):
+        tried = True
+        if member is None or refusal:
+            yield Verdict(device.id, pool, chosen=False, reason=refusal)
+        elif pool == member.pool.name:
+            yield Verdict(device.id, pool, chosen=True, reason=_chosen(member))
+        else:
+            reason = f"{member.pool.name} comes first and selects it too"
+            yield Verdict(device.id, pool, chosen=False, reason=reason)
+    if not tried:
+        yield Verdict(device.id, "", chosen=False, reason="no pool is configured")
+
+
+def _chosen(member: Member) -> str:
+    number = member.pool.selectors.index(member.selector)
+    keys = ", ".join(member.selector.given_keys()) or "everything"
+    return f"selectors[{number}]: {keys}" + (f"; {member.reason}" if member.reason else "")

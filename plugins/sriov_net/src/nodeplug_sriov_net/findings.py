@@ -1,0 +1,96 @@
+"""What is wrong with a node for this backend: `nodeplug doctor`."""
+
+from collections.abc import Collection, Iterator, Sequence
+from typing import Final
+
+from nodeplug.backend import Finding
+from nodeplug.host.root import HostRoot
+from nodeplug_sriov_net.facts import Function, is_vfio
+from nodeplug_sriov_net.memory import Memory
+from nodeplug_sriov_net.nodes import SharedNodes, shared_nodes
+from nodeplug_sriov_net.pools import Member, Pools
+from nodeplug_sriov_net.settings import PoolSettings, SriovNetSettings
+from nodeplug_sriov_net.survey import Survey
+from nodeplug_sriov_net.view import Heard, Viewer
+
+_KERNEL_DRIVERS_ONLY: Final = "02"
+
+
+def findings(settings: SriovNetSettings, root: HostRoot) -> Sequence[Finding]:
+    """Look at the host by /sys and /proc alone and return what an operator should know. Blocks."""
+    functions = Survey(root).look()
+    pools, memory = Pools(settings), Memory()
+    devices = Viewer(root, pools, memory).candidates(functions, Heard())
+    members = [member for each in devices if (member := pools.member(each, memory))]
+    shared = shared_nodes(root)
+    return [
+        *_namespace(functions.values()),
+        *(found for pool in settings.pools for found in _pool(pool, members, shared)),
+        *(found for member in members for found in _member(member)),
+    ]
+
+
+def _namespace(functions: Collection[Function]) -> Iterator[Finding]:
+    network = [
+        each
+        for each in functions
+        if each.pci.device_class.startswith(_KERNEL_DRIVERS_ONLY)
+        and not each.physfn
+        and each.pci.driver
+        and not is_vfio(each.pci.driver)
+    ]
+    if network and not any(each.part.links for each in network):
+        yield Finding(
+            severity="problem",
+            subject="network namespace",
+            finding=f"none of {len(network)} adapters shows a network device",
+            remedy="run the agent in the host's network namespace (hostNetwork: true)",
+        )
+
+
+def _pool(pool: PoolSettings, members: Sequence[Member], shared: SharedNodes) -> Iterator[Finding]:
+    if not any(member.pool is pool for member in members):
+        yield Finding(
+            severity="warning",
+            subject=pool.name,
+            finding="no device is in the pool",
+            remedy="`nodeplug devices --explain` says why each device is not",
+        )
+    if any(each.need_vhost_net for each in pool.selectors) and not shared.vhost_net:
+        yield _missing_node(pool, "/dev/vhost-net", "vhost_net")
+    if any(each.is_rdma for each in pool.selectors) and not shared.rdma_cm:
+        yield _missing_node(pool, "/dev/infiniband/rdma_cm", "rdma_ucm")
+
+
+def _missing_node(pool: PoolSettings, node: str, module: str) -> Finding:
+    return Finding(
+        severity="warning",
+        subject=pool.name,
+        finding=f"containers do without {node}, which is not there",
+        remedy=f"load the kernel module {module}",
+    )
+
+
+def _member(member: Member) -> Iterator[Finding]:
+    function = member.device.function
+    if member.reason:
+        yield Finding(
+            severity="problem",
+            subject=member.device.id,
+            finding=member.reason,
+            remedy="bind the driver that the pool expects, or change the pool's selectors",
+        )
+    elif is_vfio(function.pci.driver) and function.noiommu:
+        yield Finding(
+            severity="warning",
+            subject=member.device.id,
+            finding="no IOMMU stands between the device and the host's memory",
+            remedy="switch the IOMMU on in firmware and kernel, unless this is meant",
+        )
+    elif is_vfio(function.pci.driver) and not function.group:
+        yield Finding(
+            severity="problem",
+            subject=member.device.id,
+            finding="it is bound to VFIO but in no IOMMU group",
+            remedy="switch the IOMMU on in firmware and kernel",
+        )
