@@ -31,9 +31,13 @@ class Changes:
     """
 
     def __init__(
-        self, events: AsyncIterator[Uevent | Resync], errors: dict[str, str], poll_seconds: float
+        self,
+        events: AsyncIterator[Uevent | Resync],
+        requested: asyncio.Event,
+        errors: dict[str, str],
+        poll_seconds: float,
     ) -> None:
-        self.requested = asyncio.Event()
+        self._requested = requested
         self._events = events
         self._errors = errors
         self._poll_seconds = poll_seconds
@@ -45,16 +49,16 @@ class Changes:
             reader = group.create_task(self._read())
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._poll_seconds):
-                    await self.requested.wait()
+                    await self._requested.wait()
             await asyncio.sleep(self._looked + _GATHER_SECONDS - asyncio.get_running_loop().time())
             reader.cancel()
         self._looked = asyncio.get_running_loop().time()
-        self.requested.clear()
+        self._requested.clear()
 
     async def _read(self) -> None:
         async for event in self._events:
             if isinstance(event, Resync) or concerns_cards(event):
-                self.requested.set()
+                self._requested.set()
             if isinstance(event, Uevent):
                 self._note(event)
 
@@ -75,8 +79,8 @@ def concerns_cards(event: Uevent) -> bool:
 
 @asynccontextmanager
 async def changes(
-    host: Host, errors: dict[str, str], poll_seconds: float
+    host: Host, requested: asyncio.Event, errors: dict[str, str], poll_seconds: float
 ) -> AsyncIterator[Changes]:
-    """Listen to the kernel from entry to exit."""
+    """Listen to the kernel from entry to exit; `requested` is set to ask for a look."""
     async with host.uevents.subscribe() as events:
-        yield Changes(events, errors, poll_seconds)
+        yield Changes(events, requested, errors, poll_seconds)

@@ -11,6 +11,7 @@ from nodeplug_intel_fpga.memory import Memory
 from nodeplug_intel_fpga.settings import FpgaSettings
 from nodeplug_intel_fpga.shares import Share, shares
 from nodeplug_intel_fpga.sightings import sightings
+from nodeplug_intel_fpga.state import State
 from nodeplug_intel_fpga.survey import survey
 
 
@@ -21,6 +22,13 @@ class View(NamedTuple):
     shares: Mapping[str, Share]
     left_out: Mapping[str, str]
     known: Mapping[str, PortFacts]
+
+
+def first_look(root: HostRoot, settings: FpgaSettings) -> View:
+    """Look with what an agent before this one wrote down. Blocks."""
+    memory = Memory()
+    memory.recall(*State(root, settings.state_dir).read())
+    return look(root, settings, memory)
 
 
 def look(root: HostRoot, settings: FpgaSettings, memory: Memory) -> View:

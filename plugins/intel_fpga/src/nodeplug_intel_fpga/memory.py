@@ -1,6 +1,6 @@
 """What each port was like when it was well, so that a sick one keeps its resource."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from threading import Lock
 from typing import NamedTuple
 
@@ -33,10 +33,10 @@ class Memory:
         self.known: Mapping[str, PortFacts] = {}
         self._former: frozenset[str] = frozenset()
 
-    def recall(self, known: Mapping[str, PortFacts], *, same_boot: bool) -> None:
-        """Take over what an agent before this one wrote down."""
+    def recall(self, known: Mapping[str, PortFacts], former: Collection[str] = ()) -> None:
+        """Take over what an agent before this one wrote down; some of it before the last boot."""
         self.known = dict(known)
-        self._former = frozenset() if same_boot else frozenset(known)
+        self._former = frozenset(former)
 
     def settle(self, root: HostRoot, seen: list[Sighting]) -> Settled:
         """Complete what is seen by what is known, and learn from it."""

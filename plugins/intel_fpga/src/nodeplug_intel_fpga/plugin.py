@@ -1,11 +1,24 @@
 """What this package tells core about itself."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
-from nodeplug.backend import Backend, BackendSpec, Presence, Simulator, Telemetry, hookimpl
+from nodeplug.backend import (
+    Backend,
+    BackendSpec,
+    Finding,
+    Preparer,
+    Presence,
+    Simulator,
+    Telemetry,
+    Verdict,
+    hookimpl,
+)
 from nodeplug.host.host import Host
 from nodeplug.host.root import HostRoot
 from nodeplug_intel_fpga.backend import FpgaBackend
+from nodeplug_intel_fpga.commands import COMMANDS
+from nodeplug_intel_fpga.privileges import PRIVILEGES
 from nodeplug_intel_fpga.settings import FpgaSettings
 from nodeplug_intel_fpga.survey import survey
 
@@ -24,6 +37,20 @@ def probe(root: HostRoot) -> Presence:
     return Presence(present=ports > 0, detail=f"{detail} in {root.sys}/class")
 
 
+async def explain(settings: FpgaSettings, host: Host) -> Sequence[Verdict]:
+    """Tell what becomes of each port."""
+    from nodeplug_intel_fpga.explain import explain as told  # noqa: PLC0415 - not for a daemon
+
+    return await told(settings, host)
+
+
+def checks(settings: FpgaSettings, root: HostRoot) -> Sequence[Finding]:
+    """Find what is wrong with the cards."""
+    from nodeplug_intel_fpga.doctor import checks as found  # noqa: PLC0415 - not for a daemon
+
+    return found(settings, root)
+
+
 def simulator(folder: Path) -> Simulator:
     """Make simulated cards."""
     from nodeplug_intel_fpga.simulator import FpgaSimulator  # noqa: PLC0415 - not for a daemon
@@ -38,8 +65,12 @@ SPEC = BackendSpec(
     build=build,
     probe=probe,
     simulator=simulator,
-    capabilities=frozenset({Telemetry}),
+    capabilities=frozenset({Preparer, Telemetry}),
     entries="programming",
+    explain=explain,
+    checks=checks,
+    commands=COMMANDS,
+    privileges=PRIVILEGES,
     metrics_port=9842,
 )
 

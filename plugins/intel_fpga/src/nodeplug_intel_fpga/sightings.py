@@ -9,7 +9,7 @@ from nodeplug_intel_fpga.complaints import Complaint
 from nodeplug_intel_fpga.facts import PortFacts
 from nodeplug_intel_fpga.health import engine_complaints, function_complaints, port_complaints
 from nodeplug_intel_fpga.ids import good_id, why_bad
-from nodeplug_intel_fpga.survey import Function, Part, Survey
+from nodeplug_intel_fpga.survey import Function, Part, Survey, survey
 from nodeplug_intel_fpga.tree import find
 
 # Kernel, drivers/fpga/dfl.h: a card has at most so many ports.
@@ -38,6 +38,28 @@ class _Answers(NamedTuple):
     number: int
     interface: str | None
     afu: str | None
+
+
+class Target(NamedTuple):
+    """A port that can be programmed, its engine, and what it reads now; ids are good or empty."""
+
+    driver: str
+    engine: Part
+    port: Part
+    number: int
+    interface: str
+    afu: str
+
+
+def target(root: HostRoot, key: str) -> Target | None:
+    """Return the port "address/name" if it is there and its function has the engine. Blocks."""
+    for function in survey(root).functions:
+        for port in function.ports:
+            if function.engine is not None and f"{function.address}/{port.name}" == key:
+                answers = _ask(port, _card(root, function))
+                ids = good_id(answers.interface), good_id(answers.afu)
+                return Target(function.layout.name, function.engine, port, answers.number, *ids)
+    return None
 
 
 def sightings(root: HostRoot, seen: Survey) -> list[Sighting]:

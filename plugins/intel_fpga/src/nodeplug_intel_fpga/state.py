@@ -1,7 +1,7 @@
 """The file that says what each port was like when it was well."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Final
 
 import msgspec
@@ -30,18 +30,19 @@ class State:
         self._written: Mapping[str, PortFacts] | None = None
         self._failed = False
 
-    def read(self) -> tuple[Mapping[str, PortFacts], bool]:
-        """Return what was written last, and whether that was since the host's last boot."""
+    def read(self) -> tuple[Mapping[str, PortFacts], Collection[str]]:
+        """Return what was written last, and the keys of what was before the host's last boot."""
         try:
             with self._file.open("rb") as file:
                 content = msgspec.json.decode(file.read(_LIMIT), type=_Content)
         except FileNotFoundError:
-            return {}, True
+            return {}, ()
         except (OSError, msgspec.DecodeError) as error:
+            self._failed = isinstance(error, OSError)  # writing fails likewise: said already
             self._log("state not read", error)
-            return {}, True
+            return {}, ()
         known = {facts.key: facts for facts in content.ports}
-        return known, content.boot == self._boot()
+        return known, () if content.boot == self._boot() else known.keys()
 
     def write(self, known: Mapping[str, PortFacts]) -> None:
         """Write what is known, if it is new. What goes wrong is logged once and does no harm."""

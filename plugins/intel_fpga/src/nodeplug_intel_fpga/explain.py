@@ -1,0 +1,37 @@
+"""What becomes of each port, for `nodeplug devices --explain`."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from nodeplug.backend import Verdict
+from nodeplug.host.calls import call
+from nodeplug.host.host import Host
+from nodeplug.host.root import HostRoot
+from nodeplug_intel_fpga.look import first_look
+from nodeplug_intel_fpga.settings import FpgaSettings
+from nodeplug_intel_fpga.shares import Share
+
+_LOOK_SECONDS: Final = 20.0
+
+
+async def explain(settings: FpgaSettings, host: Host) -> Sequence[Verdict]:
+    """Return a verdict for each port that a driver shows, and for what else was found."""
+    return await call(verdicts, settings, host.root, timeout=_LOOK_SECONDS)
+
+
+def verdicts(settings: FpgaSettings, root: HostRoot) -> list[Verdict]:
+    """Return the verdicts. Blocks."""
+    view = first_look(root, settings)
+    served = [
+        Verdict(device.id, device.resource, True, _how(view.shares[device.id], device.reason))
+        for device in view.inventory.devices.values()
+    ]
+    left_out = [Verdict(name, "", False, reason) for name, reason in sorted(view.left_out.items())]
+    return served + left_out
+
+
+def _how(share: Share, reason: str) -> str:
+    names = ", ".join(port.facts.name for port in share.ports)
+    engine = " and the engine" if share.engine_node else ""
+    how = f"{names}{engine} of card {share.first.card}, as {share.kind}"
+    return f"{how}; unhealthy: {reason}" if reason else how
