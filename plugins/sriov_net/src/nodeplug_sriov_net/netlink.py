@@ -71,7 +71,7 @@ class RouteSocket(AsyncNetlinkSocket):  # type: ignore[misc]
 
     marshal_class = _DefaultRoutes
 
-    def __init__(self, receive: Receive, *, buffer: int = 1 << 20) -> None:
+    def __init__(self, receive: Receive, *, buffer: int) -> None:
         super().__init__(family=_ROUTE, rcvbuf=buffer)
         self._receive = receive
         self._number = 0

@@ -1,5 +1,6 @@
 """The state of the host's network as netlink tells it."""
 
+import logging
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final
 
@@ -10,7 +11,11 @@ from nodeplug_sriov_net.changes import addresses_in
 from nodeplug_sriov_net.conversation import Conversation
 from nodeplug_sriov_net.facts import Link
 
+_log = logging.getLogger("nodeplug.sriov_net")
+
 _TRIES: Final = 3
+# What the kernel may hold for us; the rest is lost, which it tells.
+BUFFER: Final = 1 << 20
 _FAMILIES: Final = (2, 10)  # AF_INET, AF_INET6
 
 
@@ -26,14 +31,12 @@ class Network:
         self,
         root: HostRoot,
         mark: Callable[[Collection[str] | None], None],
-        *,
-        buffer: int = 1 << 20,
     ) -> None:
         self.links: dict[int, Link] = {}
         self.routes: Collection[int] = ()
         self._root = root
         self._mark = mark
-        self._socket = netlink.RouteSocket(self._receive, buffer=buffer)
+        self._socket = netlink.RouteSocket(self._receive, buffer=BUFFER)
         self._stale_links = self._stale_routes = True
         self._conversation = Conversation()
         self._watched: dict[int, dict[int, str]] = {}
@@ -95,6 +98,7 @@ class Network:
         if message is None:
             self._stale_links = self._stale_routes = True
             self._watched.clear()
+            _log.warning("netlink messages lost")
             self._conversation.lost()
             self._mark(None)
         elif netlink.is_answer(self._socket, message):

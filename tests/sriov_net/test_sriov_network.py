@@ -1,0 +1,165 @@
+"""Real links, in a network namespace of our own, and what the kubelet is told of them."""
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from nodeplug_sriov_net.adapters import address_of, intel_adapter
+from support.network import Cable, another_network, ip, private_network
+from support.sriov_host import FakeHost, settings
+from support.sriov_stage import served
+
+VF0, VF1 = address_of(0, 0), address_of(0, 1)
+OTHER = "example.com/other"
+CARRIER = {"health": {"carrier": True}}
+
+
+@pytest.fixture
+def cabled(fake: FakeHost) -> Iterator[FakeHost]:
+    """Give a host with an adapter of two functions whose links are real."""
+    with private_network():
+        intel_adapter(fake.tree, 0, functions=2, driver="ice-vf")
+        Cable(fake, 2)
+        yield fake
+
+
+def listening(*pools: dict[str, Any]) -> Any:
+    return settings(*pools, netlink="on")
+
+
+async def test_a_lost_carrier_makes_functions_unhealthy_until_it_is_back(cabled: FakeHost) -> None:
+    """Where the pool asks for a carrier."""
+    async with served(cabled, listening(CARRIER)) as play:
+        await play.healthy(VF0, VF1)
+        ip("link set far-ens1 down")
+        await play.healthy()
+        ip("link set far-ens1 up")
+        await play.healthy(VF0, VF1)
+
+
+async def test_a_physical_function_that_is_down_has_no_carrier(cabled: FakeHost) -> None:
+    """Its functions have no link then."""
+    async with served(cabled, listening(CARRIER)) as play:
+        await play.healthy(VF0, VF1)
+        ip("link set ens1 down")
+        await play.healthy()
+
+
+async def test_a_lost_carrier_does_no_harm_unasked(cabled: FakeHost) -> None:
+    """The change of another pool's devices, which comes after, comes alone."""
+    pools = listening(
+        {"selectors": [{"pfNames": ["ens1#0"]}]}, {"name": OTHER, "health": {"carrier": True}}
+    )
+    async with served(cabled, pools) as play:
+        await play.healthy(VF1, resource=OTHER)
+        ip("link set far-ens1 down")
+        await play.healthy(resource=OTHER)
+        await play.healthy(VF0)
+
+
+async def test_a_renamed_physical_function_is_selected_by_its_new_name(cabled: FakeHost) -> None:
+    """Functions go from pool to pool."""
+    pools = listening(
+        {"selectors": [{"pfNames": ["ens1"]}]},
+        {"name": OTHER, "selectors": [{"pfNames": ["uplink"]}]},
+    )
+    async with served(cabled, pools) as play:
+        await play.healthy(VF0, VF1)
+        ip("link set ens1 down", "link set ens1 name uplink")
+        await play.healthy(VF0, VF1, resource=OTHER)
+        await play.healthy()
+
+
+async def test_a_link_in_another_namespace_is_in_use_and_not_gone(cabled: FakeHost) -> None:
+    """A function selected by the name of its network device stays in its pool."""
+    pools = listening(
+        {"selectors": [{"netdevs": ["ens1v0"]}]},
+        {"name": OTHER, "selectors": [{"netdevs": ["ens1v1"]}]},
+    )
+    async with served(cabled, pools) as play:
+        await play.healthy(VF0)
+        with another_network() as pod:
+            ip(f"link set ens1v0 netns {pod}", "link set ens1v1 down", "link set ens1v1 name other")
+            await play.healthy(resource=OTHER)
+            await play.healthy(VF0)
+
+
+@pytest.mark.parametrize(
+    ("come", "go"),
+    [
+        ("route add default dev ens1v0", "route del default dev ens1v0"),
+        ("route add ::/0 dev ens1v0", "route del ::/0 dev ens1v0"),
+        ("route add default table 77 dev ens1v0", "route del default table 77 dev ens1v0"),
+        (
+            "route add default nexthop dev far-ens1 nexthop dev ens1v0",
+            "route del default nexthop dev far-ens1 nexthop dev ens1v0",
+        ),
+        (
+            "route add ::/0 nexthop via fe80::1 dev far-ens1 nexthop via fe80::2 dev ens1v0",
+            "route del ::/0",
+        ),
+    ],
+    ids=["IPv4", "IPv6", "policy", "multipath IPv4", "multipath IPv6"],
+)
+async def test_a_function_with_a_default_route_is_not_advertised(
+    cabled: FakeHost, come: str, go: str
+) -> None:
+    """As soon as the route is there, and until it is gone."""
+    async with served(cabled, listening({})) as play:
+        await play.healthy(VF0, VF1)
+        ip(come)
+        await play.healthy(VF1)
+        ip(go)
+        await play.healthy(VF0, VF1)
+
+
+async def test_a_port_of_a_bridge_with_a_default_route_is_not_advertised(
+    cabled: FakeHost,
+) -> None:
+    """The route leads out of it all the same."""
+    async with served(cabled, listening({})) as play:
+        await play.healthy(VF0, VF1)
+        ip("link add br0 type bridge", "link set br0 up", "route add default dev br0")
+        ip("link set ens1v0 master br0")
+        await play.healthy(VF1)
+        ip("link set ens1v0 nomaster")
+        await play.healthy(VF0, VF1)
+
+
+async def test_an_uplink_that_goes_down_is_not_advertised_meanwhile(cabled: FakeHost) -> None:
+    """The kernel drops its route, and puts it back never: the administrator's daemons do."""
+    ip("route add default dev ens1v0")
+    async with served(cabled, listening(CARRIER)) as play:
+        await play.healthy(VF1)
+        ip("link set ens1v0 down", "link set ens1 down")
+        await play.healthy()
+        ip("link set ens1 up")
+        await play.healthy(VF1)
+
+
+async def test_lost_messages_are_made_up_for(
+    cabled: FakeHost, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """More changes than the socket holds, while nobody reads, leave the last state known."""
+    monkeypatch.setattr("nodeplug_sriov_net.network.BUFFER", 4096)
+    async with served(cabled, listening(CARRIER)) as play:
+        await play.healthy(VF0, VF1)
+        ip(*("link set far-ens1v1 down", "link set far-ens1v1 up") * 100, "link set far-ens1 down")
+        await play.healthy()
+    assert "netlink messages lost" in caplog.messages
+
+
+async def test_a_change_reaches_the_kubelet_within_the_promise(cabled: FakeHost) -> None:
+    """Half of twenty changes within 50 ms, those of ip(8) itself included."""
+    figures = []
+    async with served(cabled, listening(CARRIER)) as play:
+        await play.healthy(VF0, VF1)
+        for _ in range(10):
+            for state, ids in (("down", ()), ("up", (VF0, VF1))):
+                started = time.perf_counter()
+                ip(f"link set far-ens1 {state}")
+                await play.healthy(*ids)
+                figures.append(time.perf_counter() - started)
+    assert sorted(figures)[10] < 0.050

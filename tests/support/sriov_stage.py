@@ -1,0 +1,48 @@
+"""The SR-IOV network backend under an embedded kubelet, in one process."""
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+from nodeplug.supervisor.agent import Agent, ConfiguredBackend, Node, Rules
+from nodeplug.testing import Kubelet
+from nodeplug_sriov_net.plugin import SPEC
+from nodeplug_sriov_net.settings import SriovNetSettings
+from support.sriov_host import POOL, FakeHost
+
+
+class Play:
+    def __init__(self, kubelet: Kubelet, fake: FakeHost) -> None:
+        self.kubelet = kubelet
+        self.fake = fake
+
+    async def healthy(self, *ids: str, resource: str = POOL) -> None:
+        """Wait until exactly these devices can be allocated."""
+        await self.kubelet.until(lambda: self._healthy(resource) == {*ids})
+
+    def _healthy(self, resource: str) -> set[str]:
+        found = self.kubelet.devices(resource)
+        return {device for device, health in found.items() if health == "Healthy"}
+
+
+@asynccontextmanager
+async def served(fake: FakeHost, wanted: SriovNetSettings) -> AsyncIterator[Play]:
+    """Serve a fake host, entry to exit."""
+    folder = Path(tempfile.mkdtemp(prefix="np", dir="/tmp"))
+    (folder / "dp").mkdir()
+    node = Node(folder / "dp", folder / "pr.sock", Rules(), folder / "cdi")
+    agent = Agent([ConfiguredBackend(SPEC, wanted)], fake.host, node)
+    try:
+        async with Kubelet(folder / "dp", pod_resources=folder / "pr.sock") as kubelet:
+            running = asyncio.create_task(agent.run())
+            try:
+                yield Play(kubelet, fake)
+            finally:
+                running.cancel()
+                with suppress(asyncio.CancelledError):
+                    await running
+    finally:
+        shutil.rmtree(folder)
