@@ -16,12 +16,13 @@ import yaml
 
 from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2 as api
 from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2_grpc as api_grpc
+from nodeplug.offers import OfferRule
 from nodeplug.simulate.agent_process import AgentProcess
 from nodeplug.testing import Kubelet
 from support.awkward.backend import AwkwardSimulator
 from support.command import environment, log_lines
 from support.packages import install
-from support.stage import BOARD, SLICE
+from support.stage import BOARD, SLICE, stage
 
 AWKWARD = "from support.awkward.backend import nodeplug_backend\n"
 OTHER = "other.example.com/board"
@@ -242,3 +243,15 @@ async def _serving(sockets: list[str], request: api.AllocateRequest) -> str:
                 continue
             return target
     raise AssertionError("no server knows the device")
+
+
+async def test_a_kubelet_restart_amid_new_options_loses_no_resource() -> None:
+    """R17: new options need a new socket; whoever is interrupted in making it starts over."""
+    async with stage() as play:
+        packed = OfferRule(resource=BOARD, policy="packed")
+        for rules in [[packed], []] * 5:
+            play.rules = rules
+            await play.reload()
+            await asyncio.sleep(0)
+            await play.kubelet.restart()
+            await play.listed(allocatable=4)

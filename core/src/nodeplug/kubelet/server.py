@@ -47,10 +47,12 @@ class DevicePluginServer:
     async def stop(self) -> None:
         """End all streams, close the socket, remove its files."""
         server, self._server = self._server, None
-        if server is not None:
-            await _to_its_end(server.stop(grace=None))
-        remove_quietly(self._bound)
-        remove_quietly(self._link)
+        try:
+            if server is not None:
+                await _to_its_end(server.stop(grace=None))
+        finally:
+            remove_quietly(self._bound)
+            remove_quietly(self._link)
 
     async def restart(self) -> None:
         """End all streams and serve on a new path, ready to be registered."""
@@ -70,8 +72,12 @@ class DevicePluginServer:
     def repair(self) -> bool:
         """Put back a socket file that somebody removed; return False where that is impossible.
 
+        It is impossible, too, where a restart was broken off and nobody serves.
+
         R115: a file of that name may also be another server's by now.
         """
+        if self._server is None:
+            return False
         paths = {self._bound, self._link}
         intact = {path for path in paths if _inode(path) == self._inode}
         try:
