@@ -1,0 +1,121 @@
+"""A random walk through faults, the same for the same seed, with the truth checked at each step."""
+
+import random
+import statistics
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+import psutil
+
+from chaos.faults import LIVE, RESTARTS, Fault, kubelet_restarts
+from chaos.world import BrokenError, World, world
+
+# How much an agent may have grown since it had settled.
+_GROWTH = {"resident MiB": 12.0, "descriptors": 40, "threads": 12}
+_LOOK_AT_GROWTH = 50
+_PODS = 12
+
+
+class Result(NamedTuple):
+    """What a campaign has seen: faults by name, seconds until the truth held again, growth."""
+
+    seed: int
+    faults: dict[str, list[float]]
+    pods: int
+    growth: dict[str, float]
+    seconds: float
+
+    def lines(self) -> list[str]:
+        """Return the result as the lines of a table."""
+        rows = [
+            f"| {name.replace('_', ' ')} | {len(times)} | {1000 * statistics.median(times):.0f} "
+            f"| {1000 * max(times):.0f} |"
+            for name, times in sorted(self.faults.items())
+        ]
+        total = sum(map(len, self.faults.values()))
+        grown = ", ".join(f"{name} {value:+.1f}" for name, value in self.growth.items())
+        return [
+            "| fault | times | until the truth holds, median ms | longest ms |",
+            "|---|---|---|---|",
+            *rows,
+            "",
+            (
+                f"{total} faults, {self.pods} pods, seed {self.seed}, {self.seconds:.0f} s, "
+                f"0 violations; most growth of one process: {grown}"
+            ),
+        ]
+
+
+async def campaign(
+    faults: int, seed: int, *, restarts: float = 1.0, say: Callable[[str], None] = lambda _: None
+) -> Result:
+    """Walk; raise BrokenError with seed, step and the latest faults when anything is not true.
+
+    `restarts` is the weight of faults that replace the agent, against that of a long campaign.
+    """
+    dice = random.Random(seed)
+    table = [*LIVE, *(Fault(fault.weight * restarts, fault.act) for fault in RESTARTS)]
+    started, done, walked = time.monotonic(), dict[str, list[float]](), list[str]()
+    async with world(dice) as play:
+        growth = _Growth(play)
+        for step in range(faults):
+            [fault] = dice.choices(table, [each.weight for each in table])
+            walked.append(fault.act.__name__)
+            try:
+                seconds = await _one(play, fault)
+            except (AssertionError, TimeoutError) as error:
+                latest = ", ".join(walked[-10:])
+                raise BrokenError(f"seed {seed}, step {step}, after {latest}: {error}") from error
+            done.setdefault(fault.act.__name__, []).append(seconds)
+            if step % _LOOK_AT_GROWTH == 0:
+                # R15: a kubelet keeps connections of registrations that others took the place of.
+                await kubelet_restarts(play)
+                await play.settled()
+                growth.look()
+                play.kubelet.journal.events.clear()
+                say(f"{step} faults, {play.admitted} pods")
+        return Result(seed, done, play.admitted, growth.most, time.monotonic() - started)
+
+
+async def _one(play: World, fault: Fault) -> float:
+    """Let pods come and go, do it, and wait for the truth; return how long that took."""
+    while len(play.pods) > play.dice.randint(0, _PODS):
+        await play.end_pod()
+    await play.settled()
+    await play.admit(play.dice.choice(play.truth.resources()))
+    started = time.monotonic()
+    await fault.act(play)
+    await play.settled()
+    return time.monotonic() - started
+
+
+class _Growth:
+    """What a process has more of than at the first look at it."""
+
+    def __init__(self, play: World) -> None:
+        self.most = dict.fromkeys(_GROWTH, 0.0)
+        self._play = play
+        self._pid = 0
+        self._first: dict[str, float] = {}
+
+    def look(self) -> None:
+        """Compare; raise BrokenError if it is too much."""
+        pid = self._play.agent.pid
+        now = _measure(pid)
+        if pid != self._pid:
+            self._pid, self._first = pid, now
+        for name, limit in _GROWTH.items():
+            grown = now[name] - self._first[name]
+            self.most[name] = max(self.most[name], grown)
+            if grown > limit:
+                raise BrokenError(f"{name}: {self._first[name]:.0f} to {now[name]:.0f}")
+
+
+def _measure(pid: int) -> dict[str, float]:
+    process = psutil.Process(pid)
+    return {
+        "resident MiB": process.memory_info().rss / 2**20,
+        "descriptors": process.num_fds(),
+        "threads": process.num_threads(),
+    }

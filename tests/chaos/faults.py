@@ -1,0 +1,186 @@
+"""What happens to nodes: each fault is done, and undone where it would not pass by itself."""
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from typing import NamedTuple
+
+from chaos.world import RESTART_SECONDS, World
+from nodeplug.host.files import remove_quietly
+
+Action = Callable[[World], Awaitable[None]]
+
+
+class Fault(NamedTuple):
+    """A fault with its weight: how often it happens beside the others."""
+
+    weight: float
+    act: Action
+
+
+async def kubelet_restarts(world: World) -> None:
+    world.forget(await world.kubelet.restart())
+
+
+async def kubelet_is_absent(world: World) -> None:
+    await world.kubelet.stop(unlink=world.dice.random() < 0.5)
+    await asyncio.sleep(world.dice.uniform(0, 0.05))
+    await kubelet_restarts(world)
+
+
+async def stream_is_killed(world: World) -> None:
+    await world.kubelet.drop_streams(world.dice.choice([v.resource for v in world.vendors]))
+
+
+async def link_is_deleted(world: World) -> None:
+    _remove_one(world, "[0-9]*")
+
+
+async def socket_is_deleted(world: World) -> None:
+    _remove_one(world, ".*.sock")
+
+
+def _remove_one(world: World, pattern: str) -> None:
+    home = world.agent.plugin_dir / ".nodeplug"
+    sockets = sorted(path for path in home.glob(f"*/{pattern}") if path.is_socket())
+    if sockets:
+        remove_quietly(world.dice.choice(sockets))
+
+
+async def device_is_lost_or_recovers(world: World) -> None:
+    vendor = world.dice.choice(world.vendors)
+    if vendor.lost:
+        vendor.recover()
+    else:
+        vendor.lose()
+
+
+async def board_changes(world: World) -> None:
+    kind = world.dice.choice(("sick", "missing", "renamed"))
+    board = f"awk-board-{world.dice.randrange(world.state.boards)}"
+    before = {*getattr(world.state, kind)}
+    world.set(**{kind: tuple(sorted(before ^ {board}))})
+
+
+async def many_changes_at_once(world: World) -> None:
+    for _ in range(world.dice.randint(2, 8)):
+        await device_is_lost_or_recovers(world)
+        await board_changes(world)
+
+
+async def driver_hangs(world: World) -> None:
+    """Hang one; the others serve on meanwhile."""
+    world.set(hang=True)
+    await world.admit(world.dice.choice(world.vendors).resource)
+    world.set(hang=False)
+
+
+async def backend_crashes(world: World) -> None:
+    world.set(crash=True)
+    await world.admit(world.dice.choice(world.vendors).resource)
+    world.set(crash=False)
+
+
+async def configuration_is_spoilt(world: World) -> None:
+    """Spoil it; the last good one stays in force."""
+    text = world.dice.choice(("{", "kubelet: 5", '{"offers": [{"resource": 1}]}', "\0"))
+    world.agent.config.write_text(text)
+    await asyncio.sleep(world.dice.uniform(0, 0.2))
+    world.configure()
+
+
+async def offers_change(world: World) -> None:
+    vendor = world.dice.choice(world.vendors)
+    policy = world.dice.choice(("packed", "spread", "aligned"))
+    world.rules = [{"resource": vendor.resource, "policy": policy}]
+    world.configure()
+
+
+async def events_are_garbage(world: World) -> None:
+    """And so many that the socket's buffer overflows."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender, suppress(OSError):
+        sender.setblocking(False)
+        sender.connect(str(world.agent.host_root / "uevents.sock"))
+        for _ in range(500):
+            sender.send(world.dice.randbytes(world.dice.randint(0, 200)))
+
+
+async def agent_is_frozen(world: World) -> None:
+    os.kill(world.agent.pid, signal.SIGSTOP)
+    await device_is_lost_or_recovers(world)
+    await asyncio.sleep(world.dice.uniform(0, 0.2))
+    os.kill(world.agent.pid, signal.SIGCONT)
+
+
+async def agent_is_killed(world: World) -> None:
+    await world.agent.kill()
+    await device_is_lost_or_recovers(world)
+    await world.agent.start()
+    await world.settled(RESTART_SECONDS)
+
+
+async def agent_is_ended_at_any_point(world: World) -> None:
+    """During its start, too."""
+    for _ in range(2):
+        await world.agent.terminate()
+        await world.agent.start()
+        await asyncio.sleep(world.dice.uniform(0, 0.8))
+    await world.settled(RESTART_SECONDS)
+
+
+async def agent_starts_with_a_spoilt_file(world: World) -> None:
+    """Start it with nothing usable; it runs with what worked last."""
+    await world.agent.terminate()
+    spoilt: dict[str, Mapping[str, object]] = {n: {"no": "such key"} for n in world.sections}
+    good, world.sections = world.sections, spoilt
+    world.agent = world.new_agent()
+    world.sections = good
+    world.configure()
+    await world.agent.start()
+    await world.settled(RESTART_SECONDS)
+    await world.agent.terminate()
+    world.agent = world.new_agent()
+    world.configure()
+    await world.agent.start()
+    await world.settled(RESTART_SECONDS)
+
+
+async def old_instance_ends_late(world: World) -> None:
+    """As in a rolling update."""
+    old, world.agent = world.agent, world.new_agent()
+    world.configure()
+    await world.agent.start()
+    await asyncio.sleep(world.dice.uniform(0, 1.5))
+    if world.dice.random() < 0.5:
+        await old.kill()
+    else:
+        await old.terminate()
+    await world.settled(RESTART_SECONDS)
+
+
+LIVE = (
+    Fault(8, kubelet_restarts),
+    Fault(3, kubelet_is_absent),
+    Fault(8, stream_is_killed),
+    Fault(5, link_is_deleted),
+    Fault(5, socket_is_deleted),
+    Fault(30, device_is_lost_or_recovers),
+    Fault(25, board_changes),
+    Fault(5, many_changes_at_once),
+    Fault(3, driver_hangs),
+    Fault(0.5, backend_crashes),
+    Fault(3, configuration_is_spoilt),
+    Fault(3, offers_change),
+    Fault(4, events_are_garbage),
+    Fault(2, agent_is_frozen),
+)
+# An agent that is replaced often would hide what grows.
+RESTARTS = (
+    Fault(0.4, agent_is_killed),
+    Fault(0.3, agent_is_ended_at_any_point),
+    Fault(0.1, agent_starts_with_a_spoilt_file),
+    Fault(0.3, old_instance_ends_late),
+)

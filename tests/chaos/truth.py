@@ -1,0 +1,99 @@
+"""What the kubelet must be shown, worked out from what the campaign did to the hardware."""
+
+from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
+from typing import TYPE_CHECKING
+
+from nodeplug.backend import Simulator
+
+if TYPE_CHECKING:
+    from chaos.world import World
+
+BOARD = "awkward.example.com/board"
+RENAMED = "awkward.example.com/board-renamed"
+
+
+class VendorTruth:
+    """One simulated vendor: its devices at the start, less the one that is lost."""
+
+    def __init__(self, simulator: Simulator) -> None:
+        self.simulator = simulator
+        self.resource = simulator.resource
+        self.sound: AbstractSet[str] = frozenset()
+        self.lost = ""
+
+    def lose(self) -> None:
+        """Lose a device, as the simulator chooses."""
+        self.lost = self.simulator.lose()
+
+    def recover(self) -> None:
+        """Get it back."""
+        self.simulator.recover()
+        self.lost = ""
+
+    def healthy(self) -> AbstractSet[str]:
+        """Return the ids that must be Healthy; no other may be."""
+        return self.sound - {self.lost}
+
+
+class Truth:
+    """The whole of it, by resource."""
+
+    def __init__(self, world: "World") -> None:
+        self._world = world
+
+    def all_listed(self) -> bool:
+        """Whether each resource has its first devices."""
+        names = [BOARD, *(vendor.resource for vendor in self._world.vendors)]
+        return all(self._shown(name) for name in names)
+
+    def take(self) -> None:
+        """Take what is shown of the vendors for the truth: nothing has been lost yet."""
+        for vendor in self._world.vendors:
+            vendor.sound = self._shown(vendor.resource)
+            if len(vendor.sound) < 4:
+                raise AssertionError(f"{vendor.resource} has only {sorted(vendor.sound)}")
+
+    def resources(self) -> list[str]:
+        """Return the resources that pods may ask for."""
+        return [BOARD, RENAMED, *(vendor.resource for vendor in self._world.vendors)]
+
+    def healthy(self, resource: str) -> AbstractSet[str]:
+        """Return the ids that must be Healthy under a name."""
+        if resource in {BOARD, RENAMED}:
+            return self._boards(resource)
+        [vendor] = [each for each in self._world.vendors if each.resource == resource]
+        return vendor.healthy()
+
+    def holds(self) -> bool:
+        """Whether the kubelet's view is the truth."""
+        return not any(True for _ in self._differences())
+
+    def difference(self) -> str:
+        """Return what is different, for people."""
+        return "; ".join(self._differences())
+
+    def _differences(self) -> Iterator[str]:
+        for resource in self.resources():
+            shown, true = self._shown(resource), self.healthy(resource)
+            if shown != true:
+                yield (
+                    f"{resource}: healthy but should not be {sorted(shown - true)}, "
+                    f"should be but is not {sorted(true - shown)}"
+                )
+
+    def _boards(self, resource: str) -> AbstractSet[str]:
+        state, held = self._world.state, self._world.kubelet.held
+        other = RENAMED if resource == BOARD else BOARD
+        boards = {f"awk-board-{number}" for number in range(state.boards)}
+        named = boards & {*state.renamed}
+        own = named if resource == RENAMED else boards - named
+        # A device is Healthy under one name at a time: not while a pod has it under the other.
+        return own - {*state.sick} - {*state.missing} - held(other)
+
+    def _shown(self, resource: str) -> AbstractSet[str]:
+        capacity = self._world.kubelet.capacity(resource)
+        if not capacity or not capacity.allocatable:
+            return frozenset()
+        devices = self._world.kubelet.devices(resource).items()
+        return {device_id for device_id, health in devices if health == "Healthy"}
