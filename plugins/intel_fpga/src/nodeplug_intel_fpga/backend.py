@@ -46,21 +46,22 @@ class FpgaBackend:
         self._state = State(host.root, settings.state_dir)
         self._left_out: Mapping[str, str] = {}
         self._shares: Mapping[str, Share] = {}
+        self._told: Inventory | None = None
         self._requested = asyncio.Event()
 
     async def inventories(self) -> AsyncGenerator[Inventory, None]:
         """Yield what is there, and again after every change."""
-        last = None
+        self._told = None
         pause, errors = self._settings.poll_seconds, self.memory.errors
         async with changes(self._host, self._requested, errors, pause) as told:
             while True:
-                view, measured = await call(self._look, timeout=_LOOK_SECONDS)
+                view, changed = await call(self._look, timeout=_LOOK_SECONDS)
                 self._report(view.left_out)
-                if view.inventory != last:
-                    last = view.inventory
-                    yield _with_readings(view.inventory, measured)
-                with suppress(TimeoutError):
-                    await call(self._state.write, view.known, timeout=_DISK_SECONDS)
+                if changed is not None:
+                    yield changed
+                if self._state.lacks(view.known):
+                    with suppress(TimeoutError):
+                        await call(self._state.write, view.known, timeout=_DISK_SECONDS)
                 await told.wait()
 
     async def allocate(self, resource: str, devices: Sequence[Device]) -> ContainerEdits:  # noqa: ARG002 - each device brings its own
@@ -75,7 +76,7 @@ class FpgaBackend:
         try:
             await call(self._program, wanted, until, timeout=_PROGRAM_SECONDS)
         except TimeoutError as error:
-            reason = f"programming did not end within {_PROGRAM_SECONDS:.0f} s"
+            reason = f"programming did not end within {_PROGRAM_SECONDS:g} s"
             raise AllocationRefusedError(reason) from error
         finally:
             self._requested.set()
@@ -86,7 +87,8 @@ class FpgaBackend:
         shares = self._shares.values()
         return [each for share in shares for each in _of(share.first.id, cards, share.first.card)]
 
-    def _look(self) -> tuple[View, Mapping[str, Reading]]:
+    def _look(self) -> tuple[View, Inventory | None]:
+        """Return what is there, and how it is told where it is not what was there before."""
         # The look of a backend that was replaced may still be on its way, or hang.
         if not self.memory.looking.acquire(timeout=_LOOK_SECONDS):
             raise TimeoutError("an earlier look at the host hangs")
@@ -98,7 +100,10 @@ class FpgaBackend:
         finally:
             self.memory.looking.release()
         self._shares = view.shares
-        return view, readings(self._host.root)
+        if view.inventory == self._told:
+            return view, None
+        self._told = view.inventory
+        return view, _with_readings(view.inventory, readings(self._host.root))
 
     def _program(self, wanted: Sequence[tuple[ProgrammedSettings, Device]], until: float) -> None:
         from nodeplug_intel_fpga.programming.programmer import load  # noqa: PLC0415 - rare

@@ -22,7 +22,7 @@ class _Content(msgspec.Struct):
 
 
 class State:
-    """The file `ports.json` in a directory of the host. Both methods block as the disk does."""
+    """The file `ports.json` in a directory of the host; reading and writing it may block."""
 
     def __init__(self, root: HostRoot, directory: str) -> None:
         self._file = root.path(directory) / "ports.json"
@@ -44,10 +44,12 @@ class State:
         known = {facts.key: facts for facts in content.ports}
         return known, () if content.boot == self._boot() else known.keys()
 
+    def lacks(self, known: Mapping[str, PortFacts]) -> bool:
+        """Whether what is known is not what was written last. Does not block."""
+        return known != self._written
+
     def write(self, known: Mapping[str, PortFacts]) -> None:
-        """Write what is known, if it is new. What goes wrong is logged once and does no harm."""
-        if known == self._written:
-            return
+        """Write what is known. What goes wrong is logged once and does no harm."""
         content = _Content(self._boot(), [*known.values()])
         try:
             self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -43,15 +43,17 @@ def read(file: Path) -> bytearray:
     Blocks as the disk does. What is read is what was there once: later changes have no part in it.
     """
     fd = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    with open(fd, "rb", buffering=0) as opened:  # noqa: PTH123 - takes over the descriptor
+    try:
         status = os.fstat(fd)
         if not stat.S_ISREG(status.st_mode):
             raise InvalidValueError("is no regular file")
         if not 0 < status.st_size <= SIZE_LIMIT:
             raise InvalidValueError(f"takes {status.st_size} bytes, must be 1 to {SIZE_LIMIT}")
         data = bytearray(status.st_size)
-        del data[opened.readinto(data) :]
+        del data[os.readv(fd, [data]) :]
         return data
+    finally:
+        os.close(fd)
 
 
 def wanted(file: Path, entry: ProgrammedSettings) -> Bitstream:
