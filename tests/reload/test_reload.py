@@ -14,11 +14,14 @@ import grpc.aio
 import pytest
 import yaml
 
+from nodeplug.allocation import BackendHandle
 from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2 as api
 from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2_grpc as api_grpc
 from nodeplug.offers import OfferRule
 from nodeplug.simulate.agent_process import AgentProcess
 from nodeplug.testing import Kubelet
+from nodeplug.values.device import Device, Health
+from nodeplug.values.inventory import Inventory
 from support.awkward.backend import AwkwardSimulator
 from support.command import environment, log_lines
 from support.packages import install
@@ -243,6 +246,24 @@ async def _serving(sockets: list[str], request: api.AllocateRequest) -> str:
                 continue
             return target
     raise AssertionError("no server knows the device")
+
+
+async def test_news_that_comes_amid_a_reload_is_not_overtaken_by_what_was_before() -> None:
+    """One backend's turn comes while another's devices are offered anew."""
+    async with stage() as play:
+        other, kind = BackendHandle("other"), "example.com/other"
+        await play.agent.publish(other, Inventory.of([Device(id="o1", resource=kind)]))
+        await play.listed(kind, allocatable=1)
+        async with play.agent._publishing:
+            play.rules = [OfferRule(resource=BOARD, policy="packed")]
+            reload = asyncio.create_task(play.reload())
+            await asyncio.sleep(0)
+            sick = Device(id="o1", resource=kind, health=Health.UNHEALTHY, reason="sick")
+            news = asyncio.create_task(play.agent.publish(other, Inventory.of([sick])))
+            await asyncio.sleep(0)
+        await asyncio.gather(reload, news)
+        [listed] = [r.pool for r in play.agent.report().resources if r.pool.resource == kind]
+        assert [device.reason for device in listed.snapshot.devices] == ["sick"]
 
 
 async def test_a_kubelet_restart_amid_new_options_loses_no_resource() -> None:

@@ -130,8 +130,8 @@ class Agent:
         if rules != self.rules:
             self.rules = rules
             changed.append("rules")
-            for backend, inventory in list(self._latest.values()):
-                await self.publish(backend, inventory)
+            for name in list(self._latest):
+                await self._bring_out(name)
         return changed
 
     async def proved(self, backend: str, settings: Any) -> None:
@@ -139,26 +139,31 @@ class Agent:
         await call(self._last_good.save, backend, settings, timeout=DISK_SECONDS)
 
     async def publish(self, backend: BackendHandle, inventory: Inventory) -> None:
-        """Take over a backend's new truth: what is gone, what has changed, what is new.
+        """Take over a backend's new truth: what is gone, what has changed, what is new."""
+        self._latest[backend.name] = backend, inventory
+        await self._bring_out(backend.name)
+
+    async def _bring_out(self, name: str) -> None:
+        """Serve what a backend said last, under the rules of now.
 
         Files that containers will need are in place before the list that shows their devices.
         """
         arrived = time.monotonic()
         async with self._publishing:
-            self._latest[backend.name] = backend, inventory
-            own = isolate(self._without_foreign_ids(backend.name, inventory), self.rules.quarantine)
+            backend, inventory = self._latest[name]
+            own = isolate(self._without_foreign_ids(name, inventory), self.rules.quarantine)
             offers = make_offers(own, self.rules.offers)
             failures = await self._files.bring_in_line(backend, offers, self._holdings.in_use())
             self._take_over(backend, dict(offers), arrived)
-            for name, failure in failures.items():
-                self._resources[name].served.pool.condemn(failure)
+            for resource, failure in failures.items():
+                self._resources[resource].served.pool.condemn(failure)
         if failures:
-            self._tasks.create_task(self._retry(backend, inventory))
+            self._tasks.create_task(self._retry(name, inventory))
 
-    async def _retry(self, backend: BackendHandle, inventory: Inventory) -> None:
+    async def _retry(self, name: str, inventory: Inventory) -> None:
         await asyncio.sleep(_RETRY_SECONDS)
-        if self._latest[backend.name][1] is inventory:
-            await self.publish(backend, inventory)
+        if self._latest[name][1] is inventory:
+            await self._bring_out(name)
 
     def _take_over(self, backend: BackendHandle, offers: dict[str, Offer], arrived: float) -> None:
         generation = self._holdings.generation
