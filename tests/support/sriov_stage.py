@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from nodeplug.supervisor.agent import Agent, ConfiguredBackend, Node, Rules
-from nodeplug.testing import Kubelet
+from nodeplug.testing import Kubelet, Pod
+from nodeplug.testing.kubelet.pods import ContainerRun
 from nodeplug_sriov_net.plugin import SPEC
 from nodeplug_sriov_net.settings import SriovNetSettings
 from support.sriov_host import POOL, FakeHost
@@ -22,6 +23,10 @@ class Play:
     async def healthy(self, *ids: str, resource: str = POOL) -> None:
         """Wait until exactly these devices can be allocated."""
         await self.kubelet.until(lambda: self._healthy(resource) == {*ids})
+
+    async def admit(self, resource: str, count: int) -> ContainerRun:
+        """Start a pod that asks for devices; return what its container gets."""
+        return (await self.kubelet.admit(Pod.of({resource: count})))["c0"]
 
     def _healthy(self, resource: str) -> set[str]:
         found = self.kubelet.devices(resource)

@@ -1,7 +1,6 @@
 """The PCI devices of the host."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from nodeplug.host.root import HostRoot
 from nodeplug.host.sysfs import device_at, link_name, numa_nodes, read_text
@@ -41,22 +40,23 @@ def pci_device(root: HostRoot, address: str) -> PciDevice | None:
     devpath = device_at(root, f"/sys/bus/pci/devices/{address}")
     if devpath is None:
         return None
-    place = root.path(f"/sys{devpath}")
-    vendor = _digits(place / "vendor")
+    folder = root.path(f"/sys{devpath}")
+    place = str(folder)  # joining paths would take most of the time
+    vendor = _digits(f"{place}/vendor")
     if not vendor:
         return None
     return PciDevice(
         address=address,
         devpath=devpath,
         vendor=vendor,
-        device=_digits(place / "device"),
-        subsystem_vendor=_digits(place / "subsystem_vendor"),
-        subsystem_device=_digits(place / "subsystem_device"),
-        device_class=_digits(place / "class"),
-        driver=link_name(place / "driver"),
-        numa=numa_nodes(place),
+        device=_digits(f"{place}/device"),
+        subsystem_vendor=_digits(f"{place}/subsystem_vendor"),
+        subsystem_device=_digits(f"{place}/subsystem_device"),
+        device_class=_digits(f"{place}/class"),
+        driver=link_name(f"{place}/driver"),
+        numa=numa_nodes(folder),
     )
 
 
-def _digits(path: Path) -> str:
+def _digits(path: str) -> str:
     return (read_text(path) or "").lower().removeprefix("0x")

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 from nodeplug.host.root import HostRoot
@@ -10,7 +11,7 @@ from nodeplug.host.root import HostRoot
 _ATTRIBUTE_LIMIT = 4096
 
 
-def read_text(path: Path) -> str | None:
+def read_text(path: Path | str) -> str | None:
     """Return an attribute, at most 4 KiB of it, without white space and zeros around it.
 
     None where it is missing or the device does not answer (EIO, ENODEV and the like).
@@ -27,7 +28,7 @@ def read_text(path: Path) -> str | None:
         os.close(fd)
 
 
-def read_int(path: Path) -> int | None:
+def read_int(path: Path | str) -> int | None:
     """Return an attribute that is a decimal number or a hexadecimal one after "0x", else None."""
     text = read_text(path)
     try:
@@ -36,10 +37,10 @@ def read_int(path: Path) -> int | None:
         return None
 
 
-def link_name(path: Path) -> str | None:
+def link_name(path: Path | str) -> str | None:
     """Return the last step of a symbolic link, as of "driver" or "subsystem", or None."""
     try:
-        return path.readlink().name
+        return os.readlink(path).rpartition("/")[2]  # noqa: PTH115 - far quicker
     except OSError:
         return None
 
@@ -49,10 +50,10 @@ def numa_nodes(device: Path) -> tuple[int, ...]:
 
     `device` is its true folder, below sys/devices. Empty where the kernel knows none (-1).
     """
-    for place in (device, *device.parents):
+    for place in chain((device,), device.parents):
         if place.name == "devices":
             break
-        node = read_int(place / "numa_node")
+        node = read_int(f"{place}/numa_node")
         if node is not None:
             return (node,) if node >= 0 else ()
     return ()

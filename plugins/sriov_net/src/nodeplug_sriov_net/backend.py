@@ -57,7 +57,7 @@ class SriovNetBackend:
                 if inventory != last:
                     last = inventory
                     yield inventory
-                changed = await events.wait()
+                changed = await events.wait(self._functions.read)
 
     async def allocate(self, resource: str, devices: Sequence[Device]) -> ContainerEdits:
         """Tell the container what it gets, under the public name, if all of it is still there."""

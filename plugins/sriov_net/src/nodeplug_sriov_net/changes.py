@@ -33,6 +33,7 @@ class Changes:
         self._told = asyncio.Event()
         self._changed: set[str] | None = set()
         self._settling: set[str] = set()
+        self._quiet = True
         self._looked = 0.0
 
     def mark(self, addresses: Iterable[str] | None = ()) -> None:
@@ -43,20 +44,22 @@ class Changes:
             self._changed.update(addresses)
         self._told.set()
 
-    async def wait(self) -> Collection[str] | None:
-        """Return the functions to read anew when something may have changed; None for all."""
+    async def wait(self, read: Collection[str]) -> Collection[str] | None:
+        """Return the functions to read anew when something may have changed; None for all.
+
+        `read` are those that were read anew just now.
+        """
         self._looked = asyncio.get_running_loop().time()
+        if not self._quiet:
+            self._settling.update(read)
         async with asyncio.TaskGroup() as group:
             reader = group.create_task(self._read())
-            quiet = not await self._gathered()
+            self._quiet = not await self._gathered()
             reader.cancel()
         changed, self._changed = self._changed, set()
         self._told.clear()
-        if quiet:
-            changed = self._settling or None
-            self._settling = set()
-        else:
-            self._settling.update(changed or ())
+        if self._quiet:
+            changed, self._settling = self._settling or None, set()
         return changed
 
     async def _gathered(self) -> bool:

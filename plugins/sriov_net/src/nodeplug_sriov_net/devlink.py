@@ -27,7 +27,7 @@ class Devlink:
 
     def close(self) -> None:
         """Listen no more."""
-        self._socket.close()
+        self._socket.shut()
 
     async def failed(self) -> Mapping[str, Collection[str]]:
         """Return the names of health reporters in error, by PCI address."""

@@ -73,13 +73,18 @@ class RouteSocket(AsyncNetlinkSocket):  # type: ignore[misc]
 
     def __init__(self, receive: Receive, *, buffer: int) -> None:
         super().__init__(family=_ROUTE, rcvbuf=buffer)
-        self._receive = receive
+        self._receive: Receive = receive
         self._number = 0
 
     async def open(self) -> None:
         """Listen from the return on. Raises OSError where the kernel refuses."""
         with _os_errors():
             await self.bind(groups=_GROUPS)
+
+    def shut(self) -> None:
+        """Close the socket; nothing is received any more."""
+        self._receive = _drop
+        self.close()
 
     def ask(self, kind: int, family: int = 0, *, index: int = 0) -> int:
         """Ask for all links or routes, or for one link with its functions; return the number.
@@ -104,7 +109,7 @@ class DevlinkSocket(AsyncDevlinkSocket):  # type: ignore[misc]
 
     def __init__(self, receive: Receive) -> None:
         super().__init__()
-        self._receive = receive
+        self._receive: Receive = receive
         self._number = 0
         self._listening = False
 
@@ -114,6 +119,11 @@ class DevlinkSocket(AsyncDevlinkSocket):  # type: ignore[misc]
             await self.bind()
             self.add_membership("config")
         self._listening = True
+
+    def shut(self) -> None:
+        """Close the socket; nothing is received any more."""
+        self._receive = _drop
+        self.close()
 
     def ask(self, command: int) -> int:
         """Ask for what a command tells of all devices; return the number of the dump."""
@@ -228,6 +238,10 @@ def _send(socket: Any, message: Any, number: int, kind: int, flags: int) -> int:
     message.encode()
     socket.socket.send(message.data)
     return number
+
+
+def _drop(message: Any) -> None:
+    """Receive nothing: the library tells of its own closing as of a lost message."""
 
 
 def _hand_over(socket: Any, data: bytes, receive: Receive) -> None:

@@ -50,7 +50,7 @@ class Network:
 
     def close(self) -> None:
         """Listen no more."""
-        self._socket.close()
+        self._socket.shut()
 
     async def refresh(self) -> None:
         """Ask for what may have changed unheard. Raises OSError where the kernel refuses.

@@ -30,27 +30,28 @@ VdpaByPlace = Mapping[str, tuple[Vdpa, ...]]
 
 def read_function(root: HostRoot, pci: PciDevice, vdpa: VdpaByPlace) -> Function:
     """Return what sysfs says of a function. Blocks; what cannot be read is left empty."""
-    place = root.path(f"/sys{pci.devpath}")
+    place = str(root.path(f"/sys{pci.devpath}"))
     names = names_in(place)
     virtual = dict(_virtual(place, names))
-    group = link_name(place / "iommu_group") if "iommu_group" in names else None
-    physfn = link_name(place / "physfn") if "physfn" in names else None
+    group = link_name(f"{place}/iommu_group") if "iommu_group" in names else None
+    physfn = link_name(f"{place}/physfn") if "physfn" in names else None
     return Function(
         pci=pci,
         part=_part(place, names, vdpa.get(pci.devpath, ()), detailed=physfn is None),
         physfn=physfn or "",
         virtual=virtual,
-        has_virtual=bool(virtual) or bool(read_int(place / "sriov_numvfs")),
+        has_virtual=bool(virtual)
+        or ("sriov_numvfs" in names and bool(read_int(f"{place}/sriov_numvfs"))),
         subs=tuple(_subs(place, pci.devpath, names, vdpa)),
         group=group or "",
         noiommu=bool(group) and is_vfio(pci.driver) and _is_noiommu(root, str(group)),
-        cdev=_first(place / "vfio-dev") if "vfio-dev" in names else "",
-        uio=_first(place / "uio") if "uio" in names else "",
-        acpi_index=read_text(place / "acpi_index") or "" if "acpi_index" in names else "",
+        cdev=_first(f"{place}/vfio-dev") if "vfio-dev" in names else "",
+        uio=_first(f"{place}/uio") if "uio" in names else "",
+        acpi_index=read_text(f"{place}/acpi_index") or "" if "acpi_index" in names else "",
     )
 
 
-def names_in(place: Path) -> Collection[str]:
+def names_in(place: Path | str) -> Collection[str]:
     """Return the names in a directory, in order; none where it cannot be read."""
     try:
         return sorted(os.listdir(place))  # noqa: PTH208 - names are all that is needed
@@ -58,26 +59,26 @@ def names_in(place: Path) -> Collection[str]:
         return ()
 
 
-def read_link(place: Path, *, detailed: bool) -> Link | None:
+def read_link(place: str, *, detailed: bool) -> Link | None:
     """Return a network device by its folder; speed, switch and port only if `detailed`."""
-    index = read_int(place / "ifindex")
+    index = read_int(f"{place}/ifindex")
     if index is None:
         return None
-    kind = read_int(place / "type") or 0
-    carrier = read_int(place / "carrier")  # EINVAL while the device is down
+    kind = read_int(f"{place}/type") or 0
+    carrier = read_int(f"{place}/carrier")  # EINVAL while the device is down
     return Link(
         index=index,
-        name=place.name,
+        name=_name(place),
         kind=KINDS.get(kind, str(kind)),
-        address=read_text(place / "address") or "",
+        address=read_text(f"{place}/address") or "",
         carrier=None if carrier is None else carrier == 1,
-        speed=max(0, read_int(place / "speed") or 0) if detailed else 0,
-        switch=read_text(place / "phys_switch_id") or "" if detailed else "",
-        port=read_text(place / "phys_port_name") or "" if detailed else "",
+        speed=max(0, read_int(f"{place}/speed") or 0) if detailed else 0,
+        switch=read_text(f"{place}/phys_switch_id") or "" if detailed else "",
+        port=read_text(f"{place}/phys_port_name") or "" if detailed else "",
     )
 
 
-def _part(place: Path, names: Collection[str], vdpa: tuple[Vdpa, ...], *, detailed: bool) -> Part:
+def _part(place: str, names: Collection[str], vdpa: tuple[Vdpa, ...], *, detailed: bool) -> Part:
     found = (read_link(each, detailed=detailed) for each in _inside(place, "net", names))
     rdma = tuple(_rdma(place, names))
     return Part(
@@ -88,41 +89,47 @@ def _part(place: Path, names: Collection[str], vdpa: tuple[Vdpa, ...], *, detail
     )
 
 
-def _inside(place: Path, folder: str, names: Collection[str]) -> list[Path]:
-    return [place / folder / each for each in names_in(place / folder)] if folder in names else []
+def _inside(place: str, folder: str, names: Collection[str]) -> list[str]:
+    if folder not in names:
+        return []
+    return [f"{place}/{folder}/{each}" for each in names_in(f"{place}/{folder}")]
 
 
-def _rdma(place: Path, names: Collection[str]) -> Iterator[Rdma]:
+def _name(place: str) -> str:
+    return place.rpartition("/")[2]
+
+
+def _rdma(place: str, names: Collection[str]) -> Iterator[Rdma]:
     devices = _inside(place, "infiniband", names)
     owners = [
-        (read_text(node / "ibdev"), f"/dev/infiniband/{node.name}")
+        (read_text(f"{node}/ibdev"), f"/dev/infiniband/{_name(node)}")
         for folder, prefix in (_RDMA_NODES if devices else ())
         for node in _inside(place, folder, names)
-        if node.name.startswith(prefix)
+        if _name(node).startswith(prefix)
     ]
     for device in devices:
-        nodes = tuple(path for owner, path in owners if owner == device.name)
-        yield Rdma(device.name, nodes, read_text(device / "ports/1/pkeys/0") or "")
+        nodes = tuple(path for owner, path in owners if owner == _name(device))
+        yield Rdma(_name(device), nodes, read_text(f"{device}/ports/1/pkeys/0") or "")
 
 
-def _virtual(place: Path, names: Collection[str]) -> Iterator[tuple[int, str]]:
+def _virtual(place: str, names: Collection[str]) -> Iterator[tuple[int, str]]:
     for name in names:
         index = name.removeprefix("virtfn")
         if index != name and index.isdigit():
-            yield int(index), link_name(place / name) or ""
+            yield int(index), link_name(f"{place}/{name}") or ""
 
 
 def _subs(
-    place: Path, devpath: str, names: Collection[str], vdpa: VdpaByPlace
+    place: str, devpath: str, names: Collection[str], vdpa: VdpaByPlace
 ) -> Iterator[SubFunction]:
     for name in filter(_SUB.fullmatch, names):
-        folder = place / name
+        folder = f"{place}/{name}"
         part = _part(folder, names_in(folder), vdpa.get(f"{devpath}/{name}", ()), detailed=False)
-        number = read_int(folder / "sfnum")
-        yield SubFunction(name, number, link_name(folder / "driver") or "", part)
+        number = read_int(f"{folder}/sfnum")
+        yield SubFunction(name, number, link_name(f"{folder}/driver") or "", part)
 
 
-def _first(place: Path) -> str:
+def _first(place: str) -> str:
     return next(iter(names_in(place)), "")
 
 

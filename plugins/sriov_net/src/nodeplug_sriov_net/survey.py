@@ -17,11 +17,15 @@ _VDPA_DRIVERS: Final = {"vhost_vdpa": "vhost", "virtio_vdpa": "virtio"}
 
 
 class Survey:
-    """The functions that were seen last, by address. Blocks; for one thread at a time."""
+    """The functions that were seen last, by address. Blocks; for one thread at a time.
+
+    `read` are the addresses that the last look read anew.
+    """
 
     def __init__(self, root: HostRoot) -> None:
         self._root = root
         self._seen: dict[str, Function | None] = {}
+        self.read: Collection[str] = ()
 
     def look(self, changed: Collection[str] | None = None) -> Mapping[str, Function]:
         """Return what is there now: read anew what changed, came or went, or all for None."""
@@ -36,7 +40,7 @@ class Survey:
         made = {f.physfn for a in fresh if (f := seen.get(a))} - fresh
         for address in made & seen.keys():
             seen[address] = self._read(address, vdpa)
-        self._seen = seen
+        self._seen, self.read = seen, fresh | made
         return {address: each for address, each in seen.items() if each is not None}
 
     def _owners(self, addresses: Collection[str]) -> set[str]:
