@@ -1,6 +1,7 @@
 """A random walk through faults, the same for the same seed, with the truth checked at each step."""
 
 import asyncio
+import gc
 import random
 import statistics
 import time
@@ -104,8 +105,9 @@ class _Growth:
     async def look(self) -> None:
         """Compare; raise BrokenError if it is too much, and stays so.
 
-        gRPC closes connections some seconds after their end.
+        The kubelet's side of a connection ends when Python collects it; ours some seconds later.
         """
+        gc.collect()
         pid = self._play.agent.pid
         if pid != self._pid:
             self._pid, self._first = pid, _measure(pid)
