@@ -31,7 +31,7 @@ class Play:
         self.reload = ReloadReport((), 0)
 
     def announcer(self, node: str = NODE, **settings: Any) -> Announcer:
-        view = View(self.stage.agent.report, lambda: self.reload)
+        view = View(self.stage.agent.report, lambda: self.reload, self.stage.pod_resources)
         return Announcer(ClusterSettings(**settings), node, view, Courier(self.server.account))
 
     @property

@@ -124,6 +124,18 @@ async def test_series_per_device_are_there_on_request_only() -> None:
             assert samples[warmth] == 41.5
 
 
+async def test_devices_in_use_name_their_containers_on_request() -> None:
+    """For joins with what else is known of a pod."""
+    async with stage() as play, watched(play, pods=True) as watch:
+        pod = Pod.of({BOARD: 1})
+        await play.kubelet.admit(pod)
+        [held] = play.kubelet.held(BOARD)
+        of = f"resource={BOARD},device={held},namespace=default,pod={pod.name},container=c0"
+        assert (await watch.samples())[f"nodeplug_device_in_use{{{of}}}"] == 1
+        await play.kubelet.stop()
+        assert not any("in_use" in name for name in await watch.samples())
+
+
 async def test_a_backend_that_cannot_be_measured_costs_its_own_series_only() -> None:
     """A driver may hang."""
     async with stage() as play, watched(play, per_device=True) as watch:

@@ -61,7 +61,7 @@ class Watch:
 @asynccontextmanager
 async def watched(play: Stage, **settings: bool) -> AsyncGenerator[Watch, None]:
     watch = Watch(free_port())
-    view = View(play.agent.report, lambda: watch.reload)
+    view = View(play.agent.report, lambda: watch.reload, play.pod_resources)
     options = MetricsSettings(address="127.0.0.1", **settings)
     task = asyncio.create_task(Observatory(view, options).run(watch.port))
     try:

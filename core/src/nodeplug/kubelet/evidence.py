@@ -4,17 +4,13 @@ import time
 from collections.abc import Collection
 from pathlib import Path
 
-import grpc.aio
 import msgspec
 
 from nodeplug.holdings import Key, Listing
 from nodeplug.kubelet.api import podresources_v1_pb2 as api
-from nodeplug.kubelet.api import podresources_v1_pb2_grpc as api_grpc
+from nodeplug.kubelet.pod_resources import assignments, list_pods
 
 CHECKPOINT = "kubelet_internal_checkpoint"
-# R88: the kubelet caps no answer.
-_RECEIVE_LIMIT = 16 * 1024 * 1024
-_LIST_SECONDS = 5.0
 
 
 class _Entry(msgspec.Struct):
@@ -33,13 +29,9 @@ class _Checkpoint(msgspec.Struct):
 async def ask_kubelet(pod_resources: Path, plugin_dir: Path) -> Listing | None:
     """Return what is in use now, or None while the kubelet does not answer."""
     started = time.monotonic()
-    options = [("grpc.max_receive_message_length", _RECEIVE_LIMIT)]
-    async with grpc.aio.insecure_channel(f"unix:{pod_resources}", options=options) as channel:
-        stub = api_grpc.PodResourcesListerStub(channel)
-        try:
-            reply = await stub.List(api.ListPodResourcesRequest(), timeout=_LIST_SECONDS)
-        except grpc.aio.AioRpcError:
-            return None
+    reply = await list_pods(pod_resources)
+    if reply is None:
+        return None
     return Listing(started, _held(reply), read_checkpoint(plugin_dir / CHECKPOINT))
 
 
@@ -57,13 +49,8 @@ def read_checkpoint(path: Path) -> Collection[Key] | None:
 
 
 def _held(reply: api.ListPodResourcesResponse) -> dict[Key, tuple[int, ...]]:
-    # R87: a device on two NUMA nodes comes twice.
     held: dict[Key, tuple[int, ...]] = {}
-    for pod in reply.pod_resources:
-        for container in pod.containers:
-            for devices in container.devices:
-                nodes = tuple(node.ID for node in devices.topology.nodes)
-                for device_id in devices.device_ids:
-                    key = devices.resource_name, device_id
-                    held[key] = tuple(sorted({*held.get(key, ()), *nodes}))
+    for each in assignments(reply):
+        key = each.resource, each.device
+        held[key] = tuple(sorted({*held.get(key, ()), *each.numa_nodes}))
     return held

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Callable, Coroutine, Sequence
+from pathlib import Path
 from typing import Any
 
 from nodeplug.backend import BackendSpec
@@ -24,7 +25,7 @@ async def run_beside(
 
     What is switched off is not loaded.
     """
-    view = View(agent.report, lambda: reloader.report)
+    view = View(agent.report, lambda: reloader.report, Path(settings.kubelet.pod_resources_socket))
     async with asyncio.TaskGroup() as tasks:
         if settings.metrics.enabled:
             from nodeplug.operations.observatory import Observatory, port_of  # noqa: PLC0415

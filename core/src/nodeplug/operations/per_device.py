@@ -3,9 +3,11 @@
 import asyncio
 import logging
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import get_args
 
 from nodeplug.backend import Measurement, Quantity, Telemetry
+from nodeplug.kubelet.pod_resources import assignments, list_pods
 from nodeplug.meters.catalogue import TELEMETRY_FAILURES
 from nodeplug.meters.family import Family, Kind, Sample
 from nodeplug.supervisor.report import AgentReport, BackendReport
@@ -38,6 +40,30 @@ def health(report: AgentReport) -> Family:
         for device in each.pool.snapshot.devices
     ]
     return Family("nodeplug_device_healthy", "gauge", "Whether the device is healthy.", samples)
+
+
+async def in_use(report: AgentReport, socket: Path) -> Family:
+    """Return which container has which device; nothing while the kubelet does not answer."""
+    ours = {each.pool.resource for each in report.resources}
+    reply = await list_pods(socket)
+    listed = () if reply is None else assignments(reply)
+    found = {each[:5]: each for each in listed if each.resource in ours}.values()
+    samples = [
+        Sample(
+            "",
+            (
+                ("resource", each.resource),
+                ("device", each.device),
+                ("namespace", each.namespace),
+                ("pod", each.pod),
+                ("container", each.container),
+            ),
+            1,
+        )
+        for each in found
+    ]
+    about = "A container that has the device."
+    return Family("nodeplug_device_in_use", "gauge", about, samples)
 
 
 async def telemetry(backends: Sequence[BackendReport]) -> list[Family]:
