@@ -71,6 +71,16 @@ DAMAGES: dict[str, tuple[Damage, str, str]] = {
         BROKEN,
         "its interface is not known; interface id cannot be read",
     ),
+    "odd vendor": (
+        lambda card: write(card.folder / "vendor", "x" * 4000),
+        BROKEN,
+        f"device {FIRST}: attribute model exceeds 64 characters",
+    ),
+    "odd NUMA node": (
+        lambda card: write(card.folder / "numa_node", "640\n"),
+        BROKEN,
+        f"device {FIRST}: NUMA nodes (640,) not in 0..63",
+    ),
     "never answered": (
         lambda card: card.ports[0].load("f" * 32),
         BROKEN,
@@ -146,6 +156,25 @@ async def test_a_node_that_the_kernel_would_not_name_is_not_handed_out(
     device = (await fake.devices(health={}))[FIRST]
     assert device.edits.nodes == ()
     assert device.reason == "the kernel names no device node of dfl-port.0"
+
+
+@pytest.mark.parametrize("major", ["9" * 30, "-1", "", "\u0661"])
+async def test_a_device_number_that_is_none_is_a_fault_of_that_port(
+    fake: FpgaHost, major: str
+) -> None:
+    """No node can be it."""
+    write(
+        fake.card().ports[0].folder / "uevent",
+        f"MAJOR={major}\nMINOR=3\nDEVNAME=dfl-port.0\n",
+    )
+    device = (await fake.devices(health={}))[FIRST]
+    assert device.reason == "/dev/dfl-port.0 is not the node of dfl-port.0"
+
+
+async def test_a_register_that_is_none_is_told_in_a_few_words(fake: FpgaHost) -> None:
+    """However long its file is."""
+    write(fake.card().ports[0].folder / "errors/errors", "9" * 4000)
+    assert len((await fake.devices())[FIRST].reason) < 80
 
 
 async def test_what_is_left_out_is_logged_once(

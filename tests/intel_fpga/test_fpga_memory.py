@@ -152,6 +152,29 @@ async def test_another_number_after_a_rebind_makes_no_second_device(fake: FpgaHo
 
 
 @pytest.mark.parametrize(
+    "change",
+    [{"interface": "../x"}, {"afu": "F" * 31}, {"layout": "xyz"}, {"number": -1}, {"numa": [99]}],
+)
+async def test_a_file_with_odd_facts_does_no_harm(
+    fake: FpgaHost, change: dict[str, object]
+) -> None:
+    """It is as good as none."""
+    card = fake.card()
+    other = fake.card(address="0000:e2:00.0")
+    await run_once(fake)
+    content = json.loads((fake.folder / STATE).read_text())
+    content["ports"][0] |= change
+    content["ports"].append(content["ports"][1] | {"name": "dfl-port.9"})
+    write(fake.folder / STATE, json.dumps(content))
+    kill(card)
+    kill(other)
+    (fake.folder / "sys/bus/pci/devices/0000:e2:00.0").unlink()
+    (fake.folder / "sys/class/fpga_region/region2").unlink()
+    found = await fake.devices()
+    assert found["fpga-0000:e2:00.0-port0"].resource == AF
+
+
+@pytest.mark.parametrize(
     "content", [b"", b"{", b"[]", b'{"boot": 1, "ports": []}', b'{"boot": "a", "ports": [{}]}']
 )
 async def test_a_spoilt_file_is_logged_and_does_no_harm(

@@ -36,6 +36,7 @@ class FpgaHost:
         self.folder = folder
         self.socket = folder / "uevents.sock"
         self.cards = Cards(folder)
+        self.cards.make_node("probe")  # to know whether this process may
 
     @property
     def host(self) -> Host:

@@ -1,6 +1,7 @@
 """What can be wrong with a port."""
 
-from typing import Literal, NamedTuple
+from collections.abc import Iterable
+from typing import Final, Literal, NamedTuple
 
 Check = Literal[
     "absent", "interface", "afu", "engine", "port", "alarms", "node", "engineNode", "pci"
@@ -12,3 +13,11 @@ class Complaint(NamedTuple):
 
     check: Check
     text: str
+
+
+_OF_IDS: Final = frozenset({"interface", "afu"})
+
+
+def left_out(reason: str, complaints: Iterable[Complaint]) -> str:
+    """Return why a port is no device: the reason, and what is wrong with its ids."""
+    return "; ".join([reason, *(each.text for each in complaints if each.check in _OF_IDS)])

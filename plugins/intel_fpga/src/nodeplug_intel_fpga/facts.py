@@ -2,6 +2,9 @@
 
 import msgspec
 
+from nodeplug_intel_fpga.ids import good_id
+from nodeplug_intel_fpga.layouts import LAYOUTS
+
 
 class PortFacts(msgspec.Struct, frozen=True, kw_only=True):
     """One port. It can be written down and read back.
@@ -41,6 +44,13 @@ class PortFacts(msgspec.Struct, frozen=True, kw_only=True):
     def virtual(self) -> bool:
         """Whether it is the port of a virtual function."""
         return self.address != self.card
+
+    @property
+    def sound(self) -> bool:
+        """Whether a device can be made of it: what was read back may be anything."""
+        ids = (self.interface, self.afu)
+        known = any(each.name == self.layout for each in LAYOUTS)
+        return known and self.number >= 0 and all(not each or good_id(each) for each in ids)
 
     def filled(self, before: "PortFacts | None") -> "PortFacts":
         """Return the facts with what is not known now as it was before."""

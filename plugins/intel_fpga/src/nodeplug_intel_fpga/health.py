@@ -1,6 +1,7 @@
 """What registers, alarms and device nodes say."""
 
 import os
+import stat
 from collections.abc import Iterator
 from typing import Final
 
@@ -13,6 +14,8 @@ from nodeplug_intel_fpga.tree import find
 
 # Kernel, Documentation/ABI/testing/sysfs-platform-dfl-port: the thermal trip's power state.
 _TRIPPED: Final = 6
+# A register has 64 bits; what is longer is no register, and not worth more of a line.
+_SHOWN: Final = 20
 # PCI: what the vendor's number reads where nobody answers.
 _NOBODY: Final = b"\xff\xff"
 
@@ -21,7 +24,7 @@ def engine_complaints(root: HostRoot, layout: Layout, engine: Part) -> Iterator[
     """Yield what is wrong with all ports of a card."""
     for register in layout.registers:
         if value := read_int(engine.place / register):
-            yield Complaint("engine", f"{engine.name} {register} reads {value:#x}")
+            yield Complaint("engine", f"{engine.name} {register} reads {_hex(value)}")
     for pattern in layout.alarms:
         for alarm in find(engine.place, pattern):
             if read_int(alarm):
@@ -33,7 +36,7 @@ def engine_complaints(root: HostRoot, layout: Layout, engine: Part) -> Iterator[
 def port_complaints(root: HostRoot, port: Part) -> Iterator[Complaint]:
     """Yield what is wrong with one port, its id aside."""
     if value := read_int(port.place / "errors/errors"):
-        yield Complaint("port", f"{port.name} errors/errors reads {value:#x}")
+        yield Complaint("port", f"{port.name} errors/errors reads {_hex(value)}")
     if read_int(port.place / "power_state") == _TRIPPED:
         yield Complaint("alarms", f"{port.name} is throttled by the thermal trip")
     if trouble := _node_trouble(root, port):
@@ -45,6 +48,10 @@ def function_complaints(root: HostRoot, function: Function) -> Iterator[Complain
     # A virtual function's own number reads all ones even when it is well (PCIe SR-IOV, 9.3.4.1).
     if _vendor(root, function.card) == _NOBODY:
         yield Complaint("pci", f"PCI function {function.card} does not answer")
+
+
+def _hex(value: int) -> str:
+    return f"{value:#x}"[:_SHOWN]
 
 
 def _vendor(root: HostRoot, address: str) -> bytes:
@@ -63,4 +70,6 @@ def _node_trouble(root: HostRoot, part: Part) -> str:
         status = os.stat(root.path(part.node))  # noqa: PTH116 - see stat(2)
     except OSError:
         return f"{part.node} is missing"
-    return "" if status.st_rdev == part.number else f"{part.node} is not the node of {part.name}"
+    if stat.S_ISCHR(status.st_mode) and status.st_rdev == part.number:
+        return ""
+    return f"{part.node} is not the node of {part.name}"

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from nodeplug.host.pci import pci_device
 from nodeplug.host.root import HostRoot
-from nodeplug_intel_fpga.complaints import Complaint
+from nodeplug_intel_fpga.complaints import Complaint, left_out
 from nodeplug_intel_fpga.facts import PortFacts
 from nodeplug_intel_fpga.layouts import layout
 from nodeplug_intel_fpga.sightings import Sighting
@@ -44,18 +44,18 @@ class Memory:
             Sighting(each.facts.filled(self.known.get(each.facts.key)), each.complaints)
             for each in seen
         ]
-        ports, left_out = _told_apart(completed)
+        ports, others = _told_apart(completed)
         here = {each.facts.key for each in seen}
         absent = [
             Sighting(facts, (Complaint("absent", reason),))
             for facts in self.known.values()
             if facts.key not in here and (reason := self._why_absent(root, facts, seen))
         ]
-        ids = {each.facts.id for each in ports}
-        ports += [each for each in absent if each.facts.id not in ids]
+        by_id = {each.facts.id: each for each in (*absent, *ports)}
+        ports = [*by_id.values()]
         self.known = {each.facts.key: each.facts for each in ports}
         self._former &= {each.facts.key for each in absent}
-        return Settled(tuple(map(self._with_errors, ports)), left_out)
+        return Settled(tuple(map(self._with_errors, ports)), others)
 
     def _why_absent(self, root: HostRoot, facts: PortFacts, seen: list[Sighting]) -> str:
         """Return why a port is not there; empty where it is right that it is not."""
@@ -86,15 +86,15 @@ def _gave_all(root: HostRoot, facts: PortFacts) -> bool:
 def _told_apart(seen: list[Sighting]) -> tuple[list[Sighting], dict[str, str]]:
     """Return the ports that have an id of their own, and why the others do not."""
     ports: dict[str, Sighting] = {}
-    left_out: dict[str, str] = {}
+    others: dict[str, str] = {}
     for each in seen:
         facts = each.facts
         if facts.number < 0:
-            reasons = [complaint.text for complaint in each.complaints]
-            left_out[facts.key] = "; ".join(["its number on the card cannot be known", *reasons])
+            reason = "its number on the card cannot be known"
+            others[facts.key] = left_out(reason, each.complaints)
         elif facts.id in ports:
             other = ports[facts.id].facts.name
-            left_out[facts.key] = f"says that it is number {facts.number}, as {other} does"
+            others[facts.key] = f"says that it is number {facts.number}, as {other} does"
         else:
             ports[facts.id] = each
-    return [*ports.values()], left_out
+    return [*ports.values()], others

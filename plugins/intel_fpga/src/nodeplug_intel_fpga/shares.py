@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
+from nodeplug_intel_fpga.complaints import left_out
 from nodeplug_intel_fpga.facts import PortFacts
 from nodeplug_intel_fpga.ids import af_resource, region_resource
 from nodeplug_intel_fpga.settings import FpgaSettings, Mode
@@ -47,17 +48,16 @@ class _Place(NamedTuple):
 def shares(ports: Iterable[Sighting], settings: FpgaSettings) -> Shares:
     """Share the ports out: each is in one device, or is left out with a reason."""
     groups: dict[_Place, list[Sighting]] = {}
-    left_out: dict[str, str] = {}
+    others: dict[str, str] = {}
     for port in ports:
         place = _place(port.facts, settings)
         if isinstance(place, str):
-            reasons = [each.text for each in port.complaints]
-            left_out[port.facts.key] = "; ".join([place, *reasons])
+            others[port.facts.key] = left_out(place, port.complaints)
         else:
             groups.setdefault(place, []).append(port)
     reserved = {each[0].facts.card for at, each in groups.items() if at.kind == "programmed"}
     found = (_share(place, group, reserved) for place, group in groups.items())
-    return Shares(tuple(found), left_out)
+    return Shares(tuple(found), others)
 
 
 def _place(facts: PortFacts, settings: FpgaSettings) -> _Place | str:

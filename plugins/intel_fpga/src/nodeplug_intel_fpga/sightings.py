@@ -14,6 +14,8 @@ from nodeplug_intel_fpga.tree import find
 
 # Kernel, drivers/fpga/dfl.h: a card has at most so many ports.
 _PORTS_LIMIT: Final = 4
+# What a register reads when nobody answers.
+_NOBODY: Final = (1 << 64) - 1
 
 
 class Sighting(NamedTuple):
@@ -76,11 +78,11 @@ def _card(root: HostRoot, function: Function) -> _Card:
     engine, layout = function.engine, function.layout
     if engine is None:
         return _Card()
-    bitstream = (read_text(engine.place / "bitstream_id") or "").lower().removeprefix("0x")
+    bitstream = read_int(engine.place / "bitstream_id")
     return _Card(
         engine,
         tuple(read_text(file) for file in find(engine.place, layout.interfaces)),
-        bitstream if set(bitstream) != {"f"} else "",
+        f"{bitstream:x}" if bitstream is not None and 0 <= bitstream < _NOBODY else "",
         tuple(engine_complaints(root, layout, engine)),
     )
 

@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from nodeplug.host.nodes import node_type
 from nodeplug_intel_fpga.layouts import Layout
 
 # Linux: the numbers of /dev/null, which does no harm to who opens it.
@@ -142,7 +143,7 @@ class Cards:
                 os.mknod(node, stat.S_IFCHR | 0o600, os.makedev(*_NULL))
         except PermissionError:
             node.touch()
-            self.nodes = False
+        self.nodes = self.nodes and node_type(node) == "char"
 
     def _numbered(self, prefix: str) -> str:
         number = self._numbers[prefix] = self._numbers.get(prefix, -1) + 1

@@ -41,7 +41,7 @@ class State:
             self._failed = isinstance(error, OSError)  # writing fails likewise: said already
             self._log("state not read", error)
             return {}, ()
-        known = {facts.key: facts for facts in content.ports}
+        known = {facts.key: facts for facts in content.ports if facts.sound}
         return known, () if content.boot == self._boot() else known.keys()
 
     def lacks(self, known: Mapping[str, PortFacts]) -> bool:

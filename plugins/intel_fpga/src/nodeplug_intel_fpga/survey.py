@@ -12,6 +12,8 @@ from nodeplug_intel_fpga.layouts import LAYOUTS, Layout
 from nodeplug_intel_fpga.tree import children
 
 _ADDRESS: Final = re.compile(r"[0-9a-f]{4,}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]")
+# Linux: a minor number has 20 bits, a major one fewer.
+_DIGITS: Final = 7
 _NODE_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -72,10 +74,11 @@ def _functions(root: HostRoot, layout: Layout, name: str) -> Iterator[Function]:
     function = next((up for up in ancestors(devpath) if _ADDRESS.fullmatch(_last(up))), None)
     if function is None:
         raise ValueError("is not below a PCI function")
+    physical = link_name(root.path(f"/sys{function}/physfn")) or ""
     yield Function(
         address=_last(function),
         devpath=function,
-        card=link_name(root.path(f"/sys{function}/physfn")) or _last(function),
+        card=physical if _ADDRESS.fullmatch(physical) else _last(function),
         layout=layout,
         engine=_part(engines[0]) if engines else None,
         ports=tuple(_part(port) for port in ports),
@@ -86,13 +89,17 @@ def _part(place: Path) -> Part:
     text = read_text(place / "uevent") or ""
     values = dict(line.partition("=")[::2] for line in text.splitlines())
     name, major, minor = (values.get(key, "") for key in ("DEVNAME", "MAJOR", "MINOR"))
-    numbered = major.isdecimal() and minor.isdecimal()
+    numbered = _is_small(major) and _is_small(minor)
     return Part(
         name=place.name,
         place=place,
         node=f"/dev/{name}" if _NODE_NAME.fullmatch(name) else "",
         number=os.makedev(int(major), int(minor)) if numbered else -1,
     )
+
+
+def _is_small(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= _DIGITS
 
 
 def _last(path: str) -> str:
