@@ -8,6 +8,7 @@ import grpc.aio
 import pytest
 
 from nodeplug import allocation
+from nodeplug.kubelet import service
 from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2 as api
 from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2_grpc as api_grpc
 from nodeplug.testing import AdmissionError, Container, Pod, Profile
@@ -117,6 +118,28 @@ async def test_c16_preparing_is_repeatable(profile: Profile) -> None:
         await play.kubelet.start_container(pod, "c0")
         held = next(iter(play.kubelet.held(BOARD)))
         assert play.host.path(f"/awkward/prepared-{held}").read_text() == BOARD
+
+
+async def test_a_container_with_a_sick_device_may_start_again(profile: Profile) -> None:
+    """R34, R55: the pod keeps the device; whether it can be made ready is the backend's to say."""
+    async with stage(profile=profile) as play:
+        pod = Pod.of({BOARD: 4})
+        await play.kubelet.admit(pod)
+        play.set(State(sick=("awk-board-1",)))
+        await play.listed(allocatable=3)
+        await play.kubelet.start_container(pod, "c0")
+        assert play.host.path("/awkward/prepared-awk-board-1").exists()
+
+
+async def test_an_answer_that_the_kubelet_could_not_receive_is_refused_with_its_size(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """R51: it would fail there without a word of ours."""
+    monkeypatch.setattr(service, "_ANSWER_LIMIT", 100)
+    async with stage() as play:
+        status, text = await code(play, ["awk-board-0", "awk-board-1"])
+        assert status is grpc.StatusCode.FAILED_PRECONDITION
+        assert "bytes, a kubelet receives 100" in text
 
 
 async def test_c21_answers_survive_a_restart_of_the_agent(profile: Profile) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from nodeplug.backend import Backend, Preparer
 from nodeplug.cdi.names import named
 from nodeplug.holdings import Holdings
+from nodeplug.offers import OfferedDevice
 from nodeplug.placement.atlas import Atlas
 from nodeplug.placement.prefer import prefer
 from nodeplug.pool import ResourcePool
@@ -89,19 +90,21 @@ class Allocator:
         return prefer(self._atlas, offer.policy, available, must, size)
 
     async def prepare(self, ids: Collection[str]) -> None:
-        """Make devices ready before a container starts."""
+        """Make devices ready before a container starts.
+
+        A sick device is the backend's to judge: a container that has it may start again (R34).
+        """
         backend = self._backend.get()
         if not isinstance(backend, Preparer):
             raise AllocationRefusedError(f"backend {self._backend.name} prepares nothing")
-        devices = self._devices(ids)
+        devices = _each_once(self._pool.present(ids))
         async with asyncio.timeout(PREPARE_SECONDS):
             await backend.prepare(self._pool.resource, devices)
 
     def _devices(self, ids: Collection[str]) -> list[Device]:
         if not ids:
             raise AllocationRefusedError(f"a request for {self._pool.resource} names no device")
-        offered = self._pool.resolve(ids)
-        return list({entry.device.id: entry.device for entry in offered}.values())
+        return _each_once(self._pool.resolve(ids))
 
     def _merged(self, devices: Sequence[Device], added: ContainerEdits) -> ContainerEdits:
         offer = self._pool.offer
@@ -120,3 +123,7 @@ class Allocator:
         _log.error("allocation failed", extra={"nodeplug": facts})
         self._pool.suspect(ids, reason, SUSPECT_SECONDS)
         asyncio.get_running_loop().call_later(SUSPECT_SECONDS, self._pool.refresh)
+
+
+def _each_once(offered: Sequence[OfferedDevice]) -> list[Device]:
+    return list({entry.device.id: entry.device for entry in offered}.values())

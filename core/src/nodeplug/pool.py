@@ -150,15 +150,23 @@ class ResourcePool:
 
         Raises UnknownDeviceError or UnhealthyDeviceError: the kubelet's view may be older.
         """
-        wanted = sorted(set(ids))
-        for device_id in wanted:
+        for device_id in sorted(set(ids)):
             entry = self._entries.get(device_id)
-            if entry is None:
-                raise UnknownDeviceError(f"{self.resource} has no device {device_id!r}")
-            if entry.listed.health is not Health.HEALTHY:
+            if entry is not None and entry.listed.health is not Health.HEALTHY:
                 raise UnhealthyDeviceError(
                     f"device {device_id} of {self.resource} is unhealthy: {entry.listed.reason}"
                 )
+        return self.present(ids)
+
+    def present(self, ids: Collection[str]) -> list[OfferedDevice]:
+        """Return the offered devices of these ids, sick ones too, in order of id, each once.
+
+        Raises UnknownDeviceError for one that is not there.
+        """
+        wanted = sorted(set(ids))
+        for device_id in wanted:
+            if device_id not in self._offered:
+                raise UnknownDeviceError(f"{self.resource} has no device {device_id!r}")
         return [self._offered[device_id] for device_id in wanted]
 
     async def newer_than(self, version: int) -> Snapshot:

@@ -87,7 +87,7 @@ class Registration:
     async def _register_until_accepted(self) -> None:
         pause = _FIRST_PAUSE
         while not await self._register():
-            if any(text in self.error for text in _PERMANENT):
+            if _is_permanent(self.error):
                 await asyncio.Event().wait()
             await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - jitter
             pause = min(2 * pause, _LONGEST_PAUSE)
@@ -109,7 +109,8 @@ class Registration:
         REGISTRATIONS.add(self._resource, "failed" if error else "accepted")
         if error and error != self.error:
             facts = {"resource": self._resource, "error": error}
-            _log.warning("registration failed", extra={"nodeplug": facts})
+            level = logging.ERROR if _is_permanent(error) else logging.WARNING
+            _log.log(level, "registration failed", extra={"nodeplug": facts})
         if not error:
             _log.info("registered", extra={"nodeplug": {"resource": self._resource}})
         self.error = error
@@ -151,3 +152,7 @@ class Registration:
                 await self._wake.wait()
         except TimeoutError:
             return
+
+
+def _is_permanent(error: str) -> bool:
+    return any(text in error for text in _PERMANENT)

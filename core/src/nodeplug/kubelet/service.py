@@ -30,6 +30,9 @@ from nodeplug.values.errors import (
 # change must have arrived.
 LIST_GAP_SECONDS = 0.025
 
+# R51: what gRPC receives where nobody says otherwise, and the kubelet does not.
+_ANSWER_LIMIT = 4 * 1024 * 1024
+
 _CODES: dict[type[Exception], grpc.StatusCode] = {
     UnknownDeviceError: grpc.StatusCode.NOT_FOUND,
     UnhealthyDeviceError: grpc.StatusCode.FAILED_PRECONDITION,
@@ -138,6 +141,7 @@ class DevicePluginService:
                 response = api.AllocateResponse(
                     container_responses=map(to_container_response, edits)
                 )
+                _check_size(response)
         except Exception as error:
             REFUSALS.add(resource, _status_code(error).name)
             raise
@@ -149,6 +153,13 @@ class DevicePluginService:
     ) -> api.PreStartContainerResponse:
         await self._allocator.prepare(request.devices_ids)
         return api.PreStartContainerResponse()
+
+
+def _check_size(response: api.AllocateResponse) -> None:
+    if (size := response.ByteSize()) > _ANSWER_LIMIT:
+        raise AllocationRefusedError(
+            f"the answer takes {size} bytes, a kubelet receives {_ANSWER_LIMIT}: ask for less"
+        )
 
 
 _Request = TypeVar("_Request")
