@@ -36,7 +36,7 @@ exec "$@"
 
 class AgentNode(Play):
     def __init__(self, kubelet: Kubelet, fake: FakeHost, process: Process, began: Path) -> None:
-        super().__init__(kubelet, fake)
+        super().__init__(kubelet, fake, began.parent / "cdi")
         self.pid = process.pid
         self._began = began
 

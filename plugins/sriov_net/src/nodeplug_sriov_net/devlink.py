@@ -67,7 +67,7 @@ class Devlink:
         if package := netlink.ddp_package(message):
             self._packages[address] = package
         reporter = netlink.reporter_of(message)
-        if reporter is None:
+        if reporter is None or not address:
             return False
         name, failed = reporter
         before = self._reporters.get((address, name))

@@ -66,6 +66,8 @@ class _Reading:
         entries = value if isinstance(value, list) else [value]
         if not entries:
             raise ValueError("selectors: is an empty list")
+        if not all(isinstance(each, Mapping) for each in entries):
+            raise ValueError("selectors: is no object, nor a list of objects")
         return [self._selector(f"{place}.selectors", each, device_type) for each in entries]
 
     def _selector(self, place: str, entry: object, device_type: object) -> Keys:
@@ -135,5 +137,6 @@ def _escaped(key: str, text: str) -> str:
 def _plain(text: str) -> str:
     """Return an error of the conversion with the key first, as the file has it."""
     problem, _, path = text.partition(" - at `$.")
-    key = path.rstrip("`").replace("name", "resourceName")
+    problem = problem.replace("name: resource name", "resourcePrefix, resourceName:")
+    key = path.rstrip("`")
     return f"{key}: {problem}" if key else problem

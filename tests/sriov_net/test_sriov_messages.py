@@ -1,0 +1,117 @@
+"""Messages of the kernel that this machine's cannot send, for lack of hardware: as bytes."""
+
+import struct
+from typing import Any
+
+import pytest
+
+from nodeplug_sriov_net import netlink
+from nodeplug_sriov_net.devlink import Devlink
+from nodeplug_sriov_net.network import Network
+from support.sriov_host import FakeHost
+
+# linux/if_link.h, linux/devlink.h
+IFLA_IFNAME, IFLA_VFINFO_LIST, IFLA_VF_INFO, IFLA_VF_LINK_STATE = 3, 22, 1, 5
+BUS, DEVICE, REPORTER, NAME, STATE = 1, 2, 114, 115, 116
+RUNNING, VERSION_NAME, VERSION_VALUE = 101, 103, 104
+DEVLINK_FAMILY, RECOVERED = 21, 54
+
+
+def attribute(kind: int, *parts: bytes) -> bytes:
+    body = b"".join(parts)
+    return struct.pack("HH", 4 + len(body), kind) + body + bytes(-len(body) % 4)
+
+
+def text(kind: int, value: str) -> bytes:
+    return attribute(kind, value.encode() + b"\0")
+
+
+def message(kind: int, body: bytes, number: int = 0, port: int = 0) -> bytes:
+    return struct.pack("IHHII", 16 + len(body), kind, 0, number, port) + body
+
+
+def link(*states: int) -> bytes:
+    infos = [
+        attribute(IFLA_VF_INFO, attribute(IFLA_VF_LINK_STATE, struct.pack("II", index, state)))
+        for index, state in enumerate(states)
+    ]
+    head = struct.pack("BxHiII", 0, 1, 7, 0x1, 0)
+    return head + text(IFLA_IFNAME, "ens1") + attribute(IFLA_VFINFO_LIST, *infos)
+
+
+def reporter(name: str, state: int, bus: str = "pci") -> bytes:
+    inside = text(NAME, name) + attribute(STATE, struct.pack("B", state))
+    place = text(BUS, bus) + text(DEVICE, "0000:3b:00.0")
+    return struct.pack("BBH", RECOVERED, 1, 0) + place + attribute(REPORTER, inside)
+
+
+def decoded(socket: Any, data: bytes) -> Any:
+    (found,) = socket.marshal.parse(data)
+    return found
+
+
+def test_states_of_functions_are_read(fake: FakeHost) -> None:
+    """Automatic, enabled, disabled."""
+    network = Network(fake.host.root, lambda _: None)
+    found = decoded(network._socket, message(netlink.NEWLINK, link(0, 1, 2)))
+    assert dict(netlink.function_states(found)) == {0: "auto", 1: "enable", 2: "disable"}
+
+
+@pytest.fixture
+def devlink() -> Devlink:
+    marks.clear()
+    found = Devlink(marks.append)
+    types = found._socket.marshal.msg_map
+    types[DEVLINK_FAMILY] = types[netlink.REPORTER_GET]
+    found._socket._listening = True
+    found._stale = False
+    return found
+
+
+marks: list[object] = []
+
+
+def hear(devlink: Devlink, body: bytes) -> None:
+    devlink._socket.enqueue(message(DEVLINK_FAMILY, body), None)
+
+
+async def test_a_failed_reporter_is_told_and_so_is_its_recovery(devlink: Devlink) -> None:
+    """Once each, by the address of the device."""
+    for state in (0, 1, 1):
+        hear(devlink, reporter("fw_fatal", state))
+    told = await devlink.failed()
+    hear(devlink, reporter("fw_fatal", 0))
+    assert (told, await devlink.failed(), len(marks)) == (
+        {"0000:3b:00.0": ["fw_fatal"]},
+        {},
+        3,
+    )
+
+
+async def test_a_device_that_is_not_on_pci_is_nobodys(devlink: Devlink) -> None:
+    """Its name would be that of another kind."""
+    hear(devlink, reporter("fw", 1, bus="auxiliary"))
+    assert not await devlink.failed()
+
+
+def test_the_package_of_a_device_is_read(devlink: Devlink) -> None:
+    """Among the versions that run on it."""
+    versions = [
+        attribute(RUNNING, text(VERSION_NAME, name), text(VERSION_VALUE, value))
+        for name, value in (("fw.mgmt", "7.1"), ("fw.app.name", "ICE COMMS Package"))
+    ]
+    body = struct.pack("BBH", netlink.INFO_GET, 1, 0) + b"".join(versions)
+    found = decoded(devlink._socket, message(DEVLINK_FAMILY, body))
+    assert netlink.ddp_package(found) == "ICE COMMS Package"
+
+
+async def test_without_devlink_a_kernel_says_so() -> None:
+    """It is an error of the system, which callers expect."""
+    devlink = Devlink(marks.append)
+    try:
+        await devlink.open()
+    except OSError:
+        return
+    finally:
+        devlink.close()
+    assert await devlink.failed() is not None

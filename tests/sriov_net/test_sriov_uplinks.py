@@ -1,0 +1,81 @@
+"""Which network devices carry default routes, as /proc and /sys tell it."""
+
+import pytest
+
+from nodeplug_sriov_net.adapters import address_of, intel_adapter
+from nodeplug_sriov_net.facts import Link
+from nodeplug_sriov_net.uplinks import read_uplinks, uplinks_among
+from support.sriov_host import FakeHost, settings, until, watching
+
+V4_HEAD = "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\tWindow\tIRTT\n"
+ZERO = "0" * 32
+
+
+def routes(fake: FakeHost, *ipv4: str, ipv6: str = "") -> None:
+    folder = fake.folder / "proc/net"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "route").write_text(V4_HEAD + "".join(f"{line}\n" for line in ipv4))
+    (folder / "ipv6_route").write_text(ipv6)
+
+
+def ipv4(name: str, target: str = "00000000", mask: str = "00000000") -> str:
+    return f"{name}\t{target}\t0100A8C0\t0003\t0\t0\t100\t{mask}\t0\t0\t0"
+
+
+def ipv6(name: str, target: str = ZERO, length: str = "00") -> str:
+    fields = (target, length, ZERO, "00", ZERO, "00000400", "1", "0", "00000003")
+    return f"{' '.join(fields)} {name:>8}\n"
+
+
+def test_default_routes_of_both_families_count(fake: FakeHost) -> None:
+    """And no other routes."""
+    routes(
+        fake,
+        ipv4("eth0"),
+        ipv4("eth1", "0000A8C0", "0000FFFF"),
+        ipv4("eth2", mask="00000080"),
+        ipv6=ipv6("eth3") + ipv6("eth4", f"fe80{ZERO[4:]}", "40"),
+    )
+    assert read_uplinks(fake.host.root) == {"eth0", "eth3"}
+
+
+def test_a_route_leads_through_vlan_and_bond_to_its_ports(fake: FakeHost) -> None:
+    """All the way down."""
+    routes(fake, ipv4("bond0.7"))
+    for name, lower in (("bond0.7", "bond0"), ("bond0", "ens1"), ("bond0", "ens2")):
+        fake.tree.put(f"/class/net/{name}/lower_{lower}")
+    assert read_uplinks(fake.host.root) == {"bond0.7", "bond0", "ens1", "ens2"}
+
+
+@pytest.mark.parametrize("text", ["", "rubbish", "\0\n\xff", V4_HEAD])
+def test_what_is_no_table_of_routes_has_none(fake: FakeHost, text: str) -> None:
+    """An unreadable file is no reason to fail."""
+    routes(fake)
+    (fake.folder / "proc/net/route").write_text(text, encoding="latin-1")
+    assert not read_uplinks(fake.host.root)
+
+
+def test_netlink_tells_of_ports_and_of_what_lies_below() -> None:
+    """A VLAN on a bond of two ports; a bridge besides."""
+    links = [
+        Link(1, "bond0.7", lower=2),
+        Link(2, "bond0"),
+        Link(3, "ens1", master=2),
+        Link(4, "ens2", master=2),
+        Link(5, "br0"),
+        Link(6, "ens3", master=5),
+    ]
+    found = uplinks_among({1}, {link.index: link for link in links})
+    assert found == {"bond0.7", "bond0", "ens1", "ens2"}
+
+
+async def test_an_uplink_is_in_no_pool(fake: FakeHost) -> None:
+    """As soon as somebody looks."""
+    intel_adapter(fake.tree, 0, functions=2)
+    routes(fake, ipv4("ens1v0"))
+    async with watching(fake.backend(settings({}))) as inventories:
+        routes(fake)
+        fake.tree.put("/class/net/x")
+        fake.tree.tell("change", "/devices/virtual/net/x", "net")
+        found = await until(inventories, lambda each: len(each.devices) > 1)
+    assert address_of(0, 0) in found.devices
