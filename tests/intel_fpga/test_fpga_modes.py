@@ -1,14 +1,18 @@
 """What the configuration says of cards, and what it must not say."""
 
+import re
 from typing import Any
 
 import msgspec
 import pytest
+import yaml
 
 from nodeplug_intel_fpga.layouts import DFL
 from nodeplug_intel_fpga.settings import FpgaSettings
 from support.fpga_host import ADDRESS, AF, AFU, FIRST, INTERFACE, REGION, FpgaHost, nodes
+from support.repository import ROOT
 
+PLUGIN = ROOT / "plugins/intel_fpga"
 PROGRAMMED = {
     "name": "example.com/crypto",
     "interface": INTERFACE,
@@ -126,3 +130,12 @@ async def test_no_engine_of_a_programmed_card_is_given_away(fake: FpgaHost) -> N
     fake.card(AFU, AFU, interfaces=(INTERFACE, other))
     found = await fake.devices(mode="regiondevel", programming=programmed())
     assert nodes(found[f"fpga-{ADDRESS}-port1"]) == ["dfl-port.1"]
+
+
+EXAMPLES = re.findall(r"```yaml\n(.*?)```", (PLUGIN / "README.md").read_text(), re.DOTALL)
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_the_examples_of_the_page_are_valid(example: str) -> None:
+    """They are what people copy."""
+    assert msgspec.convert(yaml.safe_load(example)["backends"]["intel_fpga"], FpgaSettings)

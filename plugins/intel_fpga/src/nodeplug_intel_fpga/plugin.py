@@ -11,6 +11,7 @@ from nodeplug.backend import (
     Presence,
     Simulator,
     Telemetry,
+    Translation,
     Verdict,
     hookimpl,
 )
@@ -51,6 +52,13 @@ def checks(settings: FpgaSettings, root: HostRoot) -> Sequence[Finding]:
     return found(settings, root)
 
 
+def reader(document: object) -> Translation:
+    """Read the peer's custom resources."""
+    from nodeplug_intel_fpga.reader import read  # noqa: PLC0415 - once, at the start
+
+    return read(document)
+
+
 def simulator(folder: Path) -> Simulator:
     """Make simulated cards."""
     from nodeplug_intel_fpga.simulator import FpgaSimulator  # noqa: PLC0415 - not for a daemon
@@ -67,6 +75,7 @@ SPEC = BackendSpec(
     simulator=simulator,
     capabilities=frozenset({Preparer, Telemetry}),
     entries="programming",
+    reader=reader,
     explain=explain,
     checks=checks,
     commands=COMMANDS,
