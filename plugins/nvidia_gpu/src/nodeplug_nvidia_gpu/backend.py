@@ -1,0 +1,118 @@
+"""The backend for NVIDIA GPUs."""
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Final
+
+from nodeplug.host.host import Host
+from nodeplug.values.device import Device
+from nodeplug.values.edits import ContainerEdits
+from nodeplug.values.inventory import Inventory
+from nodeplug_nvidia_gpu.changes import Changes, changes
+from nodeplug_nvidia_gpu.devices import Maker
+from nodeplug_nvidia_gpu.drivers import driver_for
+from nodeplug_nvidia_gpu.facts import Event
+from nodeplug_nvidia_gpu.injection import Injection
+from nodeplug_nvidia_gpu.memory import Memory
+from nodeplug_nvidia_gpu.rules import Rules
+from nodeplug_nvidia_gpu.settings import NvidiaGpuSettings
+from nodeplug_nvidia_gpu.surroundings import Surroundings, Surveyor
+from nodeplug_nvidia_gpu.threads import Threads
+from nodeplug_nvidia_gpu.view import View
+
+_log = logging.getLogger("nodeplug.nvidia_gpu")
+
+# A driver that takes longer to answer at first is taken for absent until it does.
+_FIRST_SECONDS: Final = 4.0
+
+
+class NvidiaGpuBackend:
+    """Serves what the driver lists, and hears of what becomes of it."""
+
+    def __init__(self, settings: NvidiaGpuSettings, host: Host, memory: Memory) -> None:
+        self.memory = memory
+        self._settings = settings
+        self._host = host
+        self._rules = Rules.of(settings.health, os.environ)
+        self._injection = Injection(settings)
+        self._maker = Maker(settings, self._injection)
+        self._driver = driver_for(settings, host.root)
+        self._news = asyncio.Event()
+        self._threads: Threads | None = None
+
+    async def inventories(self) -> AsyncGenerator[Inventory, None]:
+        """Yield what the driver lists, and again after every change."""
+        async with self._watching() as changed:
+            if self.memory.view is None:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_FIRST_SECONDS):
+                        await changed.wait(self._news)
+            last = None
+            while True:
+                inventory = self._inventory()
+                if inventory != last:
+                    last = inventory
+                    yield inventory
+                await changed.wait(self._news)
+
+    async def allocate(self, resource: str, devices: Sequence[Device]) -> ContainerEdits:
+        """Name all devices to the container runtime."""
+        return self._injection.of_set(resource, devices, self.memory.around)
+
+    @asynccontextmanager
+    async def _watching(self) -> AsyncIterator[Changes]:
+        threads = Threads(
+            self._driver,
+            Surveyor(self._host.root, self._settings),
+            self,
+            self._settings.health.poll_seconds,
+        )
+        async with changes(self._host, self._driver.watched(), threads.look) as changed:
+            self._threads = threads
+            threads.start(self.memory.view)
+            try:
+                yield changed
+            finally:
+                self._threads = None
+                threads.stop()
+
+    def see(self, view: View, around: Surroundings) -> None:
+        """Take what a look at the driver has shown."""
+        if self._threads is None:
+            return
+        self._report(view)
+        self.memory.view, self.memory.around = view, around
+        self.memory.book.see(view, self._rules, time.monotonic())
+        self.memory.book.forget(view.conditions)
+        self._news.set()
+
+    def hear(self, event: Event) -> None:
+        """Take what the driver told of."""
+        view = self.memory.view
+        if self._threads is None or view is None:
+            return
+        if event.uuid not in view.conditions:
+            self._threads.look()
+            return
+        matters = self.memory.book.hear(event, self._rules, time.monotonic())
+        facts = {"gpu": event.uuid, "xid": event.xid, "matters": matters}
+        _log.warning("event of a GPU", extra={"nodeplug": facts})
+        if matters:
+            self._news.set()
+
+    def _inventory(self) -> Inventory:
+        view = self.memory.view or View()
+        return self._maker.inventory(view, self.memory.around, self.memory.book)
+
+    def _report(self, view: View) -> None:
+        """Log what was not so at the last look."""
+        before = self.memory.view or View()
+        if view.problem and view.problem != before.problem:
+            facts = {"problem": view.problem}
+            _log.warning("driver not usable", extra={"nodeplug": facts})
+        for stranger in {*view.strangers} - {*before.strangers}:
+            _log.warning("GPU not usable", extra={"nodeplug": {"problem": stranger}})

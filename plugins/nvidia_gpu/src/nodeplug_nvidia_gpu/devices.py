@@ -1,0 +1,115 @@
+"""From what was seen to devices."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from nodeplug.values.device import Attribute, Device, Health
+from nodeplug.values.inventory import Inventory
+from nodeplug_nvidia_gpu.facts import Gpu, Slice, Versions
+from nodeplug_nvidia_gpu.health import HealthBook
+from nodeplug_nvidia_gpu.injection import Injection
+from nodeplug_nvidia_gpu.naming import GPU_RESOURCE, device_id, family
+from nodeplug_nvidia_gpu.settings import NvidiaGpuSettings
+from nodeplug_nvidia_gpu.surroundings import Place, Surroundings
+from nodeplug_nvidia_gpu.units import Unit, units
+from nodeplug_nvidia_gpu.view import View
+
+_GIB: Final = 1 << 30
+# R101: the longest text that an attribute may have.
+_TEXT_LIMIT: Final = 64
+
+
+class Maker:
+    """Makes inventories under one configuration."""
+
+    def __init__(self, settings: NvidiaGpuSettings, injection: Injection) -> None:
+        self._settings = settings
+        self._injection = injection
+
+    def inventory(self, view: View, around: Surroundings, book: HealthBook) -> Inventory:
+        """Return all devices; where there is none, a resource without devices."""
+        served, _ = units(view.gpus, self._settings.mig_strategy)
+        lacking = self._lacking(around)
+        devices = [
+            self._device(unit, around, view.versions, lacking or _reason(unit, book))
+            for unit in served
+        ]
+        return Inventory.of(
+            {device.id: device for device in devices}.values(),
+            resources=() if devices else (GPU_RESOURCE,),
+            edits=self._injection.common(around),
+            links=_links(view, served),
+        )
+
+    def _lacking(self, around: Surroundings) -> str:
+        wanted = self._settings.imex
+        missing = sorted({*wanted.channel_ids} - {*around.channels})
+        if not wanted.required or not missing:
+            return ""
+        return f"IMEX channels are missing: {', '.join(map(str, missing))}"
+
+    def _device(self, unit: Unit, around: Surroundings, versions: Versions, reason: str) -> Device:
+        place = around.places.get(unit.gpu.address, Place())
+        return Device(
+            id=device_id(unit.uuid),
+            resource=unit.resource,
+            health=Health.UNHEALTHY if reason else Health.HEALTHY,
+            reason=reason,
+            parent=unit.gpu.uuid if unit.part else "",
+            numa_nodes=place.numa,
+            location=place.location,
+            attributes=_attributes(unit, versions),
+            capacity={"memory": (unit.part or unit.gpu).memory},
+            edits=self._injection.of_unit(unit, around),
+        )
+
+
+def _reason(unit: Unit, book: HealthBook) -> str:
+    return unit.oddity or book.reason(unit.gpu.uuid, unit.part)
+
+
+def _attributes(unit: Unit, versions: Versions) -> dict[str, Attribute]:
+    """Return the facts of a device, less those that nobody knows."""
+    found = _of_gpu(unit.gpu) | (_of_slice(unit.part) if unit.part else {})
+    found |= {"driverVersion": versions.driver, "cudaVersion": versions.cuda}
+    return {name: _fit(value) for name, value in found.items() if value not in {"", None}}
+
+
+def _of_gpu(gpu: Gpu) -> dict[str, Attribute]:
+    known: dict[str, Attribute] = {
+        "uuid": gpu.uuid,
+        "index": gpu.index,
+        "model": gpu.name,
+        "pciAddress": gpu.address,
+        "memory": round(gpu.memory / _GIB),
+        "architecture": family(gpu.capability),
+        "computeCapability": gpu.capability,
+        "fabricClique": gpu.clique,
+        "migEnabled": bool(gpu.mig),
+        "migCapable": gpu.mig is not None,
+    }
+    return known if gpu.minor is None else known | {"minor": gpu.minor}
+
+
+def _of_slice(part: Slice) -> dict[str, Attribute]:
+    return {
+        "uuid": part.uuid,
+        "memory": round(part.memory / _GIB),
+        "migIndex": part.index,
+        "profile": part.profile,
+        "gpuInstance": part.instance,
+        "computeInstance": part.compute_instance,
+    }
+
+
+def _fit(value: Attribute) -> Attribute:
+    if not isinstance(value, str):
+        return value
+    text = value if value.isprintable() else ascii(value)[1:-1]
+    return text[:_TEXT_LIMIT]
+
+
+def _links(view: View, served: Sequence[Unit]) -> dict[tuple[str, str], int]:
+    """Return the links of GPUs that are served; device ids of GPUs are their UUIDs."""
+    present = {unit.gpu.uuid for unit in served}
+    return {pair: count for pair, count in view.links.items() if present.issuperset(pair)}

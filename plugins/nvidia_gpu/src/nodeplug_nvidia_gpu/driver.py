@@ -1,0 +1,85 @@
+"""What is asked of a driver, whether true or simulated."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final, Protocol
+
+from nodeplug_nvidia_gpu.facts import Event, Gpu, Links, Pulse, Readings, Versions
+
+# NVML's error codes, as far as they matter to who asks (nvmlReturn_t).
+UNINITIALIZED: Final = 1
+NO_PERMISSION: Final = 4
+DRIVER_NOT_LOADED: Final = 9
+GPU_IS_LOST: Final = 15
+VERSION_MISMATCH: Final = 18
+# Not NVML's: there is no library, or no answer that makes sense.
+NO_LIBRARY: Final = -1
+NONSENSE: Final = -2
+
+
+class DriverError(Exception):
+    """The driver refused or failed; the text is one line."""
+
+    def __init__(self, text: str, code: int) -> None:
+        super().__init__(text)
+        self.code = code
+
+    @property
+    def of_driver(self) -> bool:
+        """Whether no GPU can be asked until the driver is opened again."""
+        return self.code in {UNINITIALIZED, DRIVER_NOT_LOADED, VERSION_MISMATCH, NO_LIBRARY}
+
+
+class Driver(Protocol):
+    """A driver. Every method may block, and may raise DriverError.
+
+    One thread opens, closes and asks; another waits for events.
+    """
+
+    def watched(self) -> Mapping[Path, frozenset[str] | None]:
+        """Return directories, and names in them, whose change asks for a look."""
+        ...
+
+    def open(self) -> None:
+        """Get in touch; after `close`, anew."""
+        ...
+
+    def close(self) -> None:
+        """Let go, so that the driver can be unloaded or replaced."""
+        ...
+
+    def outdated(self) -> bool:
+        """Return whether the driver must be opened anew to see what is there now."""
+        ...
+
+    def versions(self) -> Versions:
+        """Return what the driver calls itself."""
+        ...
+
+    def count(self) -> int:
+        """Return how many GPUs there are."""
+        ...
+
+    def pulse(self, index: int) -> Pulse:
+        """Return what is looked at often; quick."""
+        ...
+
+    def gpu(self, index: int) -> Gpu:
+        """Return all facts of a GPU."""
+        ...
+
+    def links(self, gpus: Sequence[Gpu]) -> Links:
+        """Return the links between GPUs."""
+        ...
+
+    def listen(self, gpus: Sequence[Gpu]) -> None:
+        """Have the driver tell of events of these GPUs too."""
+        ...
+
+    def event(self, timeout: float) -> Event | None:
+        """Return the next event, or None after this many seconds."""
+        ...
+
+    def measure(self, gpus: Sequence[Gpu]) -> Mapping[str, Readings]:
+        """Return what can be measured, by UUID of GPU or slice."""
+        ...

@@ -1,0 +1,183 @@
+"""Looks at the driver again and again, and remembers what was seen."""
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from nodeplug_nvidia_gpu.driver import GPU_IS_LOST, Driver, DriverError
+from nodeplug_nvidia_gpu.facts import Gpu, Links, Pulse, Versions
+from nodeplug_nvidia_gpu.naming import is_uuid
+from nodeplug_nvidia_gpu.view import Conditions, View
+
+_log = logging.getLogger("nodeplug.nvidia_gpu")
+
+# A driver is opened anew for GPUs that it does not find: first after so many looks, then rarer.
+_FIRST_PATIENCE: Final = 5
+_LONGEST_PATIENCE: Final = 150
+
+Plugged = Callable[[str], bool]
+"""Whether a PCI address is there."""
+
+
+class Look:
+    """One look at every GPU that the driver counts."""
+
+    def __init__(self, driver: Driver, known: Mapping[str, Gpu]) -> None:
+        self._driver = driver
+        self._known = known
+        self.gpus: dict[str, Gpu] = {}
+        self.pulses: dict[str, Pulse] = {}
+        self.failures: dict[int, DriverError] = {}
+        for index in range(driver.count()):
+            try:
+                self._ask(index)
+            except DriverError as error:
+                if error.of_driver:
+                    raise
+                self.failures[index] = error
+
+    def _ask(self, index: int) -> None:
+        pulse = self._driver.pulse(index)
+        gpu = self._known.get(pulse.uuid)
+        if gpu is None or _differs(gpu, index, pulse):
+            gpu = self._driver.gpu(index)
+        if is_uuid(gpu.uuid):
+            self.gpus[gpu.uuid] = gpu
+            self.pulses[gpu.uuid] = pulse
+        else:
+            self.failures[index] = DriverError(f"its UUID {gpu.uuid!r} is none", 0)
+
+
+def _differs(gpu: Gpu, index: int, pulse: Pulse) -> bool:
+    slices = tuple(each.uuid for each in gpu.slices)
+    return (gpu.index, gpu.mig, slices) != (index, pulse.mig, pulse.slices)
+
+
+class Looker:
+    """Keeps the driver open, and makes of what it says now and said before one view.
+
+    For one thread. A driver that fails as a whole is closed, and opened by a later look.
+    """
+
+    def __init__(self, driver: Driver, plugged: Plugged) -> None:
+        self._driver = driver
+        self._plugged = plugged
+        self._open = False
+        self._versions = Versions()
+        self._known: dict[str, Gpu] = {}
+        self._was_plugged: set[str] = set()
+        self._errors: dict[str, int] = {}
+        self._links: Links = {}
+        self._missed, self._patience = 0, _FIRST_PATIENCE
+
+    def remember(self, view: View) -> None:
+        """Know what another has seen before."""
+        self._known = {gpu.uuid: gpu for gpu in view.gpus}
+        self._versions, self._links = view.versions, view.links
+
+    def look(self) -> View:
+        """Ask the driver; never fail."""
+        try:
+            self._ready()
+            look = Look(self._driver, self._known)
+        except DriverError as error:
+            self.close()
+            return self._blind(str(error))
+        conditions = self._conditions(look)
+        uncorrectable = self._count_errors(look.pulses)
+        fresh = look.gpus != self._known
+        self._known |= look.gpus
+        self._forget_unplugged(conditions, look)
+        self._listen(look)
+        if fresh:
+            self._links = self._read_links()
+        self._lose_patience(missing=len(conditions) > len(look.gpus) or bool(look.failures))
+        return View(
+            versions=self._versions,
+            gpus=self._gpus(),
+            conditions=conditions,
+            uncorrectable=uncorrectable,
+            links=self._links,
+            strangers=tuple(f"GPU {index}: {error}" for index, error in look.failures.items()),
+        )
+
+    def close(self) -> None:
+        """Let the driver go."""
+        if self._open:
+            self._open = False
+            self._driver.close()
+
+    def _ready(self) -> None:
+        if self._open and self._driver.outdated():
+            self.close()
+        if not self._open:
+            self._driver.open()
+            self._open = True
+            self._versions = self._driver.versions()
+            self._errors = {}
+
+    def _blind(self, problem: str) -> View:
+        return View(
+            versions=self._versions,
+            gpus=self._gpus(),
+            conditions={uuid: {"driver": problem} for uuid in self._known},
+            links=self._links,
+            problem=problem,
+        )
+
+    def _gpus(self) -> tuple[Gpu, ...]:
+        return tuple(sorted(self._known.values(), key=lambda gpu: (gpu.index, gpu.uuid)))
+
+    def _conditions(self, look: Look) -> dict[str, Conditions]:
+        """Return what is wrong with each GPU that answers, or did before."""
+        found = {uuid: pulse.conditions for uuid, pulse in look.pulses.items()}
+        for uuid in self._known.keys() - found.keys():
+            found[uuid] = self._missing(self._known[uuid], look.failures)
+        return found
+
+    def _missing(self, gpu: Gpu, failures: dict[int, DriverError]) -> Conditions:
+        error = failures.pop(gpu.index, None)
+        if error is None:
+            return {"absent": "the driver does not list it"}
+        if error.code == GPU_IS_LOST:
+            return {"lost": "lost: it has fallen off the bus or does not answer"}
+        return {"lost": f"the driver cannot ask it: {error}"}
+
+    def _forget_unplugged(self, conditions: dict[str, Conditions], look: Look) -> None:
+        """Drop GPUs that have left their slots, as far as slots can be seen."""
+        for uuid in self._known.keys() - look.gpus.keys():
+            if uuid in self._was_plugged and not self._plugged(self._known[uuid].address):
+                del self._known[uuid], conditions[uuid]
+        self._was_plugged = {u for u, gpu in self._known.items() if self._plugged(gpu.address)}
+
+    def _count_errors(self, pulses: Mapping[str, Pulse]) -> dict[str, int]:
+        new = {}
+        for uuid, pulse in pulses.items():
+            if pulse.uncorrectable is not None:
+                before = self._errors.setdefault(uuid, pulse.uncorrectable)
+                if pulse.uncorrectable > before:
+                    new[uuid] = pulse.uncorrectable - before
+                self._errors[uuid] = pulse.uncorrectable
+        return new
+
+    def _listen(self, look: Look) -> None:
+        try:
+            self._driver.listen([*look.gpus.values()])
+        except DriverError as error:
+            _log.debug("events not heard", extra={"nodeplug": {"error": str(error)}})
+
+    def _read_links(self) -> Links:
+        try:
+            return self._driver.links(self._gpus())
+        except DriverError:
+            return {}
+
+    def _lose_patience(self, *, missing: bool) -> None:
+        """Have a driver that misses GPUs opened anew: only then it finds those that returned."""
+        if not missing:
+            self._missed, self._patience = 0, _FIRST_PATIENCE
+            return
+        self._missed += 1
+        if self._missed >= self._patience:
+            self._missed, self._patience = 0, min(2 * self._patience, _LONGEST_PATIENCE)
+            self.close()

@@ -1,0 +1,105 @@
+"""What is asked of NVML at every look: few calls, none of them slow."""
+
+from typing import Any, Final
+
+from nodeplug_nvidia_gpu.driver import GPU_IS_LOST, DriverError
+from nodeplug_nvidia_gpu.facts import Pulse
+from nodeplug_nvidia_gpu.nvml import FUNCTION_NOT_FOUND, NOT_SUPPORTED, RESET_REQUIRED, Nvml
+from nodeplug_nvidia_gpu.nvml_facts import slice_handles
+
+# NVML: NVML_MEMORY_ERROR_TYPE_UNCORRECTED, NVML_VOLATILE_ECC, NVML_TEMPERATURE_GPU,
+# NVML_FI_DEV_GET_GPU_RECOVERY_ACTION.
+_UNCORRECTED: Final = 1
+_VOLATILE: Final = 0
+_OF_GPU: Final = 0
+_RECOVERY_ACTION: Final = 230
+# NVML: nvmlDeviceGpuRecoveryAction_t.
+_ACTIONS: Final = {
+    1: "the driver asks for a reset of the GPU",
+    2: "the driver asks for a restart of the node",
+    3: "the driver asks to end peer-to-peer traffic",
+    4: "the driver asks to drain and reset the GPU",
+}
+
+
+class Pulses:
+    """Takes pulses; does not ask a GPU again for what it does not support."""
+
+    def __init__(self, nvml: Nvml) -> None:
+        self._nvml = nvml
+        self._unsupported: set[tuple[str, str]] = set()
+
+    def begin(self) -> None:
+        """Forget what another library or GPU did not support."""
+        self._unsupported.clear()
+
+    def take(self, index: int) -> Pulse:
+        """Return the pulse of a GPU; raise DriverError where it does not answer."""
+        handle = self._nvml.ask("nvmlDeviceGetHandleByIndex", index)
+        uuid = str(self._nvml.ask("nvmlDeviceGetUUID", handle))
+        conditions: dict[str, str] = {}
+        try:
+            self._touch(handle)
+            conditions |= self._remapping(uuid, handle) | self._recovery(uuid, handle)
+        except DriverError as error:
+            if error.code != RESET_REQUIRED:
+                raise
+            conditions["recovery"] = _ACTIONS[1]
+        mode = self._optional(uuid, "nvmlDeviceGetMigMode", handle)
+        slices = slice_handles(self._nvml, handle) if mode and mode[0] else {}
+        return Pulse(
+            uuid=uuid,
+            mig=bool(mode[0]) if mode else None,
+            slices=tuple(slices),
+            conditions=conditions,
+            uncorrectable=self._optional(
+                uuid, "nvmlDeviceGetTotalEccErrors", handle, _UNCORRECTED, _VOLATILE
+            ),
+        )
+
+    def _touch(self, handle: Any) -> None:
+        """Ask what needs the GPU itself; one of several answers is enough for it to live."""
+        failure: DriverError | None = None
+        for function, arguments in (
+            ("nvmlDeviceGetPciInfo", ()),
+            ("nvmlDeviceGetMemoryInfo", ()),
+            ("nvmlDeviceGetTemperature", (_OF_GPU,)),
+        ):
+            try:
+                self._nvml.try_(None, function, handle, *arguments)
+                failure = None
+            except DriverError as error:
+                if error.code in {GPU_IS_LOST, RESET_REQUIRED} or error.of_driver:
+                    raise
+                failure = error
+        if failure is not None:
+            raise failure
+
+    def _remapping(self, uuid: str, handle: Any) -> dict[str, str]:
+        rows = self._optional(uuid, "nvmlDeviceGetRemappedRows", handle)
+        if rows is not None:
+            if rows[3]:
+                return {"remap": "a memory row could not be remapped"}
+            return {"remap": "remapped memory rows wait for a reset"} if rows[2] else {}
+        pending = self._optional(uuid, "nvmlDeviceGetRetiredPagesPendingStatus", handle)
+        return {"remap": "retired memory pages wait for a reset"} if pending else {}
+
+    def _recovery(self, uuid: str, handle: Any) -> dict[str, str]:
+        values = self._optional(uuid, "nvmlDeviceGetFieldValues", handle, (_RECOVERY_ACTION,))
+        if not values or values[0].nvmlReturn:
+            return {}
+        action = values[0].value.uiVal
+        return {"recovery": _ACTIONS.get(action, _ACTIONS[1])} if action else {}
+
+    def _optional(self, uuid: str, function: str, *arguments: object) -> Any:
+        """Ask for what not every GPU can tell; return None where this one cannot."""
+        if (uuid, function) in self._unsupported:
+            return None
+        try:
+            return self._nvml.ask(function, *arguments)
+        except DriverError as error:
+            if error.code in {GPU_IS_LOST, RESET_REQUIRED} or error.of_driver:
+                raise
+            if error.code in {NOT_SUPPORTED, FUNCTION_NOT_FOUND}:
+                self._unsupported.add((uuid, function))
+            return None

@@ -1,0 +1,50 @@
+"""What can be measured of GPUs through NVML."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from nodeplug_nvidia_gpu.driver import DriverError
+from nodeplug_nvidia_gpu.facts import Gpu, Readings
+from nodeplug_nvidia_gpu.nvml import Nvml
+from nodeplug_nvidia_gpu.nvml_facts import slice_handles
+
+# NVML: NVML_TEMPERATURE_GPU, NVML_MEMORY_ERROR_TYPE_UNCORRECTED, NVML_VOLATILE_ECC.
+_OF_GPU: Final = 0
+_UNCORRECTED: Final = 1
+_VOLATILE: Final = 0
+_MILLI: Final = 1000
+
+
+def read_readings(nvml: Nvml, gpus: Sequence[Gpu]) -> Mapping[str, Readings]:
+    """Return readings by UUID; GPUs that do not answer are left out."""
+    found: dict[str, Readings] = {}
+    for gpu in gpus:
+        try:
+            handle = nvml.ask("nvmlDeviceGetHandleByIndex", gpu.index)
+            found[gpu.uuid] = _readings(nvml, handle)
+            for uuid, (_, part) in slice_handles(nvml, handle).items() if gpu.slices else ():
+                used, size = _memory(nvml, part)
+                found[uuid] = Readings(memory_used=used, memory_size=size)
+        except DriverError:
+            continue
+    return found
+
+
+def _readings(nvml: Nvml, handle: Any) -> Readings:
+    used, size = _memory(nvml, handle)
+    power = nvml.try_(None, "nvmlDeviceGetPowerUsage", handle)
+    load = nvml.try_(None, "nvmlDeviceGetUtilizationRates", handle)
+    errors = ("nvmlDeviceGetTotalEccErrors", handle, _UNCORRECTED, _VOLATILE)
+    return Readings(
+        temperature=nvml.try_(None, "nvmlDeviceGetTemperature", handle, _OF_GPU),
+        power=None if power is None else power / _MILLI,
+        memory_used=used,
+        memory_size=size,
+        utilization=load.gpu / 100 if load else None,
+        errors=nvml.try_(None, *errors),
+    )
+
+
+def _memory(nvml: Nvml, handle: Any) -> tuple[float | None, float | None]:
+    found = nvml.try_(None, "nvmlDeviceGetMemoryInfo", handle)
+    return (float(found.used), float(found.total)) if found else (None, None)

@@ -1,0 +1,49 @@
+"""What this package tells core about itself."""
+
+from pathlib import Path
+
+from nodeplug.backend import Backend, BackendSpec, Presence, Simulator, hookimpl
+from nodeplug.host.host import Host
+from nodeplug.host.root import HostRoot
+from nodeplug_nvidia_gpu.backend import NvidiaGpuBackend
+from nodeplug_nvidia_gpu.library import Library
+from nodeplug_nvidia_gpu.memory import Memory
+from nodeplug_nvidia_gpu.settings import NvidiaGpuSettings
+
+
+def build(settings: NvidiaGpuSettings, host: Host, previous: Backend | None) -> NvidiaGpuBackend:
+    """Make the backend; it remembers what the one before it saw."""
+    memory = previous.memory if isinstance(previous, NvidiaGpuBackend) else Memory()
+    return NvidiaGpuBackend(settings, host, memory)
+
+
+def probe(root: HostRoot) -> Presence:
+    """Look for the driver's library in its usual places, without loading it."""
+    found = Library(root, NvidiaGpuSettings()).find()
+    if found is None:
+        return Presence(present=False, detail=f"no libnvidia-ml.so.1 below {root.root}")
+    return Presence(present=True, detail=f"driver library {found}")
+
+
+def simulator(folder: Path) -> Simulator:
+    """Make a node with eight GPUs."""
+    from nodeplug_nvidia_gpu.simulator import NvidiaGpuSimulator  # noqa: PLC0415 - not for daemons
+
+    return NvidiaGpuSimulator(folder)
+
+
+SPEC = BackendSpec(
+    name="nvidia_gpu",
+    summary="NVIDIA GPUs and their MIG slices",
+    settings=NvidiaGpuSettings,
+    build=build,
+    probe=probe,
+    simulator=simulator,
+    metrics_port=9841,
+)
+
+
+@hookimpl
+def nodeplug_backend() -> BackendSpec:
+    """Describe the backend to core."""
+    return SPEC

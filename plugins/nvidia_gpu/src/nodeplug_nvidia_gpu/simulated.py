@@ -1,0 +1,106 @@
+"""A driver that reads of its GPUs in a file."""
+
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from nodeplug_nvidia_gpu.driver import (
+    DRIVER_NOT_LOADED,
+    GPU_IS_LOST,
+    NONSENSE,
+    DriverError,
+)
+from nodeplug_nvidia_gpu.facts import Event, Gpu, Links, Pulse, Readings, Versions
+
+
+class Description(msgspec.Struct, kw_only=True):
+    """A node: its GPUs, which of them are linked by how many links, and which are lost."""
+
+    versions: Versions
+    gpus: list[Gpu]
+    links: list[tuple[str, str, int]] = msgspec.field(default_factory=list)
+    lost: list[str] = msgspec.field(default_factory=list)
+
+
+class SimulatedDriver:
+    """The driver of a node that is described in a JSON file; without the file there is none."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._nothing_happens = threading.Event()
+
+    def watched(self) -> Mapping[Path, frozenset[str] | None]:
+        """Return where the file lies."""
+        return {self._file.parent: frozenset({self._file.name})}
+
+    def open(self) -> None:
+        """Look whether there is a file."""
+        self._read()
+
+    def close(self) -> None:
+        """Do nothing."""
+
+    def outdated(self) -> bool:
+        """Return False: the file is read anew each time."""
+        return False
+
+    def versions(self) -> Versions:
+        """Return what the file says."""
+        return self._read().versions
+
+    def count(self) -> int:
+        """Return how many GPUs the file has."""
+        return len(self._read().gpus)
+
+    def pulse(self, index: int) -> Pulse:
+        """Return what becomes of a GPU; raise DriverError for a lost one."""
+        gpu = self.gpu(index)
+        slices = tuple(each.uuid for each in gpu.slices)
+        return Pulse(uuid=gpu.uuid, mig=gpu.mig, slices=slices)
+
+    def gpu(self, index: int) -> Gpu:
+        """Return what the file says of a GPU."""
+        read = self._read()
+        gpu = read.gpus[index]
+        if gpu.uuid in read.lost:
+            raise DriverError("GPU is lost", GPU_IS_LOST)
+        return gpu
+
+    def links(self, gpus: Sequence[Gpu]) -> Links:
+        """Return the links of the file."""
+        present = {gpu.uuid for gpu in gpus}
+        return {(a, b): n for a, b, n in self._read().links if {a, b} <= present}
+
+    def listen(self, gpus: Sequence[Gpu]) -> None:
+        """Do nothing: there are no events."""
+
+    def event(self, timeout: float) -> Event | None:
+        """Wait in vain."""
+        self._nothing_happens.wait(timeout)
+        return None
+
+    def measure(self, gpus: Sequence[Gpu]) -> Mapping[str, Readings]:
+        """Return readings of an idle GPU."""
+        lost = self._read().lost
+        return {
+            gpu.uuid: Readings(
+                temperature=30.0,
+                power=50.0,
+                memory_used=0.0,
+                memory_size=float(gpu.memory),
+                utilization=0.0,
+                errors=0.0,
+            )
+            for gpu in gpus
+            if gpu.uuid not in lost
+        }
+
+    def _read(self) -> Description:
+        try:
+            return msgspec.json.decode(self._file.read_bytes(), type=Description)
+        except OSError as error:
+            raise DriverError(f"{self._file}: {error.strerror}", DRIVER_NOT_LOADED) from error
+        except msgspec.DecodeError as error:
+            raise DriverError(f"{self._file}: {error}", NONSENSE) from error

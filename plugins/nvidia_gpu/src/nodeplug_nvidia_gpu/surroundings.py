@@ -1,0 +1,99 @@
+"""What the host has around its GPUs: device nodes, places on the PCI bus, CDI names."""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+import msgspec
+
+from nodeplug.host.nodes import node_type
+from nodeplug.host.pci import pci_device
+from nodeplug.host.root import HostRoot
+from nodeplug.host.sysfs import ancestors, read_text
+from nodeplug_nvidia_gpu.cdi_names import SpecReader
+from nodeplug_nvidia_gpu.facts import Gpu
+from nodeplug_nvidia_gpu.settings import NvidiaGpuSettings
+
+# NVIDIA's driver: what every user of a GPU opens besides the GPU.
+_CONTROL: Final = (
+    "/dev/nvidiactl",
+    "/dev/nvidia-uvm",
+    "/dev/nvidia-uvm-tools",
+    "/dev/nvidia-modeset",
+)
+_MINORS: Final = "/proc/driver/nvidia-caps/mig-minors"
+_MINOR: Final = re.compile(r"(gpu\S+/access) (\d+)")
+_CHANNEL: Final = "/dev/nvidia-caps-imex-channels/channel{}"
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Where a PCI function is: its NUMA nodes, and the buses and bridges above it."""
+
+    numa: tuple[int, ...] = ()
+    location: tuple[str, ...] = ()
+
+
+class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
+    """What the host has around its GPUs.
+
+    `control` are the device nodes of all GPUs, `minors` those of MIG capabilities by name,
+    `channels` the IMEX channels that are asked for and there, `cdi` the names of the kind that is
+    asked for, `extras` what more the agent's own specification can have.
+    """
+
+    control: tuple[str, ...] = ()
+    minors: Mapping[str, int] = msgspec.field(default_factory=dict)
+    channels: tuple[int, ...] = ()
+    cdi: frozenset[str] = frozenset()
+    places: Mapping[str, Place] = msgspec.field(default_factory=dict)
+    machine: str = ""
+
+
+class Surveyor:
+    """Looks around on the host; for one thread."""
+
+    def __init__(self, root: HostRoot, settings: NvidiaGpuSettings) -> None:
+        self._root = root
+        self._settings = settings
+        self._specs = SpecReader(root, settings.cdi)
+
+    def look(self, gpus: Iterable[Gpu]) -> Surroundings:
+        """Return what is there now."""
+        gpus = tuple(gpus)
+        sliced = any(gpu.slices for gpu in gpus)
+        strategies = self._settings.device_list_strategy
+        by_cdi = any(each.startswith("cdi-") for each in strategies)
+        return Surroundings(
+            control=tuple(path for path in _CONTROL if self._has(path)),
+            minors=self._minors() if sliced else {},
+            channels=tuple(n for n in self._settings.imex.channel_ids if self._has(channel(n))),
+            cdi=self._specs.names() if by_cdi else frozenset(),
+            places={gpu.address: self._place(gpu.address) for gpu in gpus if gpu.address},
+            machine=read_text(self._root.path(self._settings.machine_type_file)) or "",
+        )
+
+    def plugged(self, address: str) -> bool:
+        """Return whether there is a PCI function at an address."""
+        return bool(address) and (self._root.sys / "bus/pci/devices" / address).exists()
+
+    def _has(self, path: str) -> bool:
+        return node_type(self._root.path(self._settings.dev_root + path)) is not None
+
+    def _minors(self) -> dict[str, int]:
+        try:
+            text = self._root.path(_MINORS).read_text()
+        except (OSError, ValueError):
+            return {}
+        return {name: int(minor) for name, minor in _MINOR.findall(text)}
+
+    def _place(self, address: str) -> Place:
+        found = pci_device(self._root, address)
+        if found is None:
+            return Place()
+        steps = [devpath.rpartition("/")[2] for devpath in ancestors(found.devpath)]
+        return Place(found.numa, (*reversed(steps), address))
+
+
+def channel(number: int) -> str:
+    """Return the device node of an IMEX channel."""
+    return _CHANNEL.format(number)

@@ -1,0 +1,108 @@
+"""The two threads that speak to a driver, so that a call that hangs holds up neither loop nor exit.
+
+They are daemons: the end of the process does not wait for them. Only one pair at a time has the
+driver; one that hangs keeps it, and the next waits.
+"""
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from nodeplug_nvidia_gpu.driver import Driver, DriverError
+from nodeplug_nvidia_gpu.facts import Event
+from nodeplug_nvidia_gpu.looking import Looker
+from nodeplug_nvidia_gpu.surroundings import Surroundings, Surveyor
+from nodeplug_nvidia_gpu.view import View
+
+_log = logging.getLogger("nodeplug.nvidia_gpu")
+
+# The library, as well as its one copy of the driver's state, belongs to the whole process.
+_IN_USE: Final = threading.Lock()
+# How soon a thread notices that it is to end.
+_PATIENCE_SECONDS: Final = 0.5
+
+
+class Audience(Protocol):
+    """Who is told, on the event loop."""
+
+    def see(self, view: View, around: Surroundings) -> None:
+        """Take what a look has shown."""
+        ...
+
+    def hear(self, event: Event) -> None:
+        """Take what the driver told of."""
+        ...
+
+
+class Threads:
+    """Looks and listens, from `start` to `stop`; tells on the event loop."""
+
+    def __init__(
+        self,
+        driver: Driver,
+        surveyor: Surveyor,
+        audience: Audience,
+        poll_seconds: float,
+    ) -> None:
+        self._driver = driver
+        self._surveyor = surveyor
+        self._looker = Looker(driver, surveyor.plugged)
+        self._poll_seconds = poll_seconds
+        self._audience = audience
+        self._wanted = threading.Event()
+        self._stopped = threading.Event()
+        self._loop = asyncio.get_running_loop()
+
+    def start(self, known: View | None) -> None:
+        """Begin to look; what was seen before is known."""
+        if known is not None:
+            self._looker.remember(known)
+        threading.Thread(target=self._run, name="nvidia-look", daemon=True).start()
+
+    def look(self) -> None:
+        """Ask for a look without delay."""
+        self._wanted.set()
+
+    def stop(self) -> None:
+        """Tell the threads to end; do not wait for them."""
+        self._stopped.set()
+        self._wanted.set()
+
+    def _run(self) -> None:
+        while not _IN_USE.acquire(timeout=_PATIENCE_SECONDS):
+            if self._stopped.is_set():
+                return
+        try:
+            self._look_repeatedly()
+        finally:
+            self._looker.close()
+            _IN_USE.release()
+
+    def _look_repeatedly(self) -> None:
+        listener = threading.Thread(target=self._listen, name="nvidia-listen", daemon=True)
+        listener.start()
+        while not self._stopped.is_set():
+            self._wanted.clear()
+            view = self._looker.look()
+            self._post(self._audience.see, view, self._surveyor.look(view.gpus))
+            self._wanted.wait(self._poll_seconds)
+
+    def _listen(self) -> None:
+        while not self._stopped.is_set():
+            try:
+                event = self._driver.event(_PATIENCE_SECONDS)
+            except DriverError as error:
+                _log.debug("no event to be had", extra={"nodeplug": {"error": str(error)}})
+                self._wanted.set()
+                self._stopped.wait(_PATIENCE_SECONDS)
+            else:
+                if event is not None:
+                    self._post(self._audience.hear, event)
+
+    def _post(self, tell: Callable[..., None], *facts: object) -> None:
+        try:
+            self._loop.call_soon_threadsafe(tell, *facts)
+        except RuntimeError:  # the loop has been closed
+            self._stopped.set()
