@@ -2,9 +2,14 @@
 
 import pytest
 
+from nodeplug.host.host import open_host
+from nodeplug.host.sysfs import device_at
 from nodeplug_sriov_net.adapters import address_of, intel_adapter
+from nodeplug_sriov_net.changes import addresses_in
+from nodeplug_sriov_net.explain import explain
 from nodeplug_sriov_net.facts import Link
 from nodeplug_sriov_net.uplinks import read_uplinks, uplinks_among
+from support.needs import require
 from support.sriov_host import FakeHost, settings, until, watching
 
 V4_HEAD = "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\tWindow\tIRTT\n"
@@ -67,6 +72,31 @@ def test_netlink_tells_of_ports_and_of_what_lies_below() -> None:
     ]
     found = uplinks_among({1}, {link.index: link for link in links})
     assert found == {"bond0.7", "bond0", "ens1", "ens2"}
+
+
+@pytest.mark.parametrize("below", ["virtio3", "vdpa0/virtio3"])
+async def test_a_link_of_virtio_is_its_functions(fake: FakeHost, below: str) -> None:
+    """It lies one step deeper, or two; its default route counts all the same."""
+    place = fake.one_function("virtio-pci")
+    fake.tree.netdev(f"{place}/{below}", "eth0")
+    routes(fake, ipv4("eth0"))
+    assert not await fake.devices({})
+
+
+async def test_a_function_is_chosen_by_its_link_of_virtio(fake: FakeHost) -> None:
+    """As in a virtual machine that was given functions."""
+    fake.tree.netdev(f"{fake.one_function('virtio-pci')}/virtio3", "eth0")
+    assert await fake.chosen(netdevs=["eth0"]) == [address_of(0, 0)]
+
+
+async def test_this_machines_own_uplinks_are_in_no_pool() -> None:
+    """Whatever hardware it has."""
+    host = open_host()
+    places = [device_at(host.root, f"/sys/class/net/{n}") for n in read_uplinks(host.root)]
+    own = {address for place in places for address in addresses_in(place or "")}
+    require(bool(own), "this machine has no default route out of a PCI function")
+    verdicts = {v.device: v.chosen for v in await explain(settings({}), host)}
+    assert {address: verdicts[address] for address in own} == dict.fromkeys(own, False)
 
 
 async def test_an_uplink_is_in_no_pool(fake: FakeHost) -> None:

@@ -67,10 +67,15 @@ class Candidate(msgspec.Struct, frozen=True):
 
 
 class Surroundings(msgspec.Struct, frozen=True):
-    """What is known besides functions: network devices by index, those of default routes."""
+    """What is known besides functions.
+
+    Network devices by index, the names of those with default routes, and where sysfs has these:
+    some are deeper below their function than the kernel's drivers for network adapters put them.
+    """
 
     links: Mapping[int, Link] | None = None
     uplinks: Collection[str] = ()
+    uplink_places: Collection[str] = ()
     ddp: Mapping[str, str] = {}
 
 
@@ -114,7 +119,7 @@ def _function(
         links=links,
         owner_link=main_link(above),
         representor=_representor(above, f"vf{index}"),
-        uplink=any(link.name in around.uplinks for link in links),
+        uplink=_is_uplink(function.pci.devpath, links, around),
         ddp=around.ddp.get(function.address, around.ddp.get(function.physfn, "")),
     )
 
@@ -137,8 +142,13 @@ def _sub(
         links=links,
         owner_link=main_link(above),
         representor=_representor(above, f"sf{sub.number}"),
-        uplink=any(link.name in around.uplinks for link in links),
+        uplink=_is_uplink(f"{function.pci.devpath}/{sub.name}", links, around),
     )
+
+
+def _is_uplink(place: str, links: Sequence[Link], around: Surroundings) -> bool:
+    below = any(each.startswith(f"{place}/") for each in around.uplink_places)
+    return below or any(link.name in around.uplinks for link in links)
 
 
 def _representor(links: Sequence[Link], port: str) -> str:

@@ -79,7 +79,13 @@ def read_link(place: str, *, detailed: bool) -> Link | None:
 
 
 def _part(place: str, names: Collection[str], vdpa: tuple[Vdpa, ...], *, detailed: bool) -> Part:
-    found = (read_link(each, detailed=detailed) for each in _inside(place, "net", names))
+    # virtio-pci makes a device of its own, which has the network device.
+    virtio = [f"{place}/{name}" for name in names if name.startswith("virtio")]
+    places = [
+        *_inside(place, "net", names),
+        *(p for v in virtio for p in _inside(v, "net", ["net"])),
+    ]
+    found = (read_link(each, detailed=detailed) for each in places)
     rdma = tuple(_rdma(place, names))
     return Part(
         links=tuple(sorted((link for link in found if link), key=lambda link: link.index)),

@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping
 import msgspec
 
 from nodeplug.host.root import HostRoot
+from nodeplug.host.sysfs import device_at
 from nodeplug.values.device import Device
 from nodeplug.values.inventory import Inventory
 from nodeplug_sriov_net.candidates import Candidate, Surroundings, candidates
@@ -61,7 +62,8 @@ class Viewer:
     def candidates(self, functions: Mapping[str, Function], heard: Heard) -> list[Candidate]:
         """Return all that could be served, whatever the configuration says."""
         uplinks = read_uplinks(self._root) | uplinks_among(heard.routes, heard.links or {})
-        around = Surroundings(links=heard.links, uplinks=uplinks, ddp=heard.ddp)
+        places = (device_at(self._root, f"/sys/class/net/{name}") for name in uplinks)
+        around = Surroundings(heard.links, uplinks, {each for each in places if each}, heard.ddp)
         return self._memory.completed(candidates(functions, around))
 
     def _make(
