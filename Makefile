@@ -1,7 +1,7 @@
 # Each target works as the first command in a fresh clone: make and Python 3.11 or newer suffice.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench proto docs clean tools
+.PHONY: help demo test lint bench chaos fuzz proto docs clean tools
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -14,6 +14,8 @@ help:
 	@echo 'make test    run all checks and tests'
 	@echo 'make lint    run the checks alone'
 	@echo 'make bench   measure the promises'
+	@echo 'make chaos   walk 10,000 random faults; FAULTS=n SEED=n'
+	@echo 'make fuzz    feed spoilt input to every reader; COUNT=n SEED=n'
 	@echo 'make proto   generate the Python code of the kubelet API'
 	@echo 'make docs    generate docs/configuration.md'
 	@echo 'make clean   remove what the other targets made'
@@ -32,6 +34,12 @@ lint: $(VENV)/developers
 
 bench: $(VENV)/developers
 	$(BIN)/python -m benchmarks
+
+chaos: $(VENV)/developers
+	PYTHONPATH=tests $(BIN)/python -m chaos $(or $(FAULTS),10000) $(SEED)
+
+fuzz: $(VENV)/developers
+	PYTHONPATH=tests $(BIN)/python -m fuzz $(or $(COUNT),100000) $(SEED)
 
 proto: $(VENV)/developers
 	$(BIN)/python core/generate_api.py

@@ -67,7 +67,7 @@ def node_facts() -> NodeFacts:
     try:
         labels = msgspec.json.decode(Path(labels_file).read_bytes()) if labels_file else {}
         return NodeFacts(os.environ.get("NODE_NAME", ""), msgspec.convert(labels, dict[str, str]))
-    except (OSError, msgspec.MsgspecError) as error:
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         fail(f"{labels_file}: NODE_LABELS_FILE is not a JSON object of labels: {error}", USAGE)
 
 

@@ -1,6 +1,7 @@
 """Reading YAML strictly, and naming the place of an error in it."""
 
 import re
+import reprlib
 from collections.abc import Hashable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -48,6 +49,8 @@ def read_document(path: Path) -> Any:
         mark = error.problem_mark
         place = f" line {mark.line + 1}, column {mark.column + 1}:" if mark else ""
         raise ConfigError(f"{path}:{place} {error.problem or error.context}") from error
+    except RecursionError as error:
+        raise ConfigError(f"{path}: is nested too deeply") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: is not YAML: {' '.join(str(error).split())}") from error
 
@@ -89,5 +92,6 @@ def _plain(problem: str) -> str:
 
 
 def _shown(value: Any) -> str:
-    text = repr(value)
+    # Aliases let a small file stand for a text without end.
+    text = reprlib.repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."  # noqa: PLR2004 - one terminal line

@@ -39,7 +39,7 @@ def read_checkpoint(path: Path) -> Collection[Key] | None:
     """Return all keys in the kubelet's checkpoint (R66), or None if it cannot be read."""
     try:
         data = msgspec.json.decode(path.read_bytes(), type=_Checkpoint).data
-    except (OSError, msgspec.DecodeError):
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     found: set[Key] = set()
     for entry in data.entries or ():

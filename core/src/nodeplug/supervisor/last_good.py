@@ -35,7 +35,7 @@ class LastGood:
         data = self._read(spec.name)
         try:
             return None if data is None else msgspec.json.decode(data, type=spec.settings)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return None
 
     def _read(self, backend: str) -> bytes | None:

@@ -4,7 +4,14 @@ from collections.abc import Sequence
 
 
 class NodeplugError(Exception):
-    """Base of all errors below; its text is one line, fit for an operator."""
+    """Base of all errors below; its text is one line, fit for an operator.
+
+    What a device or a file slips into it cannot end the line or steer a terminal.
+    """
+
+    def __str__(self) -> str:
+        text = super().__str__()
+        return text if text.isprintable() else text.encode("unicode_escape").decode()
 
 
 class InvalidValueError(NodeplugError, ValueError):

@@ -37,7 +37,7 @@ class State:
                 content = msgspec.json.decode(file.read(_LIMIT), type=_Content)
         except FileNotFoundError:
             return {}, ()
-        except (OSError, msgspec.DecodeError) as error:
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             self._failed = isinstance(error, OSError)  # writing fails likewise: said already
             self._log("state not read", error)
             return {}, ()

@@ -1,0 +1,29 @@
+"""`make fuzz`: `python -m fuzz [COUNT [SEED]]`, with tests/ on PYTHONPATH."""
+
+import random
+import sys
+
+from fuzz import bitstreams
+from fuzz.engine import run
+from fuzz.targets import TARGETS
+
+# Looking at a whole host takes milliseconds, reading a file microseconds.
+_HOSTS = 0.02
+
+
+def main(count: int, seed: int) -> None:
+    """Feed every reader; whatever gets through is a traceback and exit code 1."""
+    for target in TARGETS:
+        share = _HOSTS if target.name.startswith("hardware") else 0.2
+        outcomes = run(target, max(1, int(count * share)), seed)
+        print(f"{outcomes.total():7} {target.name}: {len(outcomes)} different ends", flush=True)  # noqa: T201
+    outcomes = bitstreams.run(count, seed)
+    print(f"{outcomes.total():7} bitstreams: {len(outcomes)} different ends; seed {seed}")  # noqa: T201
+
+
+if __name__ == "__main__":
+    numbers = list(map(int, sys.argv[1:]))
+    main(
+        numbers[0] if numbers else 100_000,
+        numbers[1] if len(numbers) > 1 else random.randrange(10**6),
+    )
