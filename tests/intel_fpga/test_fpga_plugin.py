@@ -28,7 +28,7 @@ from support.fpga_host import (
     REGION,
     FpgaHost,
 )
-from support.fpga_programming import BITSTREAM, bitstream, section
+from support.fpga_programming import BITSTREAM, RESOURCE, bitstream, section
 from support.needs import require
 
 
@@ -128,6 +128,13 @@ def test_the_doctor_finds_ports_that_are_sick_or_not_served(fake: FpgaHost) -> N
     ]
 
 
+def test_the_doctor_finds_a_resource_without_ports(fake: FpgaHost) -> None:
+    """A card was taken out, or an address is mistyped."""
+    fake.card()
+    settings = section(fake, bitstream(), cards=["0000:99:*"])
+    assert findings(fake, **settings) == [("warning", RESOURCE, "no port belongs to it")]
+
+
 @pytest.mark.parametrize(
     ("data", "text"),
     [
@@ -140,6 +147,7 @@ def test_the_doctor_finds_bitstreams_that_would_be_refused(
     fake: FpgaHost, data: bytes | None, text: str
 ) -> None:
     """Before a pod does."""
+    fake.card()
     assert findings(fake, **section(fake, data)) == [("problem", BITSTREAM, text)]
 
 

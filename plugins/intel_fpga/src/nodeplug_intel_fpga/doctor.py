@@ -45,7 +45,11 @@ def _without_driver(function: PciDevice) -> Finding:
 
 
 def _ports(settings: FpgaSettings, root: HostRoot) -> Iterator[Finding]:
-    for verdict in verdicts(settings, root):
+    told = verdicts(settings, root)
+    for name in sorted({each.name for each in settings.programming} - {v.resource for v in told}):
+        remedy = "correct cards and interface of its entry in programming"
+        yield Finding("warning", name, "no port belongs to it", remedy)
+    for verdict in told:
         where = "see devices --explain and the kernel's log"
         if not verdict.chosen:
             yield Finding("warning", verdict.device, f"is not served: {verdict.reason}", where)

@@ -1,6 +1,7 @@
 """Loads the bitstream of a resource into a port, if it is not in it."""
 
 import errno
+import logging
 import os
 import time
 from collections.abc import Iterator, Sequence
@@ -17,6 +18,8 @@ from nodeplug_intel_fpga.programming.bitstream import Bitstream, wanted
 from nodeplug_intel_fpga.programming.ioctls import program
 from nodeplug_intel_fpga.settings import ProgrammedSettings
 from nodeplug_intel_fpga.sightings import Target, target
+
+_log = logging.getLogger("nodeplug.intel_fpga")
 
 # One for each engine, by PCI function, as long as the process lives: a programming that was given
 # up goes on in its thread.
@@ -43,6 +46,8 @@ def _load(root: HostRoot, port: str, entry: ProgrammedSettings, until: float) ->
         if found.afu != entry.afu:
             _program(root, found, _bitstream(root, entry))
             _check_loaded(found, entry)
+            facts = {"port": port, "resource": entry.name, "afu": entry.afu}
+            _log.info("port programmed", extra={"nodeplug": facts})
     finally:
         lock.release()
 
