@@ -1,5 +1,7 @@
 """Real links, in a network namespace of our own, and what the kubelet is told of them."""
 
+import asyncio
+import os
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -7,8 +9,9 @@ from typing import Any
 import pytest
 
 from nodeplug_sriov_net.adapters import address_of, intel_adapter
+from nodeplug_sriov_net.network import Network
 from support.network import Cable, another_network, ip, private_network
-from support.sriov_host import FakeHost, settings
+from support.sriov_host import FakeHost, discover, settings
 from support.sriov_stage import served
 
 VF0, VF1 = address_of(0, 0), address_of(0, 1)
@@ -163,3 +166,27 @@ async def test_a_change_reaches_the_kubelet_within_the_promise(cabled: FakeHost)
                 await play.healthy(*ids)
                 figures.append(time.perf_counter() - started)
     assert sorted(figures)[10] < 0.050
+
+
+async def test_links_of_pods_keep_nobody_busy(cabled: FakeHost) -> None:
+    """They come and go by the hundred; none has to do with a function or a default route."""
+    marks: asyncio.Queue[object] = asyncio.Queue()
+    ip("route add default dev ens1")
+    network = Network(cabled.host.root, marks.put_nowait)
+    await network.open()
+    await network.refresh()
+    network.follow({100, 101, 102})
+    ip("link add br0 type bridge", "link add pod0 type veth peer name pod1", "link set pod0 up")
+    ip("link set pod0 master br0", "link del pod0", "link set ens1v1 mtu 1400 alias x")
+    ip("link set ens1v1 down")
+    first = await marks.get()
+    network.close()
+    assert (first, marks.empty()) == ([VF1], True)
+
+
+async def test_the_end_leaves_no_descriptor_behind(cabled: FakeHost) -> None:
+    """Neither of netlink nor of anything else."""
+    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+    await discover(cabled.backend(listening({})))
+    await asyncio.sleep(0)
+    assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208

@@ -48,6 +48,7 @@ class SriovNetBackend:
             changes(self._host, settings.reconcile_seconds) as events,
             listen(root, settings, events.mark) as ears,
         ):
+            events.hears_links = ears.hears_links
             while True:
                 functions = await call(self._survey, changed, timeout=_LOOK_SECONDS)
                 heard = await ears.hear(functions.values())

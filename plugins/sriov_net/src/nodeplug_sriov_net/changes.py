@@ -25,7 +25,10 @@ Events = AsyncIterator[Uevent | Resync]
 
 
 class Changes:
-    """Gathers what changed until somebody looks. Made by `changes`."""
+    """Gathers what changed until somebody looks. Made by `changes`.
+
+    `hears_links` says that somebody else tells of links that belong to no function.
+    """
 
     def __init__(self, uevents: Events, reconcile_seconds: float) -> None:
         self._uevents = uevents
@@ -34,6 +37,7 @@ class Changes:
         self._changed: set[str] | None = set()
         self._settling: set[str] = set()
         self._quiet = True
+        self.hears_links = False
         self._looked = 0.0
 
     def mark(self, addresses: Iterable[str] | None = ()) -> None:
@@ -77,7 +81,7 @@ class Changes:
                 self.mark(None)
             elif found := addresses_in(event.devpath):
                 self.mark(found)
-            elif event.devpath.startswith("/devices/"):
+            elif event.subsystem != "net" or not self.hears_links:
                 self.mark()
 
 

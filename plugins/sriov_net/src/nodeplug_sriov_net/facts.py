@@ -80,6 +80,11 @@ class Function(msgspec.Struct, frozen=True):
     acpi_index: str = ""
 
     @property
+    def all_links(self) -> list[Link]:
+        """Its network devices and those of its sub-functions."""
+        return [link for part in (self.part, *(s.part for s in self.subs)) for link in part.links]
+
+    @property
     def address(self) -> str:
         """The full PCI address."""
         return self.pci.address

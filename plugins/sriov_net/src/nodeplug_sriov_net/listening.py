@@ -1,7 +1,7 @@
 """What the kernel tells over netlink, where it is used, ready to be combined with sysfs."""
 
 import logging
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
@@ -36,11 +36,17 @@ class Ears:
         self._wants_states = any(pool.health.link_state for pool in settings.pools)
         self._wants_packages = any(s.ddp_profiles for p in settings.pools for s in p.selectors)
 
-    async def hear(self, functions: Iterable[Function]) -> Heard:
+    @property
+    def hears_links(self) -> bool:
+        """Whether links and routes are heard, so that device events of links need not be."""
+        return self._network is not None
+
+    async def hear(self, functions: Collection[Function]) -> Heard:
         """Return what is known now. Raises OSError where the kernel refuses."""
         if self._network is None:
             return Heard()
         await self._network.refresh()
+        self._network.follow({link.index for each in functions for link in each.all_links})
         vitals = Vitals(states=await self._states(functions), failed=await self._failed())
         return Heard(
             links=dict(self._network.links),
@@ -52,7 +58,7 @@ class Ears:
     async def _failed(self) -> Mapping[str, Collection[str]]:
         return await self._devlink.failed() if self._devlink else {}
 
-    async def _states(self, functions: Iterable[Function]) -> dict[tuple[str, int], str]:
+    async def _states(self, functions: Collection[Function]) -> dict[tuple[str, int], str]:
         states: dict[tuple[str, int], str] = {}
         for function in functions if self._wants_states else ():
             link = main_link(function.part.links) if function.virtual else None

@@ -10,6 +10,7 @@ from nodeplug_sriov_net import netlink
 from nodeplug_sriov_net.changes import addresses_in
 from nodeplug_sriov_net.conversation import Conversation
 from nodeplug_sriov_net.facts import Link
+from nodeplug_sriov_net.uplinks import all_below
 
 _log = logging.getLogger("nodeplug.sriov_net")
 
@@ -23,8 +24,9 @@ class Network:
     """Links by index and the links of default routes, kept up to date by events.
 
     `mark` is told when they change, with the PCI functions that got a new link; with None where
-    messages were lost. `refresh` is awaited before they are read: it asks the kernel for what
-    events alone do not tell.
+    messages were lost. Of links that are no function's, it is told only if they have to do with a
+    default route: pods come and go with links of their own. `refresh` is awaited before links and
+    routes are read: it asks the kernel for what events alone do not tell.
     """
 
     def __init__(
@@ -42,6 +44,8 @@ class Network:
         self._watched: dict[int, dict[int, str]] = {}
         self._seen: set[int] = set()
         self._found: set[int] = set()
+        self._followed: Collection[int] = ()
+        self._below: Collection[int] = ()
         self._states: dict[int, str] = {}
 
     async def open(self) -> None:
@@ -51,6 +55,11 @@ class Network:
     def close(self) -> None:
         """Listen no more."""
         self._socket.shut()
+
+    def follow(self, indexes: Collection[int]) -> None:
+        """Tell of these links, the functions' own, and of those that default routes lead to."""
+        self._followed = indexes
+        self._below = all_below(self.routes, self.links)
 
     async def refresh(self) -> None:
         """Ask for what may have changed unheard. Raises OSError where the kernel refuses.
@@ -130,10 +139,18 @@ class Network:
         self._stale_routes |= link.index in self.routes
         # How functions are set stands in no event, but there is one of their physical function.
         asked = self._watched.pop(link.index, None)
+        now = self.links.get(link.index)
         if before is None or before.carrier != link.carrier:  # its speed is in sysfs only
-            self._mark(self._functions_of(link))
-        elif asked is not None or before != self.links.get(link.index):
-            self._mark(())
+            functions = self._functions_of(link)
+        else:
+            functions = ()
+        if functions or asked is not None or (before != now and self._matters(before, now)):
+            self._mark(functions)
+
+    def _matters(self, before: Link | None, now: Link | None) -> bool:
+        indexes = {i for each in (before, now) if each for i in (each.index, each.master)}
+        lower = {each.lower for each in (before, now) if each}
+        return not (indexes | lower).isdisjoint({*self._followed, *self._below} - {0})
 
     def _functions_of(self, link: Link) -> Collection[str]:
         return addresses_in(device_at(self._root, f"/sys/class/net/{link.name}") or "")

@@ -17,6 +17,11 @@ def uplinks_among(routes: Collection[int], links: Mapping[int, Link]) -> frozens
 
     Ports of bonds, bridges and teams are among them, and what VLANs and the like lie upon.
     """
+    return frozenset(links[index].name for index in all_below(routes, links) if index in links)
+
+
+def all_below(routes: Collection[int], links: Mapping[int, Link]) -> set[int]:
+    """Return these indexes and those of all that they lie upon."""
     found: set[int] = set()
     todo = set(routes)
     while todo:
@@ -24,7 +29,7 @@ def uplinks_among(routes: Collection[int], links: Mapping[int, Link]) -> frozens
         ports = {link.index for link in links.values() if link.master in todo}
         below = {links[index].lower for index in todo if index in links}
         todo = (ports | below) - found - {0}
-    return frozenset(links[index].name for index in found if index in links)
+    return found
 
 
 def read_uplinks(root: HostRoot) -> frozenset[str]:
