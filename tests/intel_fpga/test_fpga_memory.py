@@ -89,6 +89,17 @@ async def test_a_card_taken_out_is_forgotten_with_the_next_boot(fake: FpgaHost) 
     assert await fake.devices() == {}
 
 
+async def test_a_card_seen_since_the_boot_is_missed_when_it_goes(fake: FpgaHost) -> None:
+    """It was forgotten had it not been seen."""
+    fake.card()
+    await run_once(fake)
+    boot(fake)
+    backend = fake.backend()
+    backend._look()
+    unplug(fake)
+    assert [*backend._look()[0].inventory.devices] == [FIRST]
+
+
 async def test_a_card_given_to_another_driver_is_forgotten_with_the_next_boot(
     fake: FpgaHost,
 ) -> None:
@@ -101,6 +112,19 @@ async def test_a_card_given_to_another_driver_is_forgotten_with_the_next_boot(
     assert FIRST in await fake.devices()
     boot(fake)
     assert await fake.devices() == {}
+
+
+async def test_another_driver_may_come_late_after_the_boot(fake: FpgaHost) -> None:
+    """The agent was there first, and saw a card without any."""
+    card = fake.card()
+    await run_once(fake)
+    boot(fake)
+    (fake.folder / "sys/class/fpga_region/region0").unlink()
+    (card.folder / "driver").unlink()
+    backend = fake.backend()
+    assert [*backend._look()[0].inventory.devices] == [FIRST]
+    (card.folder / "driver").symlink_to("../vfio-pci")
+    assert [*backend._look()[0].inventory.devices] == []
 
 
 async def test_a_port_given_to_a_virtual_function_is_forgotten(fake: FpgaHost) -> None:

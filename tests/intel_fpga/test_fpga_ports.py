@@ -117,13 +117,14 @@ async def test_cards_of_both_drivers_are_served_together(fake: FpgaHost) -> None
     assert [*(await fake.devices())] == [FIRST, "fpga-0000:e2:00.0-port0"]
 
 
-async def test_the_eleventh_card_comes_after_the_second(fake: FpgaHost) -> None:
-    """Numbers are numbers: the ports of a region come in the card's order."""
+async def test_the_tenth_region_comes_after_the_ninth(fake: FpgaHost) -> None:
+    """Numbers are numbers, though "10" comes before "9" as text."""
     for bus in range(0x10, 0x19):
         fake.card(address=f"0000:{bus:x}:00.0")
-    fake.card(AFU, AFU)
-    region = (await fake.devices(mode="region"))[FIRST]
-    assert nodes(region) == ["dfl-port.9", "dfl-port.10"]
+    fake.card(AFU, AFU, interfaces=(INTERFACE, OTHER_INTERFACE))
+    found = await fake.devices(mode="region")
+    assert (nodes(found[FIRST]), found[FIRST].resource) == (["dfl-port.9"], REGION)
+    assert nodes(found[SECOND]) == ["dfl-port.10"]
 
 
 async def test_a_device_tells_all_facts_of_its_card(fake: FpgaHost) -> None:

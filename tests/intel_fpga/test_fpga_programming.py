@@ -102,12 +102,16 @@ def test_success_is_believed_only_when_the_afu_is_there(fake: FpgaHost, driver: 
 def test_ports_of_one_engine_are_programmed_one_after_the_other(
     fake: FpgaHost, driver: Driver
 ) -> None:
-    """Two containers start at once; the stand-in takes no two requests at a time."""
+    """Containers start at once; the stand-in takes no two requests at a time.
+
+    Who waited for a port that another one programmed meanwhile finds it ready.
+    """
     driver.drive(fake.card(AFU, AFU))
     (driver.folder / "slow").write_text("100")
     said = prepare(fake, driver, section(fake, bitstream()), [FIRST], [SECOND], [SECOND])
     assert said == ["", "", ""]
     assert driver.got(0) == driver.got(1) == image()
+    assert driver.requests == ["0", "1"]
 
 
 def test_all_devices_of_a_container_are_programmed(fake: FpgaHost, driver: Driver) -> None:

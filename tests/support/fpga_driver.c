@@ -2,9 +2,9 @@
  * requests of <linux/fpga-dfl.h> as the driver would, and keeps what the "hardware" got.
  *
  * $FPGA_DRIVER is a folder. `port<n>` in it is a link to the afu_id file of port n. An image is kept
- * as `image<n>`; its first 32 bytes are the AFU that the port then tells of. A file `<node>.held`
- * says that somebody has that node open; `errno` holds a number to fail with, `slow` makes a
- * request take as many milliseconds.
+ * as `image<n>`; its first 32 bytes are the AFU that the port then tells of. `requests` lists the
+ * ports of all requests. A file `<node>.held` says that somebody has that node open; `errno` holds a
+ * number to fail with, `slow` makes a request take as many milliseconds.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -60,6 +60,16 @@ static int keep(const char *form, unsigned port, const void *data, size_t size)
     return fclose(file);
 }
 
+static void note(unsigned port)
+{
+    char path[512];
+    FILE *file = fopen(place(path, sizeof path, "requests"), "a");
+    if (file) {
+        fprintf(file, "%u\n", port);
+        fclose(file);
+    }
+}
+
 static int program(const struct dfl_fpga_fme_port_pr *request)
 {
     const void *image = (const void *)(uintptr_t)request->buffer_address;
@@ -80,6 +90,7 @@ static int program_alone(const struct dfl_fpga_fme_port_pr *request)
     char path[512];
     if (mkdir(place(path, sizeof path, "busy"), 0700))
         return EDEADLK;
+    note(request->port_id);
     int result = program(request);
     rmdir(place(path, sizeof path, "busy"));
     return result;

@@ -65,6 +65,12 @@ class Driver:
         for number, port in enumerate(card.ports):
             (self.folder / f"port{number}").symlink_to(port.folder / "afu_id")
 
+    @property
+    def requests(self) -> list[str]:
+        """The ports of all requests, in order of their numbers."""
+        file = self.folder / "requests"
+        return sorted(file.read_text().split()) if file.exists() else []
+
     def got(self, port: int = 0) -> bytes | None:
         """Return the image that a port got, or None."""
         file = self.folder / f"image{port}"
