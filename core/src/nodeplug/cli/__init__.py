@@ -13,6 +13,7 @@ from nodeplug._version import __version__
 _M_ARENA_MAX = -8
 
 _COMMANDS = {
+    "allocations": "Show which pod has which device.",
     "backends": "Show which backends are installed and whether their hardware is here.",
     "config": "Check configuration files, print their schema.",
     "devices": "Discover once and show the devices.",

@@ -62,6 +62,10 @@ class KubeletDirectoryError(NodeplugError):
     """The device plugin directory is missing, not writable, or its path is too long."""
 
 
+class PodResourcesError(NodeplugError):
+    """The kubelet does not say which container has which device."""
+
+
 class ResourceLostError(NodeplugError):
     """Another instance serves a resource that this one served."""
 
