@@ -157,6 +157,12 @@ async def test_an_rdma_device_in_a_container_is_in_use_and_not_gone(fake: FakeHo
     )
 
 
+async def test_an_rdma_function_in_use_at_the_start_is_in_its_pool(fake: FakeHost) -> None:
+    """What its driver has made for RDMA stays where it is."""
+    fake.tree.put(f"{fake.one_function('mlx5_core')}/mlx5_core.rdma.4")
+    assert await fake.chosen(isRdma=True) == [VF0]
+
+
 async def test_a_new_configuration_knows_what_the_old_one_saw(fake: FakeHost) -> None:
     """A function without driver is in its pool after a reload too."""
     place, memory = fake.one_function("iavf"), Memory()

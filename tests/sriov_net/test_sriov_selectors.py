@@ -131,6 +131,13 @@ async def test_accelerators_have_selectors_of_their_own(fake: FakeHost) -> None:
     assert [(device.id, device.resource) for device in found.values()] == [("0000:50:01.0", POOL)]
 
 
+async def test_an_accelerator_with_virtual_functions_is_served_itself(fake: FakeHost) -> None:
+    """Unlike a network adapter, it can be used beside them."""
+    place = fake.tree.function("/devices/pci0000:50", "0000:50:00.0", "8086:0d5c:120000")
+    fake.tree.put(place, sriov_numvfs=2)
+    assert [*await fake.devices({"deviceType": "accelerator"})] == ["0000:50:00.0"]
+
+
 @pytest.mark.parametrize(
     ("selector", "chosen"),
     [

@@ -34,7 +34,7 @@ async def test_a_renamed_resource_speaks_of_itself_by_its_public_name(fake: Fake
 
 
 async def test_device_info_is_there_before_a_device_is_handed_out(fake: FakeHost) -> None:
-    """Every device's, after a reboot too, when the kubelet repeats old answers."""
+    """Every device's, after a reboot too; the end of the agent takes none away."""
     two_adapters(fake)
     async with served(fake, settings(KERNEL, USER)) as play:
         await play.healthy(address_of(0, 0), address_of(0, 1), resource="intel.com/kernel")
@@ -47,6 +47,7 @@ async def test_device_info_is_there_before_a_device_is_handed_out(fake: FakeHost
             for number, name in enumerate(("kernel", "user"))
             for index in range(2)
         }
+    assert len(device_info(play)) == 4
 
 
 async def test_two_pools_in_one_container_go_through_cdi(fake: FakeHost) -> None:

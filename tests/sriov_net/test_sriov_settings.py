@@ -58,6 +58,13 @@ def test_two_pools_of_one_name_are_refused() -> None:
         msgspec.convert({"pools": [{"name": "a.b/c"}, {"name": "a.b/c"}]}, SriovNetSettings)
 
 
+def test_health_that_netlink_tells_contradicts_doing_without_it() -> None:
+    """Nobody would notice that it is not looked at."""
+    section = {"netlink": "off", "pools": [{"name": "a.b/c", "health": {"linkState": True}}]}
+    with pytest.raises(msgspec.ValidationError, match="netlink: 'off' contradicts the health of"):
+        msgspec.convert(section, SriovNetSettings)
+
+
 def test_a_wrong_pool_is_left_out_alone(tmp_path: Path) -> None:
     """The others are served, and the error names the pool."""
     pools = [{"name": "a.b/one"}, {"name": "no"}, {"name": "a.b/one"}, {"name": "a.b/two"}]

@@ -98,7 +98,7 @@ def main_link(links: Sequence[Link]) -> Link | None:
     """
     own = [link for link in links if not _OTHER_PORT.fullmatch(link.port)]
     uplinks = [link for link in own if _UPLINK_PORT.fullmatch(link.port)]
-    return next(iter(uplinks or own), None)
+    return next(iter(uplinks or own or links), None)
 
 
 def _function(

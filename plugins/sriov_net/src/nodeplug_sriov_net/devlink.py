@@ -16,6 +16,7 @@ class Devlink:
     def __init__(self, mark: Callable[[Collection[str] | None], None]) -> None:
         self._reporters: dict[tuple[str, str], bool] = {}
         self._packages: dict[str, str] = {}
+        self._asked_for: Collection[str] = ()
         self._socket = netlink.DevlinkSocket(self._receive)
         self._conversation = Conversation()
         self._mark = mark
@@ -41,10 +42,14 @@ class Devlink:
                 found.setdefault(address, []).append(name)
         return found
 
-    async def packages(self) -> Mapping[str, str]:
-        """Return the DDP packages that run on devices, by PCI address. Asks their firmware."""
-        self._packages = {}
-        await self._answered(netlink.INFO_GET)
+    async def packages(self, addresses: Collection[str]) -> Mapping[str, str]:
+        """Return the DDP packages that run on devices, by PCI address.
+
+        Their firmware is asked once, and again when other addresses are given.
+        """
+        if self._asked_for != addresses:
+            self._asked_for, self._packages = addresses, {}
+            await self._answered(netlink.INFO_GET)
         return self._packages
 
     async def _answered(self, command: int) -> bool:

@@ -51,12 +51,29 @@ class Ears:
         return Heard(
             links=dict(self._network.links),
             routes=self._network.routes,
-            ddp=await self._devlink.packages() if self._devlink and self._wants_packages else {},
+            ddp=await self._packages(functions),
             vitals=vitals,
         )
 
     async def _failed(self) -> Mapping[str, Collection[str]]:
-        return await self._devlink.failed() if self._devlink else {}
+        try:
+            return await self._devlink.failed() if self._devlink else {}
+        except OSError as error:  # a kernel before 5.1
+            self._do_without_devlink(error)
+            return {}
+
+    async def _packages(self, functions: Collection[Function]) -> Mapping[str, str]:
+        if self._devlink is None or not self._wants_packages:
+            return {}
+        try:
+            return await self._devlink.packages({each.address for each in functions})
+        except OSError as error:  # likewise
+            self._do_without_devlink(error)
+            return {}
+
+    def _do_without_devlink(self, error: OSError) -> None:
+        self._devlink = None
+        _log.warning("devlink unavailable", extra={"nodeplug": {"error": str(error)}})
 
     async def _states(self, functions: Collection[Function]) -> dict[tuple[str, int], str]:
         states: dict[tuple[str, int], str] = {}

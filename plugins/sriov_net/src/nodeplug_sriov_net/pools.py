@@ -90,6 +90,6 @@ def exclusion(device: Candidate) -> str:
     """Return why a device may be in no pool whatever selects it, or nothing."""
     if device.uplink:
         return UPLINK
-    if device.sub is None and device.function.has_virtual:
+    if device.device_types == ("netDevice",) and device.function.has_virtual:
         return HAS_VIRTUAL
     return ""

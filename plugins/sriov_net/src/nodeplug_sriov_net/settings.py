@@ -120,3 +120,6 @@ class SriovNetSettings(Section, frozen=True, kw_only=True):
         for position, name in enumerate(names):
             if name in names[:position]:
                 raise ValueError(f"name: {name!r} is given to two pools; keep one")
+        for pool in self.pools:
+            if self.netlink == "off" and (pool.health.link_state or pool.health.reporters):
+                raise ValueError(f"netlink: 'off' contradicts the health of pool {pool.name!r}")
