@@ -57,11 +57,9 @@ class HealthBook:
     def reason(self, uuid: str, part: Slice | None = None) -> str:
         """Return what is wrong with a GPU or with a slice of it, or nothing."""
         found = [
-            (fault.began, key[3], fault.reason)
-            for key, fault in self._faults.items()
-            if key[0] == uuid and _concerns(key, part)
+            fault for key, fault in self._faults.items() if key[0] == uuid and _concerns(key, part)
         ]
-        return "; ".join(text for _, _, text in sorted(found))
+        return "; ".join(fault.reason for fault in sorted(found, key=lambda fault: fault.began))
 
     def _note(self, key: Key, reason: str, now: float) -> None:
         fault = self._faults.get(key)
@@ -76,6 +74,10 @@ class HealthBook:
             last, count = self._relapses.get(key[0], (now, 0))
             self._relapses[key[0]] = (now, count + 1 if now - last < _RELAPSE_SECONDS else 1)
 
+    def _healed(self, key: Key, now: float) -> None:
+        if key[3] not in _PASSING:
+            self._relapses[key[0]] = (now, self._relapses[key[0]][1])
+
     def _heal(self, uuid: str, conditions: Conditions, rules: Rules, now: float) -> None:
         for key, fault in [*self._faults.items()]:
             source = key[3]
@@ -86,6 +88,7 @@ class HealthBook:
             # What else is wrong must be over too: a lost GPU has not got over its error.
             if fault.until is not None and fault.until <= now and not conditions:
                 del self._faults[key]
+                self._healed(key, now)
 
     def _hold_off(self, uuid: str, rules: Rules) -> float:
         _, count = self._relapses.get(uuid, (0.0, 1))

@@ -107,7 +107,7 @@ def _clique(nvml: Nvml, handle: Any) -> str:
         except DriverError:
             continue
         digits = bytes(info.clusterUuid).hex()
-        if info.state != _ATTACHED or info.status or not digits.strip("0"):
+        if info.state & 0xFF != _ATTACHED or info.status or not digits.strip("0"):
             return ""
         cuts = (0, 8, 12, 16, 20, 32)
         parts = [digits[a:b] for a, b in pairwise(cuts)]

@@ -102,5 +102,5 @@ class SimulatedDriver:
             return msgspec.json.decode(self._file.read_bytes(), type=Description)
         except OSError as error:
             raise DriverError(f"{self._file}: {error.strerror}", DRIVER_NOT_LOADED) from error
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise DriverError(f"{self._file}: {error}", NONSENSE) from error

@@ -21,7 +21,7 @@ _log = logging.getLogger("nodeplug.nvidia_gpu")
 # The library, as well as its one copy of the driver's state, belongs to the whole process.
 _IN_USE: Final = threading.Lock()
 # How soon a thread notices that it is to end.
-_PATIENCE_SECONDS: Final = 0.5
+_PATIENCE_SECONDS: Final = 0.25
 
 
 class Audience(Protocol):

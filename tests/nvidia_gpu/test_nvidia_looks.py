@@ -1,0 +1,113 @@
+"""What the driver tells of only when it is asked."""
+
+import time
+
+import pytest
+
+from support.nvml_host import NvmlHost, reasons, slice_uuid, until, uuid, watching
+from support.nvml_stage import served
+from support.nvml_state import LOST
+
+
+async def test_a_gpu_lost_in_silence_is_noticed_within_five_seconds(eight: NvmlHost) -> None:
+    """With the settings that operators get."""
+    async with served(eight, health={"pollSeconds": 2}) as play:
+        await play.sick(of=8)
+        eight.state.gpus[1].error = LOST
+        lost_at = time.monotonic()
+        await play.sick(uuid(1), of=8)
+        assert play.last_list_at() - lost_at < 5
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "reason"),
+    [
+        ("error", 15, "lost: it has fallen off the bus or does not answer"),
+        ("error", 999, "the driver cannot ask it: Unknown Error"),
+        ("error", 16, "the driver cannot ask it: GPU requires restart"),
+        ("remapped", (0, 1, 1, 0), "remapped memory rows wait for a reset"),
+        ("remapped", (0, 1, 0, 1), "a memory row could not be remapped"),
+        ("recovery_action", 1, "the driver asks for a reset of the GPU"),
+        ("recovery_action", 2, "the driver asks for a restart of the node"),
+        ("recovery_action", 4, "the driver asks to drain and reset the GPU"),
+        ("uncorrectable", 2, "uncorrectable memory errors: 2 more"),
+        ("present", 0, "the driver does not list it"),
+    ],
+)
+async def test_what_is_wrong_is_told_of_that_gpu_alone(
+    eight: NvmlHost, field: str, value: object, reason: str
+) -> None:
+    """In words that tell the operator what to do."""
+    lasting = {"holdOffSeconds": 3600}
+    async with watching(eight.backend(health=lasting)) as inventories:
+        await anext(inventories)
+        current = getattr(eight.state.gpus[3], field)
+        if isinstance(value, tuple):
+            current[:] = value
+        else:
+            setattr(eight.state.gpus[3], field, value)
+        sick = await until(inventories, lambda inventory: bool(reasons(inventory)))
+    assert reasons(sick) == {uuid(3): reason}
+
+
+async def test_it_is_well_again_when_the_cause_is_gone(eight: NvmlHost) -> None:
+    """Without a restart."""
+    async with watching(eight.backend()) as inventories:
+        before = await anext(inventories)
+        eight.state.gpus[3].error = LOST
+        await until(inventories, lambda inventory: bool(reasons(inventory)))
+        eight.state.gpus[3].error = 0
+        assert await until(inventories, lambda inventory: not reasons(inventory)) == before
+
+
+async def test_errors_from_before_the_start_condemn_nobody(eight: NvmlHost) -> None:
+    """The driver counts since it was loaded."""
+    eight.state.gpus[3].uncorrectable = 5
+    assert reasons(await eight.inventory()) == {}
+
+
+async def test_a_cause_that_the_operator_ignores_condemns_nobody(eight: NvmlHost) -> None:
+    """For GPUs that report what is not so."""
+    eight.state.gpus[3].recovery_action = 1
+    assert reasons(await eight.inventory(health={"ignore": ["recovery"]})) == {}
+
+
+async def test_a_lost_gpu_takes_its_slices_along(eight: NvmlHost) -> None:
+    """And those of no other."""
+    for gpu in (0, 1):
+        eight.cut(gpu, "3g.20gb", "3g.20gb")
+    async with watching(eight.backend(migStrategy="mixed")) as inventories:
+        await anext(inventories)
+        eight.state.gpus[1].error = LOST
+        sick = await until(inventories, lambda inventory: bool(reasons(inventory)))
+    assert {*reasons(sick)} == {slice_uuid(1, 0), slice_uuid(1, 1)}
+
+
+async def test_a_lost_gpu_disturbs_no_allocation_of_others(eight: NvmlHost) -> None:
+    """Nor the choice among them."""
+    rule = {"resource": "nvidia.com/gpu", "policy": "aligned"}
+    async with served(eight, rule) as play:
+        await play.sick(of=8)
+        eight.state.gpus[0].error = LOST
+        await play.sick(uuid(0), of=8)
+        run = await play.admit(7)
+        assert run.envs["NVIDIA_VISIBLE_DEVICES"] == ",".join(map(uuid, range(1, 8)))
+
+
+async def test_a_gpu_that_fails_at_the_start_leaves_the_others_alone(eight: NvmlHost) -> None:
+    """One bad card does not idle the node."""
+    eight.state.gpus[2].error = 999
+    inventory = await eight.inventory()
+    assert len(inventory.devices) == 7
+    assert reasons(inventory) == {}
+
+
+@pytest.mark.parametrize("garbage", [b"", b"GPU-\xff\xfe", b"GPU-" + b"x" * 80, b"GPU-a\nb", b"::"])
+async def test_a_gpu_with_a_garbled_id_leaves_the_others_alone(
+    eight: NvmlHost, garbage: bytes
+) -> None:
+    """It cannot be named to anybody, so it is not served."""
+    eight.state.gpus[2].uuid = garbage
+    inventory = await eight.inventory()
+    assert len(inventory.devices) == 7
+    assert reasons(inventory) == {}
