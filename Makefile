@@ -78,8 +78,7 @@ tools:
 	@missing=$$(command -v umockdev-wrapper >/dev/null || echo umockdev; \
 	    command -v cc >/dev/null || echo gcc libc6-dev; \
 	    [ -e /usr/include/linux/fpga-dfl.h ] || echo linux-libc-dev; \
-	    command -v cc >/dev/null || echo gcc libc6-dev; \
-    PATH=$$PATH:/sbin:/usr/sbin ldconfig -p 2>/dev/null | grep -q libudev.so.1 || echo libudev1); \
+	    PATH=$$PATH:/sbin:/usr/sbin ldconfig -p 2>/dev/null | grep -q libudev.so.1 || echo libudev1); \
 	[ -n "$$missing" ] || exit 0; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	    echo "installing" $$missing; \
