@@ -17,7 +17,7 @@ help:
 	@echo 'make chaos   walk 10,000 random faults; FAULTS=n SEED=n'
 	@echo 'make fuzz    feed spoilt input to every reader; COUNT=n SEED=n'
 	@echo 'make proto   generate the Python code of the kubelet API'
-	@echo 'make docs    generate docs/configuration.md'
+	@echo 'make docs    generate docs/configuration.md and docs/privileges.md'
 	@echo 'make clean   remove what the other targets made'
 
 demo: $(VENV)/users

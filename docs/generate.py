@@ -1,13 +1,15 @@
-"""Generate docs/configuration.md from the settings types: `python docs/generate.py [FILE]`."""
+"""Generate docs/configuration.md and docs/privileges.md: `python docs/generate.py [FOLDER]`."""
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from nodeplug.backend import Privilege
 from nodeplug.config.load import schema
 from nodeplug.loader import load
+from nodeplug.operations.privileges import CORE
 
 ROOT = Path(__file__).resolve().parent.parent
 HEAD = """\
@@ -31,10 +33,52 @@ YAML (or JSON) files hold everything; one is enough:
 """
 
 
-def main(target: Path) -> None:
-    """Write the page."""
+NEEDS = """\
+# Privileges
+
+This page is made by `make docs` from what core and backends say of themselves; the charts grant
+this and nothing else.
+
+The agent runs as root without any capability, in a container that is not privileged: it looks at
+device nodes without opening them. Beyond what is always needed, each feature is off until its
+setting is given, and then needs what its line says.
+"""
+
+
+def main(folder: Path) -> None:
+    """Write both pages."""
     names = sorted(file.parent.name for file in ROOT.glob("plugins/*/pyproject.toml"))
-    target.write_text(render(schema({name: load(name) for name in names})))
+    specs = {name: load(name) for name in names}
+    (folder / "configuration.md").write_text(render(schema(specs)))
+    tables = {"core": CORE} | {name: spec.privileges for name, spec in specs.items()}
+    (folder / "privileges.md").write_text("\n".join([NEEDS, *_tables(tables)]))
+
+
+def _tables(privileges: Mapping[str, Sequence[Privilege]]) -> Iterator[str]:
+    for name, lines in privileges.items():
+        yield f"## `{name}`\n"
+        if not lines:
+            yield "Nothing besides.\n"
+            continue
+        yield "| for | setting | needs | because |"
+        yield "|---|---|---|---|"
+        for line in lines:
+            setting = f"`{line.setting}`" if line.setting else "always"
+            yield f"| {line.feature} | {setting} | {_needs(line)} | {line.reason} |"
+        yield ""
+
+
+def _needs(line: Privilege) -> str:
+    needs = ["a privileged container"] if line.privileged else []
+    needs += ["the host's network"] if line.host_network else []
+    needs += [f"capability `{name}`" for name in line.capabilities]
+    needs += [
+        f"`{mount.path}` of the host{'' if mount.read_only else ', writable'}"
+        f"{', with later mounts' if mount.propagation else ''}"
+        for mount in line.mounts
+    ]
+    needs += [f"{', '.join(right.verbs)} on {right.resource}" for right in line.rights]
+    return "; ".join(needs) or "nothing"
 
 
 def render(document: dict[str, Any]) -> str:
@@ -103,4 +147,4 @@ def _name(value: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "docs" / "configuration.md")
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "docs")

@@ -19,8 +19,9 @@ def test_the_code_of_the_kubelet_api_is_current(tmp_path: Path) -> None:
     assert {file.name: file.read_bytes() for file in folder.glob("*_pb2*")} == made
 
 
-def test_the_page_on_configuration_is_current(tmp_path: Path) -> None:
+def test_the_pages_on_configuration_and_privileges_are_current(tmp_path: Path) -> None:
     """`make docs` would change nothing."""
-    generate("docs/generate.py", tmp_path / "page.md")
-    made = (tmp_path / "page.md").read_text()
-    assert (ROOT / "docs/configuration.md").read_text() == made
+    generate("docs/generate.py", tmp_path)
+    made = {page.name: page.read_text() for page in tmp_path.iterdir()}
+    assert made.keys() == {"configuration.md", "privileges.md"}
+    assert {name: (ROOT / "docs" / name).read_text() for name in made} == made
