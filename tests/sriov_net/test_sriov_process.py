@@ -33,6 +33,25 @@ async def main():
 asyncio.run(main())
 """
 
+ASK_DEVLINK = """
+import asyncio
+from nodeplug_sriov_net.devlink import Devlink
+
+async def main():
+    devlink = Devlink(lambda _: None)
+    try:
+        await devlink.open()
+        print(await devlink.failed())
+    except OSError as error:
+        print(error)
+
+asyncio.run(main())
+"""
+NOBODY = (
+    *("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--no-new-privs"),
+    *("--bounding-set=-all", "--inh-caps=-all"),
+)
+
 
 @pytest.fixture
 def adapter(fake: FakeHost) -> FakeHost:
@@ -59,14 +78,22 @@ async def test_the_agent_stays_within_its_memory(adapter: FakeHost) -> None:
 
 def test_links_routes_and_states_can_be_asked_for_by_anybody() -> None:
     """Without user id 0, without capabilities, in a container that can get neither."""
-    nobody = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--no-new-privs")
-    limits = ("--bounding-set=-all", "--inh-caps=-all")
     with private_network():
         ip("link add ens1 type veth peer name far", "link set ens1 up", "link set far up")
         ip("route add default dev ens1")
-        command = (*nobody, *limits, sys.executable, "-c", ASK)
+        command = (*NOBODY, sys.executable, "-c", ASK)
         done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout == "True True\n"
+
+
+def test_devlink_answers_anybody_as_it_answers_root() -> None:
+    """Whether this machine has devices that it tells of, or no devlink at all."""
+    as_root = (sys.executable, "-c", ASK_DEVLINK)
+    answers = [
+        subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        for command in (as_root, (*NOBODY, *as_root))
+    ]
+    assert answers[0] == answers[1] != ""
 
 
 def test_another_network_namespace_does_not_show_links() -> None:

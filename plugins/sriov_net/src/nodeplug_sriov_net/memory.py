@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import msgspec
 
 from nodeplug_sriov_net.candidates import Candidate
-from nodeplug_sriov_net.facts import is_uio, is_vfio
+from nodeplug_sriov_net.facts import Function, is_uio, is_vfio
 from nodeplug_sriov_net.selector_settings import SelectorSettings
 
 
@@ -48,17 +48,27 @@ class Memory:
 
     def _complete(self, found: Candidate) -> Candidate:
         before = self._whole.get(found.id)
-        if before is None or before.driver != found.driver or _is_user_space(found.driver):
+        if before is None:
             return found
-        links, part = found.links, found.part
-        if not links and before.links:
-            links = before.links
-        if part.capable and not part.rdma:
-            part = msgspec.structs.replace(part, rdma=before.part.rdma)
-        # An uplink that is down has lost its route, and is an uplink all the same.
-        uplink = found.uplink or (before.uplink and not any(link.carrier for link in links))
-        away = links is not found.links
-        return msgspec.structs.replace(found, links=links, part=part, away=away, uplink=uplink)
+        if before.driver == found.driver and not _is_user_space(found.driver):
+            found = _with_own(found, before)
+        owner_is_same = _driver_of(found.owner) == _driver_of(before.owner) is not None
+        if found.owner_link is None and owner_is_same:  # it is in a container, or is made anew
+            found = msgspec.structs.replace(found, owner_link=before.owner_link)
+        return found
+
+
+def _with_own(found: Candidate, before: Candidate) -> Candidate:
+    links, part = found.links or before.links, found.part
+    if part.capable and not part.rdma:
+        part = msgspec.structs.replace(part, rdma=before.part.rdma)
+    # An uplink that is down has lost its route, and is an uplink all the same.
+    uplink = found.uplink or (before.uplink and not any(link.carrier for link in links))
+    return msgspec.structs.replace(found, links=links, part=part, uplink=uplink)
+
+
+def _driver_of(function: Function | None) -> str | None:
+    return function.pci.driver if function else None
 
 
 def _is_user_space(driver: str) -> bool:
