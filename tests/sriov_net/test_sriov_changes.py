@@ -137,6 +137,17 @@ async def test_a_switch_that_is_turned_on_keeps_the_name_of_its_adapter(fake: Fa
     assert (device.attributes["pfName"], device.attributes["representor"]) == ("ens1", "aaa")
 
 
+async def test_an_adapter_whose_link_is_made_anew_keeps_its_functions(fake: FakeHost) -> None:
+    """As when the switch is turned on: for a moment it has no name."""
+    intel_adapter(fake.tree, 0, functions=1, driver="vfio-pci")
+    backend = fake.backend(settings({"selectors": [{"pfNames": ["ens1"]}]}))
+    async with watching(backend) as inventories:
+        fake.tree.remove(f"{PF}/net/ens1")
+        fake.tree.put(function_place(0, 0), acpi_index=7)  # something that is told
+        fake.tree.tell("change", function_place(0, 0))
+        assert (await anext(inventories)).devices[VF0].attributes["pfName"] == "ens1"
+
+
 async def test_an_rdma_device_in_a_container_is_in_use_and_not_gone(fake: FakeHost) -> None:
     """Where the RDMA subsystem is in exclusive mode, it leaves with the network device."""
     mellanox_adapter(fake.tree, 0, functions=1)

@@ -1,6 +1,7 @@
 """The agent as a process: what it needs, what it takes, how quick it is."""
 
 import resource
+import shutil
 import subprocess
 import sys
 
@@ -8,6 +9,7 @@ import pytest
 
 from nodeplug_sriov_net.adapters import address_of, function_place, intel_adapter
 from nodeplug_sriov_net.simulator import LargeSimulator
+from support.needs import require
 from support.network import ip, private_network
 from support.sriov_host import POOL, FakeHost
 from support.sriov_process import running
@@ -78,6 +80,7 @@ async def test_the_agent_stays_within_its_memory(adapter: FakeHost) -> None:
 
 def test_links_routes_and_states_can_be_asked_for_by_anybody() -> None:
     """Without user id 0, without capabilities, in a container that can get neither."""
+    require(shutil.which("setpriv") is not None, "setpriv is missing")
     with private_network():
         ip("link add ens1 type veth peer name far", "link set ens1 up", "link set far up")
         ip("route add default dev ens1")
@@ -88,6 +91,7 @@ def test_links_routes_and_states_can_be_asked_for_by_anybody() -> None:
 
 def test_devlink_answers_anybody_as_it_answers_root() -> None:
     """Whether this machine has devices that it tells of, or no devlink at all."""
+    require(shutil.which("setpriv") is not None, "setpriv is missing")
     as_root = (sys.executable, "-c", ASK_DEVLINK)
     answers = [
         subprocess.run(command, capture_output=True, text=True, check=True).stdout

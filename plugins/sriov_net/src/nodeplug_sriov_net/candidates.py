@@ -20,8 +20,7 @@ class Candidate(msgspec.Struct, frozen=True):
     """A device that pools may select.
 
     `function` is on PCI; a sub-function is part of it. `owner` is the physical function, or None
-    where it is none's. `index` is the number among its owner's functions. `away` says that its
-    network device was seen before and is now in a container's network namespace.
+    where it is none's. `index` is the number among its owner's functions.
     """
 
     id: str
@@ -33,7 +32,6 @@ class Candidate(msgspec.Struct, frozen=True):
     links: tuple[Link, ...] = ()
     owner_link: Link | None = None
     representor: str = ""
-    away: bool = False
     uplink: bool = False
     ddp: str = ""
 
