@@ -1,22 +1,19 @@
 """The command line: arguments in, exit codes out. Commands are imported when they run."""
 
-import ctypes
 import importlib
-import sys
 from collections.abc import Mapping
 
 import click
 
 from nodeplug._version import __version__
-
-# malloc.h of glibc; other C libraries have no such function.
-_M_ARENA_MAX = -8
+from nodeplug.cli.lean import slim
 
 _COMMANDS = {
     "allocations": "Show which pod has which device.",
     "backends": "Show which backends are installed and whether their hardware is here.",
     "config": "Check configuration files, print their schema.",
     "devices": "Discover once and show the devices.",
+    "doctor": "Say what is wrong with this node, and what to do.",
     "run": "Run the agent.",
     "simulate": "Walk the main job on simulated hardware, on any machine.",
 }
@@ -32,8 +29,7 @@ class _LazyGroup(click.Group):
         if cmd_name not in _COMMANDS:
             return _of_backends().get(cmd_name)
         if cmd_name == "run":
-            _leave_out_ssl()
-            _share_one_heap()
+            slim()
         command: click.Command = importlib.import_module(f"nodeplug.cli.{cmd_name}").command
         return command
 
@@ -52,16 +48,3 @@ def main() -> None:
 def _of_backends() -> Mapping[str, click.Group]:
     mounted: Mapping[str, click.Group] = importlib.import_module("nodeplug.cli.mounted").groups()
     return mounted
-
-
-def _leave_out_ssl() -> None:
-    """Keep asyncio from loading OpenSSL: 4 MiB in a daemon that speaks over Unix sockets only."""
-    if "asyncio" not in sys.modules:
-        sys.modules["ssl"] = None  # type: ignore[assignment]
-
-
-def _share_one_heap() -> None:
-    """Keep glibc from a heap per thread: 0.2 MiB, where one thread does nearly all the work."""
-    set_option = getattr(ctypes.CDLL(None), "mallopt", None)
-    if set_option is not None:
-        set_option(_M_ARENA_MAX, 1)
