@@ -31,7 +31,10 @@ class Memory:
         self._places: dict[str, Place] = {}
 
     def completed(self, found: Iterable[Candidate]) -> list[Candidate]:
-        """Return the devices, with what containers have of them as it was seen last."""
+        """Return the devices, with what containers have of them as it was seen last.
+
+        What has not changed is the same object as before.
+        """
         devices = [self._complete(each) for each in found]
         self._whole = {each.id: each for each in devices}
         for gone in self._places.keys() - self._whole.keys():
@@ -55,7 +58,7 @@ class Memory:
         owner_is_same = _driver_of(found.owner) == _driver_of(before.owner) is not None
         if found.owner_link is None and owner_is_same:  # it is in a container, or is made anew
             found = msgspec.structs.replace(found, owner_link=before.owner_link)
-        return found
+        return before if found == before else found
 
 
 def _with_own(found: Candidate, before: Candidate) -> Candidate:

@@ -37,6 +37,7 @@ class Viewer:
         self._root = root
         self._pools = pools
         self._memory = memory
+        self._known: dict[str, tuple[Candidate, Member | None]] = {}
         self._made: dict[str, _Made] = {}
 
     @property
@@ -56,8 +57,13 @@ class Viewer:
 
     def _members(self, functions: Mapping[str, Function], heard: Heard) -> list[Member]:
         found = self.candidates(functions, heard)
-        members = (self._pools.member(each, self._memory) for each in found)
-        return [member for member in members if member is not None]
+        before, self._known = self._known, {}
+        for each in found:
+            known = before.get(each.id)
+            same = known is not None and known[0] is each
+            member = known[1] if known and same else self._pools.member(each, self._memory)
+            self._known[each.id] = (each, member)
+        return [member for _, member in self._known.values() if member is not None]
 
     def candidates(self, functions: Mapping[str, Function], heard: Heard) -> list[Candidate]:
         """Return all that could be served, whatever the configuration says."""
