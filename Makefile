@@ -76,6 +76,7 @@ $(BIN)/pip:
 # Debian packages that some tests need; without them those tests skip and say why.
 tools:
 	@missing=$$(command -v umockdev-wrapper >/dev/null || echo umockdev; \
+	    PATH=$$PATH:/sbin:/usr/sbin; command -v ip >/dev/null || echo iproute2; \
 	    command -v cc >/dev/null || echo gcc libc6-dev; \
 	    [ -e /usr/include/linux/fpga-dfl.h ] || echo linux-libc-dev; \
 	    PATH=$$PATH:/sbin:/usr/sbin ldconfig -p 2>/dev/null | grep -q libudev.so.1 || echo libudev1); \

@@ -10,7 +10,7 @@ from nodeplug_sriov_net.explain import explain
 from nodeplug_sriov_net.findings import findings
 from nodeplug_sriov_net.plugin import SPEC
 from support.repository import ROOT
-from support.sriov_host import POOL, FakeHost, discover, settings
+from support.sriov_host import POOL, FakeHost, discover, settings, watching
 
 PF, VF0, VF1 = address_of(0), address_of(0, 0), address_of(0, 1)
 OTHER = "example.com/other"
@@ -109,6 +109,19 @@ def test_the_wrong_network_namespace_is_found(fake: FakeHost) -> None:
     place = fake.tree.function("/devices/pci0000:50", "0000:50:00.0", "8086:1592:020000")
     fake.tree.driver(place, "ice")
     assert found(fake) == ["network namespace: none of 1 adapters shows a network device"]
+
+
+async def test_the_log_tells_of_the_wrong_network_namespace(
+    fake: FakeHost, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Once, in time for whoever looks why the pools are empty."""
+    place = fake.tree.function("/devices/pci0000:50", "0000:50:00.0", "8086:1592:020000")
+    fake.tree.driver(place, "ice")
+    async with watching(fake.backend(settings({}))) as inventories:
+        fake.tree.put(place, acpi_index=7)  # something that is told
+        fake.tree.tell("change", place)
+        await anext(inventories)
+    assert caplog.messages.count("no network device is visible") == 1
 
 
 async def test_links_are_measured_at_the_adapter(host: FakeHost) -> None:

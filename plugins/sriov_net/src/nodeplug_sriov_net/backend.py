@@ -1,5 +1,6 @@
 """Network functions on PCI: found, watched, described to containers and to CNI plugins."""
 
+import logging
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from typing import Final
 
@@ -18,9 +19,11 @@ from nodeplug_sriov_net.listening import listen
 from nodeplug_sriov_net.memory import Memory
 from nodeplug_sriov_net.pools import Pools
 from nodeplug_sriov_net.settings import SriovNetSettings
-from nodeplug_sriov_net.survey import Survey
+from nodeplug_sriov_net.survey import Survey, blind
 from nodeplug_sriov_net.telemetry import measure
 from nodeplug_sriov_net.view import Viewer
+
+_log = logging.getLogger("nodeplug.sriov_net")
 
 # What takes longer hangs: a driver that does not answer a read, say.
 _LOOK_SECONDS: Final = 20.0
@@ -36,6 +39,7 @@ class SriovNetBackend:
         self._settings = settings
         self._host = host
         self._pools = {pool.name: pool for pool in settings.pools}
+        self._blind = False
         self._functions = Survey(host.root)
         self._viewer = Viewer(host.root, Pools(settings), memory)
 
@@ -51,6 +55,7 @@ class SriovNetBackend:
             events.hears_links = ears.hears_links
             while True:
                 functions = await call(self._survey, changed, timeout=_LOOK_SECONDS)
+                self._warn_if_blind(functions.values())
                 heard = await ears.hear(functions.values())
                 inventory = await call(
                     self._viewer.inventory, functions, heard, timeout=_LOOK_SECONDS
@@ -75,6 +80,13 @@ class SriovNetBackend:
     async def measure(self) -> Sequence[Measurement]:
         """Return state and speed of links."""
         return await call(measure, self._host.root, self._viewer.served, timeout=_MEASURE_SECONDS)
+
+    def _warn_if_blind(self, functions: Collection[Function]) -> None:
+        count = blind(functions)
+        if count and not self._blind:
+            facts = {"adapters": count, "remedy": "run in the host's network namespace"}
+            _log.warning("no network device is visible", extra={"nodeplug": facts})
+        self._blind = count > 0
 
     def _survey(self, changed: Collection[str] | None) -> Mapping[str, Function]:
         # The look of a backend that was replaced may still be on its way, or hang.

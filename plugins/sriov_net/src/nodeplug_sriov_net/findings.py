@@ -1,7 +1,6 @@
 """What is wrong with a node for this backend: `nodeplug doctor`."""
 
 from collections.abc import Collection, Iterator, Sequence
-from typing import Final
 
 from nodeplug.backend import Finding
 from nodeplug.host.root import HostRoot
@@ -10,10 +9,8 @@ from nodeplug_sriov_net.memory import Memory
 from nodeplug_sriov_net.nodes import SharedNodes, shared_nodes
 from nodeplug_sriov_net.pools import Member, Pools
 from nodeplug_sriov_net.settings import PoolSettings, SriovNetSettings
-from nodeplug_sriov_net.survey import Survey
+from nodeplug_sriov_net.survey import Survey, blind
 from nodeplug_sriov_net.view import Heard, Viewer
-
-_KERNEL_DRIVERS_ONLY: Final = "02"
 
 
 def findings(settings: SriovNetSettings, root: HostRoot) -> Sequence[Finding]:
@@ -31,19 +28,11 @@ def findings(settings: SriovNetSettings, root: HostRoot) -> Sequence[Finding]:
 
 
 def _namespace(functions: Collection[Function]) -> Iterator[Finding]:
-    network = [
-        each
-        for each in functions
-        if each.pci.device_class.startswith(_KERNEL_DRIVERS_ONLY)
-        and not each.physfn
-        and each.pci.driver
-        and not is_vfio(each.pci.driver)
-    ]
-    if network and not any(each.part.links for each in network):
+    if count := blind(functions):
         yield Finding(
             severity="problem",
             subject="network namespace",
-            finding=f"none of {len(network)} adapters shows a network device",
+            finding=f"none of {count} adapters shows a network device",
             remedy="run the agent in the host's network namespace (hostNetwork: true)",
         )
 

@@ -112,6 +112,7 @@ async def _opened(root: HostRoot, mark: Mark) -> "Network | None":
         await network.open()
     except OSError as error:
         _log.warning("netlink unavailable", extra={"nodeplug": {"error": str(error)}})
+        network.close()
         return None
     return network
 

@@ -8,7 +8,7 @@ from typing import Final
 from nodeplug.host.pci import pci_device
 from nodeplug.host.root import HostRoot
 from nodeplug.host.sysfs import device_at, link_name
-from nodeplug_sriov_net.facts import Function, Vdpa
+from nodeplug_sriov_net.facts import Function, Vdpa, is_vfio
 from nodeplug_sriov_net.reading import names_in, read_function
 
 # PCI base classes: network controllers and processing accelerators.
@@ -63,6 +63,20 @@ class Survey:
                 found.setdefault(posixpath.dirname(devpath), []).append(_vdpa_device(bus / name))
         for parent, devices in found.items():
             yield parent, tuple(devices)
+
+
+def blind(functions: Collection[Function]) -> int:
+    """Return how many adapters must have a network device if none shows any, else 0.
+
+    That is so in a network namespace other than the host's.
+    """
+    if any(each.part.links for each in functions):
+        return 0
+    return sum(
+        each.pci.device_class.startswith(_CLASSES[0])
+        and not (each.physfn or each.pci.driver is None or is_vfio(each.pci.driver))
+        for each in functions
+    )
 
 
 def _vdpa_device(place: Path) -> Vdpa:
