@@ -30,7 +30,8 @@ VdpaByPlace = Mapping[str, tuple[Vdpa, ...]]
 
 def read_function(root: HostRoot, pci: PciDevice, vdpa: VdpaByPlace) -> Function:
     """Return what sysfs says of a function. Blocks; what cannot be read is left empty."""
-    place = str(root.path(f"/sys{pci.devpath}"))
+    system = str(root.sys)  # joining paths would take most of the time
+    place = f"{system}{pci.devpath}"
     names = names_in(place)
     virtual = dict(_virtual(place, names))
     group = link_name(f"{place}/iommu_group") if "iommu_group" in names else None
@@ -44,7 +45,9 @@ def read_function(root: HostRoot, pci: PciDevice, vdpa: VdpaByPlace) -> Function
         or ("sriov_numvfs" in names and bool(read_int(f"{place}/sriov_numvfs"))),
         subs=tuple(_subs(place, pci.devpath, names, vdpa)),
         group=group or "",
-        noiommu=bool(group) and is_vfio(pci.driver) and _is_noiommu(root, str(group)),
+        noiommu=bool(group)
+        and is_vfio(pci.driver)
+        and _is_noiommu(f"{system}/kernel/iommu_groups/{group}"),
         cdev=_first(f"{place}/vfio-dev") if "vfio-dev" in names else "",
         uio=_first(f"{place}/uio") if "uio" in names else "",
         acpi_index=read_text(f"{place}/acpi_index") or "" if "acpi_index" in names else "",
@@ -139,5 +142,5 @@ def _first(place: str) -> str:
     return next(iter(names_in(place)), "")
 
 
-def _is_noiommu(root: HostRoot, group: str) -> bool:
-    return read_text(root.sys / "kernel/iommu_groups" / group / "name") == "vfio-noiommu"
+def _is_noiommu(group: str) -> bool:
+    return read_text(f"{group}/name") == "vfio-noiommu"
