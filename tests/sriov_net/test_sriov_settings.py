@@ -1,5 +1,6 @@
 """What is wrong with a configuration is named, and nothing else is affected."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from nodeplug.values.errors import BrokenSectionError
 from nodeplug_sriov_net.plugin import SPEC
 from nodeplug_sriov_net.settings import SriovNetSettings
 from support.command import write_config
+from support.repository import ROOT
 from support.sriov_host import POOL
 
 
@@ -74,3 +76,13 @@ def test_a_wrong_pool_is_left_out_alone(tmp_path: Path) -> None:
     assert isinstance(section.remains, SriovNetSettings)
     assert [pool.name for pool in section.remains.pools] == ["a.b/one", "a.b/two"]
     assert ["pools[1]" in str(error) for error in section.errors] == [True, False]
+
+
+def test_the_example_of_the_page_is_valid(tmp_path: Path) -> None:
+    """Readers copy it."""
+    page = (ROOT / "plugins/sriov_net/README.md").read_text()
+    (example,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "nodeplug.yaml").write_text(example)
+    found = load_configuration([Source(tmp_path / "nodeplug.yaml")], {"sriov_net": SPEC})
+    assert not found.errors
+    assert len(found.sections["sriov_net"].pools) == 3  # type: ignore[union-attr]
