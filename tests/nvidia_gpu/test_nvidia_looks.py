@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+from nodeplug_nvidia_gpu.settings import HealthSettings
 from support.nvml_host import NvmlHost, reasons, slice_uuid, until, uuid, watching
 from support.nvml_stage import served
 from support.nvml_state import LOST
@@ -11,7 +12,7 @@ from support.nvml_state import LOST
 
 async def test_a_gpu_lost_in_silence_is_noticed_within_five_seconds(eight: NvmlHost) -> None:
     """With the settings that operators get."""
-    async with served(eight, health={"pollSeconds": 2}) as play:
+    async with served(eight, health={"pollSeconds": HealthSettings().poll_seconds}) as play:
         await play.sick(of=8)
         eight.state.gpus[1].error = LOST
         lost_at = time.monotonic()

@@ -72,6 +72,18 @@ class NvmlHost:
         gpu.present = 1
         return gpu
 
+    def plug(self, number: int) -> Path:
+        """Have the kernel know of a GPU too; return what is gone when the GPU is."""
+        name = f"0000:{0x10 + number:02x}:00.0"
+        place = self.folder / f"sys/devices/pci0000:00/0000:00:{number:02x}.0/{name}"
+        place.mkdir(parents=True)
+        (place / "vendor").write_text("0x10de\n")
+        (place / "numa_node").write_text(f"{number // 4}\n")
+        slot = self.folder / "sys/bus/pci/devices" / name
+        slot.parent.mkdir(parents=True, exist_ok=True)
+        slot.symlink_to(place)
+        return slot
+
     def cut(self, number: int, *profiles: str) -> None:
         """Put a GPU in MIG mode with these slices, which takes the place of those it had."""
         gpu = self.state.gpus[number]

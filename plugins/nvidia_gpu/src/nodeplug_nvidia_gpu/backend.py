@@ -80,6 +80,11 @@ class NvidiaGpuBackend:
                 self._threads = None
                 threads.stop()
 
+    @property
+    def healing(self) -> bool:
+        """Whether a GPU is sick, whom time may heal."""
+        return self.memory.book.troubled
+
     def see(self, view: View, around: Surroundings) -> None:
         """Take what a look at the driver has shown."""
         if self._threads is None:

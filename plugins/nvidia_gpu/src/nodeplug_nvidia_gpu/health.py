@@ -33,6 +33,11 @@ class HealthBook:
         self._faults: dict[Key, Fault] = {}
         self._relapses: dict[str, tuple[float, int]] = {}
 
+    @property
+    def troubled(self) -> bool:
+        """Whether there is any fault."""
+        return bool(self._faults)
+
     def hear(self, event: Event, rules: Rules, now: float) -> bool:
         """Take an event of a known GPU to heart; return whether it matters."""
         source, reason = rules.verdict(event)

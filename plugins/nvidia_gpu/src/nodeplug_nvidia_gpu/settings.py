@@ -60,7 +60,7 @@ class HealthSettings(Section, frozen=True, kw_only=True):
             description="Pause between looks at the GPUs that no event asked for. It bounds how "
             "long a GPU lost in silence goes unnoticed.",
         ),
-    ] = 2.0
+    ] = 3.0
 
 
 class ImexSettings(Section, frozen=True, kw_only=True):

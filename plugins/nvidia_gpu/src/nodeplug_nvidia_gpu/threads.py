@@ -21,11 +21,17 @@ _log = logging.getLogger("nodeplug.nvidia_gpu")
 # The library, as well as its one copy of the driver's state, belongs to the whole process.
 _IN_USE: Final = threading.Lock()
 # How soon a thread notices that it is to end.
-_PATIENCE_SECONDS: Final = 0.25
+PATIENCE_SECONDS: Final = 0.5
+_SURVEY_EVERY: Final = 15
 
 
 class Audience(Protocol):
     """Who is told, on the event loop."""
+
+    @property
+    def healing(self) -> bool:
+        """Whether a look that shows nothing new is news all the same; asked by any thread."""
+        ...
 
     def see(self, view: View, around: Surroundings) -> None:
         """Take what a look has shown."""
@@ -71,7 +77,7 @@ class Threads:
         self._wanted.set()
 
     def _run(self) -> None:
-        while not _IN_USE.acquire(timeout=_PATIENCE_SECONDS):
+        while not _IN_USE.acquire(timeout=PATIENCE_SECONDS):
             if self._stopped.is_set():
                 return
         try:
@@ -83,20 +89,28 @@ class Threads:
     def _look_repeatedly(self) -> None:
         listener = threading.Thread(target=self._listen, name="nvidia-listen", daemon=True)
         listener.start()
+        last: tuple[View, Surroundings] | None = None
+        looks = 0
         while not self._stopped.is_set():
+            asked = self._wanted.is_set()
             self._wanted.clear()
             view = self._looker.look()
-            self._post(self._audience.see, view, self._surveyor.look(view.gpus))
+            # The surroundings are announced by the kernel, or change with the GPUs, mostly.
+            if last is None or asked or view != last[0] or looks % _SURVEY_EVERY == 0:
+                seen = view, self._surveyor.look(view.gpus)
+            if seen != last or self._audience.healing:
+                self._post(self._audience.see, *seen)
+            last, looks = seen, looks + 1
             self._wanted.wait(self._poll_seconds)
 
     def _listen(self) -> None:
         while not self._stopped.is_set():
             try:
-                event = self._driver.event(_PATIENCE_SECONDS)
+                event = self._driver.event(PATIENCE_SECONDS)
             except DriverError as error:
                 _log.debug("no event to be had", extra={"nodeplug": {"error": str(error)}})
                 self._wanted.set()
-                self._stopped.wait(_PATIENCE_SECONDS)
+                self._stopped.wait(PATIENCE_SECONDS)
             else:
                 if event is not None:
                     self._post(self._audience.hear, event)

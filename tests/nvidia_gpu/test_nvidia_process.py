@@ -1,0 +1,123 @@
+"""The agent as a process, while a call of the driver hangs."""
+
+import asyncio
+import shutil
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import grpc.aio
+import pytest
+
+from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2 as api
+from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2_grpc as api_grpc
+from nodeplug.simulate.agent_process import AgentProcess
+from nodeplug.testing import Kubelet
+from support.nvml_host import GPU, QUICK, NvmlHost, uuid, watching
+from support.nvml_library import compiled
+
+CALLS = 300
+
+
+class Process:
+    def __init__(self, agent: AgentProcess, kubelet: Kubelet, host: NvmlHost) -> None:
+        self.agent = agent
+        self.kubelet = kubelet
+        self.host = host
+
+    async def listed(self, count: int) -> None:
+        await self.kubelet.until(lambda: len(self.kubelet.devices(GPU)) == count)
+
+    async def hung(self) -> None:
+        """Have the driver hang, and wait until a call does."""
+        self.host.state.hang = 1
+        await hanging(self.host)
+
+    async def allocate_seconds(self) -> float:
+        """Return how long the slowest of a hundred Allocates takes at most."""
+        request = self.kubelet.journal.of("register")[-1].request
+        assert request is not None
+        target = f"unix:{self.kubelet.directory / request.endpoint}"
+        one = api.ContainerAllocateRequest(devices_ids=[uuid(3)])
+        async with grpc.aio.insecure_channel(target) as channel:
+            stub = api_grpc.DevicePluginStub(channel)
+            seconds = []
+            for _ in range(CALLS):
+                started = time.monotonic()
+                await stub.Allocate(api.AllocateRequest(container_requests=[one]))
+                seconds.append(time.monotonic() - started)
+        return sorted(seconds)[-CALLS // 100]
+
+
+async def hanging(host: NvmlHost) -> None:
+    async with asyncio.timeout(5):
+        # Shared memory tells nobody of its changes.
+        while not host.state.hanging:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+
+@asynccontextmanager
+async def process(libraries: Path, gpus: int = 8) -> AsyncIterator[Process]:
+    folder = Path(tempfile.mkdtemp(prefix="np", dir="/tmp"))
+    agent = AgentProcess(folder, {"nvidia_gpu": {"health": QUICK}})
+    host = NvmlHost(agent.host_root, compiled(libraries), gpus)
+    host.install()
+    try:
+        async with Kubelet(agent.plugin_dir, pod_resources=agent.pod_resources) as kubelet:
+            yield Process(agent, kubelet, host)
+            await agent.kill()
+    finally:
+        await agent.kill()
+        host.close()
+        shutil.rmtree(folder)
+
+
+async def test_allocate_is_as_quick_while_a_call_hangs(libraries: Path) -> None:
+    """Pods get the GPUs that are known; only news has to wait."""
+    async with process(libraries) as play:
+        await play.agent.start()
+        await play.listed(8)
+        before = await play.allocate_seconds()
+        await play.hung()
+        assert await play.allocate_seconds() < 2 * before + 0.002
+
+
+async def test_calls_do_not_pile_up_behind_one_that_hangs(eight: NvmlHost) -> None:
+    """Each reload of the configuration starts a backend; it shows what the last one saw."""
+    backend = eight.backend()
+    async with watching(backend) as inventories:
+        first = await anext(inventories)
+        eight.state.hang = 1
+        await hanging(eight)
+    for _ in range(5):
+        backend = eight.backend(backend.memory)
+        async with watching(backend) as inventories:
+            assert await anext(inventories) == first
+    assert eight.state.hanging == 1
+
+
+@pytest.mark.parametrize("listed", [True, False], ids=["later", "at the start"])
+async def test_sigterm_ends_the_agent_while_a_call_hangs(libraries: Path, *, listed: bool) -> None:
+    """Nobody waits for a driver at the end."""
+    async with process(libraries) as play:
+        play.host.state.hang = not listed
+        await play.agent.start()
+        if listed:
+            await play.listed(8)
+        await play.hung()
+        started = time.monotonic()
+        code = await play.agent.terminate()
+        assert (code, time.monotonic() - started < 2) == (0, True)
+
+
+async def test_a_driver_that_hangs_at_the_start_holds_nothing_up(libraries: Path) -> None:
+    """The resource is registered without devices, which come when the driver answers."""
+    async with process(libraries) as play:
+        play.host.state.hang = 1
+        await play.agent.start()
+        await play.kubelet.until(lambda: bool(play.kubelet.journal.of("list", GPU)))
+        assert play.kubelet.devices(GPU) == {}
+        play.host.state.hang = 0
+        await play.listed(8)
