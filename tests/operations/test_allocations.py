@@ -98,7 +98,7 @@ async def test_a_backend_says_why_a_device_is_sick() -> None:
     async with stage() as play:
         play.set(State(sick=("awk-board-2",)))
         await play.listed(allocatable=3)
-        inventory = await discover(SPEC, Settings(), play.agent._runners["awkward"]._host)
+        inventory = await discover(SPEC, Settings(), str(play.host.root))
         found = await look(Sources(play.pod_resources, play.directory, inventory.devices))
         reasons = {row.id: row.reason for row in found if row.reason}
         assert reasons == {"awk-board-2": "told to be sick"}

@@ -21,7 +21,6 @@ from nodeplug.cli.options import (
 )
 from nodeplug.cli.tables import print_json, print_table, printable
 from nodeplug.config.load import Configuration, Source
-from nodeplug.host.host import open_host
 from nodeplug.operations.allocations import Row, Sources, changed, follow, look
 from nodeplug.operations.discovery import discover
 from nodeplug.values.device import Device
@@ -86,11 +85,11 @@ async def _show(
 async def _found(
     specs: Mapping[str, BackendSpec], configuration: Configuration
 ) -> dict[str, Device]:
-    host = open_host(configuration.agent.host.root, configuration.agent.host.uevents)
+    root = configuration.agent.host.root
     found: dict[str, Device] = {}
     for name, spec in specs.items():
         try:
-            inventory = await discover(spec, configuration.sections[name], host)
+            inventory = await discover(spec, configuration.sections[name], root)
         except Exception as error:  # noqa: BLE001 - whatever a backend raises
             fail(printable(f"backend {name}: discovery failed: {error!r}"), FAILED)
         found.update(inventory.devices)

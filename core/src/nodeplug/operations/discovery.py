@@ -5,7 +5,7 @@ from contextlib import aclosing
 from typing import Any
 
 from nodeplug.backend import BackendSpec
-from nodeplug.host.host import Host
+from nodeplug.host.host import open_host
 from nodeplug.values.inventory import Inventory
 
 # A backend whose driver hangs must not hang a command.
@@ -15,10 +15,13 @@ SECONDS = 30.0
 async def discover(
     spec: BackendSpec,
     settings: Any,
-    host: Host,
+    root: str,
     seconds: float = SECONDS,
 ) -> Inventory:
-    """Return a backend's first inventory; raise whatever it raises, or TimeoutError."""
-    backend = spec.build(settings, host, None)
+    """Return a backend's first inventory below a root; raise what it raises, or TimeoutError.
+
+    Its host is its own: events of a simulated one are left to the agent.
+    """
+    backend = spec.build(settings, open_host(root), None)
     async with asyncio.timeout(seconds), aclosing(backend.inventories()) as inventories:
         return await anext(inventories)
