@@ -1,11 +1,13 @@
 """Messages of the kernel that this machine's cannot send, for lack of hardware: as bytes."""
 
+import asyncio
 import struct
 from typing import Any
 
 import pytest
 
 from nodeplug_sriov_net import netlink
+from nodeplug_sriov_net.conversation import Conversation
 from nodeplug_sriov_net.devlink import Devlink
 from nodeplug_sriov_net.network import Network
 from support.sriov_host import FakeHost
@@ -115,3 +117,54 @@ async def test_without_devlink_a_kernel_says_so() -> None:
     finally:
         devlink.close()
     assert await devlink.failed() is not None
+
+
+def answer(kind: int, number: int, flags: int = 0, body: bytes = b"") -> bytes:
+    return struct.pack("IHHII", 16 + len(body), kind, flags, number, 1) + body
+
+
+DONE, ERROR, MULTI, INTERRUPTED = 3, 2, 0x2, 0x10
+REFUSED = struct.pack("i", -1) + struct.pack("IHHII", 16, netlink.GETLINK, 0, 7, 1)
+
+
+@pytest.mark.parametrize(
+    ("sent", "whole"),
+    [
+        (answer(DONE, 7, MULTI, bytes(4)), True),
+        (answer(ERROR, 7, 0, bytes(4) + REFUSED[4:]), True),
+        (answer(DONE, 7, MULTI | INTERRUPTED, bytes(4)), False),
+        (answer(netlink.NEWLINK, 7, MULTI | INTERRUPTED, link()), False),
+        (b"", False),
+    ],
+    ids=["end", "acknowledged", "interrupted end", "interrupted", "lost"],
+)
+async def test_an_answer_is_whole_or_not(fake: FakeHost, sent: bytes, *, whole: bool) -> None:
+    """A dump during which things changed, or of which a part was lost, is asked for again."""
+    socket, talk = Network(fake.host.root, lambda _: None)._socket, Conversation()
+    waiting = asyncio.ensure_future(talk.answered(7))
+    await asyncio.sleep(0)
+    if sent:
+        talk.takes(decoded(socket, sent))
+    else:
+        talk.lost()
+    assert await waiting is whole
+
+
+async def test_a_refused_question_is_an_error_of_the_system(fake: FakeHost) -> None:
+    """Callers decide what to do without the answer."""
+    socket, talk = Network(fake.host.root, lambda _: None)._socket, Conversation()
+    waiting = asyncio.ensure_future(talk.answered(7))
+    await asyncio.sleep(0)
+    talk.takes(decoded(socket, answer(ERROR, 7, 0, REFUSED)))
+    with pytest.raises(PermissionError):
+        await waiting
+
+
+async def test_an_answer_goes_on_until_its_end(fake: FakeHost) -> None:
+    """Links of it are taken over, those of other questions are not."""
+    socket, talk = Network(fake.host.root, lambda _: None)._socket, Conversation()
+    waiting = asyncio.ensure_future(talk.answered(7))
+    await asyncio.sleep(0)
+    taken = [talk.takes(decoded(socket, answer(netlink.NEWLINK, n, 0, link()))) for n in (7, 8)]
+    waiting.cancel()
+    assert taken == [True, False]

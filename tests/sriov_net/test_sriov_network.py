@@ -190,3 +190,28 @@ async def test_the_end_leaves_no_descriptor_behind(cabled: FakeHost) -> None:
     await discover(cabled.backend(listening({})))
     await asyncio.sleep(0)
     assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
+
+
+async def test_an_automatic_link_follows_the_carrier_of_its_owner(cabled: FakeHost) -> None:
+    """The physical function is asked how the links of its functions are set."""
+    async with served(cabled, listening({"health": {"linkState": True}})) as play:
+        await play.healthy(VF0, VF1)
+        ip("link set far-ens1 down")
+        await play.healthy()
+        ip("link set far-ens1 up")
+        await play.healthy(VF0, VF1)
+
+
+async def test_health_reporters_that_cannot_be_asked_do_no_harm(cabled: FakeHost) -> None:
+    """An older kernel, or one without devlink: the log says so, if it is so."""
+    pool = {"health": {"reporters": True}, "selectors": [{"ddpProfiles": ["!none"]}]}
+    async with served(cabled, listening(pool)) as play:
+        await play.healthy(VF0, VF1)
+
+
+async def test_a_pool_that_wants_a_package_takes_no_function_without(cabled: FakeHost) -> None:
+    """And links of veth have none."""
+    pool = {"selectors": [{"ddpProfiles": ["ICE COMMS Package"]}]}
+    async with served(cabled, listening(pool, {"name": OTHER})) as play:
+        await play.healthy(VF0, VF1, resource=OTHER)
+        await play.healthy()
