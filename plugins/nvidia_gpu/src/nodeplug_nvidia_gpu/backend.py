@@ -4,10 +4,11 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Final
 
+from nodeplug.backend import HostFile
 from nodeplug.host.host import Host
 from nodeplug.values.device import Device
 from nodeplug.values.edits import ContainerEdits
@@ -18,10 +19,12 @@ from nodeplug_nvidia_gpu.drivers import driver_for
 from nodeplug_nvidia_gpu.facts import Event
 from nodeplug_nvidia_gpu.injection import Injection
 from nodeplug_nvidia_gpu.memory import Memory
+from nodeplug_nvidia_gpu.own_cdi import OwnSpecs
 from nodeplug_nvidia_gpu.rules import Rules
 from nodeplug_nvidia_gpu.settings import NvidiaGpuSettings
 from nodeplug_nvidia_gpu.surroundings import Surroundings, Surveyor
 from nodeplug_nvidia_gpu.threads import Threads
+from nodeplug_nvidia_gpu.units import units
 from nodeplug_nvidia_gpu.view import View
 
 _log = logging.getLogger("nodeplug.nvidia_gpu")
@@ -40,6 +43,7 @@ class NvidiaGpuBackend:
         self._rules = Rules.of(settings.health, os.environ)
         self._injection = Injection(settings)
         self._maker = Maker(settings, self._injection)
+        self._specs = OwnSpecs(settings, self._injection)
         self._driver = driver_for(settings, host.root)
         self._news = asyncio.Event()
         self._threads: Threads | None = None
@@ -62,6 +66,12 @@ class NvidiaGpuBackend:
     async def allocate(self, resource: str, devices: Sequence[Device]) -> ContainerEdits:
         """Name all devices to the container runtime."""
         return self._injection.of_set(resource, devices, self.memory.around)
+
+    def host_files(self, offers: Mapping[str, Sequence[Device]]) -> Sequence[HostFile]:  # noqa: ARG002 - names are the same under every resource
+        """Return CDI specifications for devices that the host has none for."""
+        view = self.memory.view or View()
+        served, _ = units(view.gpus, self._settings.mig_strategy)
+        return self._specs.files(served, self.memory.around)
 
     @asynccontextmanager
     async def _watching(self) -> AsyncIterator[Changes]:

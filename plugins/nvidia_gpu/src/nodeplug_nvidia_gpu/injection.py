@@ -36,7 +36,7 @@ class Injection:
 
     def of_unit(self, unit: Unit, around: Surroundings) -> ContainerEdits:
         """Return what one device brings, whatever others a container gets."""
-        name = self.name(unit.gpu.index, unit.part.index if unit.part else None, unit.uuid)
+        name = self.name_of(unit)
         mounts = (Mount("/dev/null", f"{_VOLUMES}/{name}", read_only=False),)
         return ContainerEdits(
             nodes=self._nodes(nodes_of(unit, around)) if self._pass_nodes else (),
@@ -45,48 +45,58 @@ class Injection:
         )
 
     def common(self, around: Surroundings) -> ContainerEdits:
-        """Return what every container with a device gets."""
-        numbers = around.channels
-        nodes = (*around.control, *map(channel, numbers))
-        mounts = (Mount("/dev/null", f"{_VOLUMES}/imex/{n}", read_only=False) for n in numbers)
-        envs = {f"NVIDIA_{key}": "enabled" for key in self._switches()}
-        if self._by_env and numbers:
-            envs["NVIDIA_IMEX_CHANNELS"] = ",".join(map(str, numbers))
+        """Return what every container with a device gets before its devices."""
         return ContainerEdits(
-            nodes=self._nodes(nodes) if self._pass_nodes else (),
-            mounts=tuple(mounts) if self._by_volume else (),
-            envs=envs,
-            cdi_devices=tuple(self._common_names(around)) if self._by_cri else (),
+            nodes=self._nodes(around.control) if self._pass_nodes else (),
+            envs={f"NVIDIA_{key}": "enabled" for key in self._switches()},
         )
 
     def of_set(
         self, resource: str, devices: Sequence[Device], around: Surroundings
     ) -> ContainerEdits:
-        """Return what names all devices of a container at once."""
+        """Return what names all devices of a container at once, and what it gets besides them."""
         ordered = sorted(devices, key=self._rank)
-        names = [self._name_of(device) for device in ordered]
-        envs, annotations = {}, {}
+        names = [self._name(*_indices(each), str(each.attributes["uuid"])) for each in ordered]
+        further = [*self._further(around)]
+        mounts = (
+            Mount("/dev/null", f"{_VOLUMES}/imex/{n}", read_only=False) for n in around.channels
+        )
+        return ContainerEdits(
+            nodes=self._nodes(map(channel, around.channels)) if self._pass_nodes else (),
+            mounts=tuple(mounts) if self._by_volume else (),
+            envs=self._envs(names, around.channels),
+            annotations=self._annotations(resource, names, further, around),
+            cdi_devices=tuple(further) if self._by_cri else (),
+        )
+
+    def _envs(self, names: Sequence[str], channels: Sequence[int]) -> dict[str, str]:
+        envs = {}
         if self._by_env:
             envs["NVIDIA_VISIBLE_DEVICES"] = ",".join(names)
+            if channels:
+                envs["NVIDIA_IMEX_CHANNELS"] = ",".join(map(str, channels))
         if self._by_volume:
             envs["NVIDIA_VISIBLE_DEVICES"] = _VOLUMES
-        if self._by_annotation:
-            # R60: of equal keys the kubelet keeps one, so every resource has a key of its own.
-            mark = f"nvidia-device-plugin_{zlib.crc32(resource.encode()):08x}"
-            qualified = [self._qualified(name, around) for name in names]
-            value = ",".join([*qualified, *self._common_names(around)])
-            annotations[self._settings.cdi.annotation_prefix + mark] = value
-        return ContainerEdits(envs=envs, annotations=annotations)
+        return envs
 
-    def name(self, index: int, part: int | None, uuid: str) -> str:
+    def _annotations(
+        self, resource: str, names: Sequence[str], further: Sequence[str], around: Surroundings
+    ) -> dict[str, str]:
+        if not self._by_annotation:
+            return {}
+        # R60: of equal keys the kubelet keeps one, so every resource has a key of its own.
+        mark = f"nvidia-device-plugin_{zlib.crc32(resource.encode()):08x}"
+        qualified = [*(self._qualified(name, around) for name in names), *further]
+        return {self._settings.cdi.annotation_prefix + mark: ",".join(qualified)}
+
+    def name_of(self, unit: Unit) -> str:
         """Return what a device is called in a container's environment."""
+        return self._name(unit.gpu.index, unit.part.index if unit.part else None, unit.uuid)
+
+    def _name(self, index: int, part: int | None, uuid: str) -> str:
         if self._settings.device_id_strategy == "uuid":
             return uuid
         return str(index) if part is None else f"{index}:{part}"
-
-    def _name_of(self, device: Device) -> str:
-        index, part = _indices(device)
-        return self.name(index, part, str(device.attributes["uuid"]))
 
     def _rank(self, device: Device) -> tuple[int, int, str]:
         if self._settings.device_id_strategy == "uuid":
@@ -99,9 +109,9 @@ class Injection:
             return f"{self._settings.cdi.kind}={name}"
         return f"{OWN_VENDOR}/gpu={name}"
 
-    def _common_names(self, around: Surroundings) -> Iterable[str]:
-        for number in around.channels:
-            yield f"{OWN_VENDOR}/imex-channel={number}"
+    def _further(self, around: Surroundings) -> Iterable[str]:
+        yield from (f"{OWN_VENDOR}/imex-channel={number}" for number in around.channels)
+        yield from (f"{OWN_VENDOR}/{name}=all" for name, e in around.further.items() if e.nodes)
 
     def _switches(self) -> Iterable[str]:
         for key in ("gdrcopy", "gds", "mofed"):

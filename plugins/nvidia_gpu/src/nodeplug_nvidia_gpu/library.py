@@ -40,7 +40,7 @@ class Library:
 
     def folders(self) -> list[Path]:
         """Return where the library is looked for, in order."""
-        top = self._driver_root()
+        top = self.top
         found = [top / each for each in (*_FOLDERS, ".")]
         if self._root.root == Path("/") and top != Path("/"):
             found += [Path("/") / each for each in _FOLDERS]
@@ -56,7 +56,7 @@ class Library:
         return self._root.root == Path("/")
 
     def _found(self) -> Iterator[Path]:
-        top = self._driver_root()
+        top = self.top
         inner = HostRoot(top)
         for folder in self.folders():
             try:
@@ -71,7 +71,9 @@ class Library:
             if path.is_file():
                 yield path
 
-    def _driver_root(self) -> Path:
+    @property
+    def top(self) -> Path:
+        """Where this process sees the driver's root."""
         if self._settings.container_driver_root:
             return Path(self._settings.container_driver_root)
         return self._root.path(self._settings.driver_root)

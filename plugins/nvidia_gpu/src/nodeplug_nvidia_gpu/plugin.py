@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from nodeplug.backend import Backend, BackendSpec, Presence, Simulator, hookimpl
+from nodeplug.backend import Backend, BackendSpec, HostFiles, Presence, Simulator, hookimpl
 from nodeplug.host.host import Host
 from nodeplug.host.root import HostRoot
 from nodeplug_nvidia_gpu.backend import NvidiaGpuBackend
@@ -39,6 +39,7 @@ SPEC = BackendSpec(
     build=build,
     probe=probe,
     simulator=simulator,
+    capabilities=frozenset({HostFiles}),
     metrics_port=9841,
 )
 

@@ -11,6 +11,7 @@ from nodeplug.host.pci import pci_device
 from nodeplug.host.root import HostRoot
 from nodeplug.host.sysfs import ancestors, read_text
 from nodeplug_nvidia_gpu.cdi_names import SpecReader
+from nodeplug_nvidia_gpu.driver_files import CLASSES, Bind, DriverFiles, Further
 from nodeplug_nvidia_gpu.facts import Gpu
 from nodeplug_nvidia_gpu.settings import NvidiaGpuSettings
 
@@ -38,7 +39,8 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
 
     `control` are the device nodes of all GPUs, `minors` those of MIG capabilities by name,
     `channels` the IMEX channels that are asked for and there, `cdi` the names of the kind that is
-    asked for, `extras` what more the agent's own specification can have.
+    asked for. Where some GPU has no such name, `mounts` and `hook` are what a specification for it
+    needs, and `further` what other classes of devices consist of.
     """
 
     control: tuple[str, ...] = ()
@@ -47,6 +49,9 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     cdi: frozenset[str] = frozenset()
     places: Mapping[str, Place] = msgspec.field(default_factory=dict)
     machine: str = ""
+    mounts: tuple[Bind, ...] = ()
+    hook: str = ""
+    further: Mapping[str, Further] = msgspec.field(default_factory=dict)
 
 
 class Surveyor:
@@ -56,6 +61,7 @@ class Surveyor:
         self._root = root
         self._settings = settings
         self._specs = SpecReader(root, settings.cdi)
+        self._files = DriverFiles(root, settings)
 
     def look(self, gpus: Iterable[Gpu]) -> Surroundings:
         """Return what is there now."""
@@ -63,6 +69,7 @@ class Surveyor:
         sliced = any(gpu.slices for gpu in gpus)
         strategies = self._settings.device_list_strategy
         by_cdi = any(each.startswith("cdi-") for each in strategies)
+        files = self._files if by_cdi else None
         return Surroundings(
             control=tuple(path for path in _CONTROL if self._has(path)),
             minors=self._minors() if sliced else {},
@@ -70,11 +77,17 @@ class Surveyor:
             cdi=self._specs.names() if by_cdi else frozenset(),
             places={gpu.address: self._place(gpu.address) for gpu in gpus if gpu.address},
             machine=read_text(self._root.path(self._settings.machine_type_file)) or "",
+            mounts=files.mounts() if files else (),
+            hook=files.hook() if files else "",
+            further={name: files.further(name) for name in self._classes()} if files else {},
         )
 
     def plugged(self, address: str) -> bool:
         """Return whether there is a PCI function at an address."""
         return bool(address) and (self._root.sys / "bus/pci/devices" / address).exists()
+
+    def _classes(self) -> list[str]:
+        return [name for name in CLASSES if getattr(self._settings, name)]
 
     def _has(self, path: str) -> bool:
         return node_type(self._root.path(self._settings.dev_root + path)) is not None
