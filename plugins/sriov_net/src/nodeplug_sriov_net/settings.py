@@ -111,9 +111,10 @@ class SriovNetSettings(Section, frozen=True, kw_only=True):
         msgspec.Meta(
             ge=0,
             description="Pause between looks at the host that no event asked for; 0 for none. "
-            "Events are told by the kernel at once and need no look.",
+            "Events are told by the kernel at once and need no look; without netlink, it says "
+            "nothing of carriers.",
         ),
-    ] = 60.0
+    ] = 300.0
 
     def __post_init__(self) -> None:
         names = [pool.name for pool in self.pools]
