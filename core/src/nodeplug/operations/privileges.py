@@ -16,7 +16,7 @@ CORE = (
     ),
     Privilege(
         feature="injection through CDI",
-        setting="offers[].inject=cdi",
+        setting="offers[].inject=cdi*",
         reason="specifications are written where the container runtime looks for them",
         mounts=[HostMount(CDI_DIR, read_only=False)],
     ),

@@ -6,6 +6,7 @@ from nodeplug.host.nodes import node_type
 from nodeplug.host.root import HostRoot
 from nodeplug_custom.backend import CustomBackend
 from nodeplug_custom.memory import Memory
+from nodeplug_custom.privileges import PRIVILEGES
 from nodeplug_custom.settings import CustomSettings
 from nodeplug_custom.simulator import CustomSimulator
 
@@ -34,6 +35,8 @@ SPEC = BackendSpec(
     probe=probe,
     simulator=CustomSimulator,
     entries="resources",
+    privileges=PRIVILEGES,
+    metrics_port=9844,
 )
 
 
