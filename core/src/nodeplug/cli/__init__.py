@@ -16,6 +16,7 @@ _COMMANDS = {
     "doctor": "Say what is wrong with this node, and what to do.",
     "run": "Run the agent.",
     "simulate": "Walk the main job on simulated hardware, on any machine.",
+    "topology": "Show where the devices are, and which are close to each other.",
 }
 
 

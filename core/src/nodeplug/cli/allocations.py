@@ -11,6 +11,7 @@ import click
 import msgspec
 
 from nodeplug.backend import BackendSpec
+from nodeplug.cli.discovered import discover_or_leave
 from nodeplug.cli.options import (
     FAILED,
     config_option,
@@ -22,8 +23,6 @@ from nodeplug.cli.options import (
 from nodeplug.cli.tables import print_json, print_table, printable
 from nodeplug.config.load import Configuration, Source
 from nodeplug.operations.allocations import Row, Sources, changed, follow, look
-from nodeplug.operations.discovery import discover
-from nodeplug.values.device import Device
 from nodeplug.values.errors import PodResourcesError
 
 _COLUMNS = ("resource", "id", "numa", "health", "namespace", "pod", "container", "note")
@@ -71,7 +70,9 @@ async def _show(
     interval: float,
     output: str,
 ) -> None:
-    sources = Sources(*directories, await _found(specs, configuration))
+    inventories = await discover_or_leave(specs, configuration)
+    found = {i: device for each in inventories.values() for i, device in each.devices.items()}
+    sources = Sources(*directories, found)
     try:
         rows = await look(sources)
     except PodResourcesError as error:
@@ -80,20 +81,6 @@ async def _show(
         _print(rows, output)
         return
     await follow(sources, interval, _Teller(output).tell)
-
-
-async def _found(
-    specs: Mapping[str, BackendSpec], configuration: Configuration
-) -> dict[str, Device]:
-    root = configuration.agent.host.root
-    found: dict[str, Device] = {}
-    for name, spec in specs.items():
-        try:
-            inventory = await discover(spec, configuration.sections[name], root)
-        except Exception as error:  # noqa: BLE001 - whatever a backend raises
-            fail(printable(f"backend {name}: discovery failed: {error!r}"), FAILED)
-        found.update(inventory.devices)
-    return found
 
 
 class _Teller:
