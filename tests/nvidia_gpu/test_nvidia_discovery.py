@@ -17,6 +17,7 @@ async def test_a_device_has_the_facts_that_the_driver_knows(eight: NvmlHost) -> 
     assert dict(device.attributes) == {
         "uuid": uuid(3),
         "index": 3,
+        "nvmlIndex": "3",
         "minor": 3,
         "model": "NVIDIA A100-SXM4-40GB",
         "pciAddress": "0000:13:00.0",

@@ -70,7 +70,7 @@ def _reason(unit: Unit, book: HealthBook) -> str:
 
 def _attributes(unit: Unit, versions: Versions) -> dict[str, Attribute]:
     """Return the facts of a device, less those that nobody knows."""
-    found = _of_gpu(unit.gpu) | (_of_slice(unit.part) if unit.part else {})
+    found = _of_gpu(unit.gpu) | (_of_slice(unit.gpu, unit.part) if unit.part else {})
     found |= {"driverVersion": versions.driver, "cudaVersion": versions.cuda}
     return {name: _fit(value) for name, value in found.items() if value not in {"", None}}
 
@@ -79,6 +79,7 @@ def _of_gpu(gpu: Gpu) -> dict[str, Attribute]:
     known: dict[str, Attribute] = {
         "uuid": gpu.uuid,
         "index": gpu.index,
+        "nvmlIndex": str(gpu.index),
         "model": gpu.name,
         "pciAddress": gpu.address,
         "memory": round(gpu.memory / _GIB),
@@ -91,11 +92,12 @@ def _of_gpu(gpu: Gpu) -> dict[str, Attribute]:
     return known if gpu.minor is None else known | {"minor": gpu.minor}
 
 
-def _of_slice(part: Slice) -> dict[str, Attribute]:
+def _of_slice(gpu: Gpu, part: Slice) -> dict[str, Attribute]:
     return {
         "uuid": part.uuid,
         "memory": round(part.memory / _GIB),
         "migIndex": part.index,
+        "nvmlIndex": f"{gpu.index}:{part.index}",
         "profile": part.profile,
         "gpuInstance": part.instance,
         "computeInstance": part.compute_instance,

@@ -119,7 +119,7 @@ class Injection:
                 yield key.upper()
 
     def _nodes(self, paths: Iterable[str]) -> tuple[DeviceNode, ...]:
-        root = self._settings.dev_root.rstrip("/")
+        root = self._settings.nodes_root
         return tuple(DeviceNode(root + path, path, "rw") for path in paths)
 
 

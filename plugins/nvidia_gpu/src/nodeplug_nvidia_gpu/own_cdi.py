@@ -54,7 +54,7 @@ class OwnSpecs:
         return edits
 
     def _edits(self, nodes: Iterable[str]) -> Edits:
-        root = self._settings.dev_root.rstrip("/")
+        root = self._settings.nodes_root
         found = [
             {"path": node, "hostPath": root + node, "permissions": "rw"}
             if root

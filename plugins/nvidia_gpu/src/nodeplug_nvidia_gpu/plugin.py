@@ -2,7 +2,15 @@
 
 from pathlib import Path
 
-from nodeplug.backend import Backend, BackendSpec, HostFiles, Presence, Simulator, hookimpl
+from nodeplug.backend import (
+    Backend,
+    BackendSpec,
+    HostFiles,
+    Presence,
+    Simulator,
+    Translation,
+    hookimpl,
+)
 from nodeplug.host.host import Host
 from nodeplug.host.root import HostRoot
 from nodeplug_nvidia_gpu.backend import NvidiaGpuBackend
@@ -32,6 +40,13 @@ def simulator(folder: Path) -> Simulator:
     return NvidiaGpuSimulator(folder)
 
 
+def reader(document: object) -> Translation:
+    """Translate the configuration file of NVIDIA's device plugin."""
+    from nodeplug_nvidia_gpu.reader import read  # noqa: PLC0415 - for those who have such a file
+
+    return read(document)
+
+
 SPEC = BackendSpec(
     name="nvidia_gpu",
     summary="NVIDIA GPUs and their MIG slices",
@@ -40,6 +55,7 @@ SPEC = BackendSpec(
     probe=probe,
     simulator=simulator,
     capabilities=frozenset({HostFiles}),
+    reader=reader,
     metrics_port=9841,
 )
 

@@ -131,8 +131,17 @@ class NvidiaGpuSettings(Section, frozen=True, kw_only=True):
     ] = ""
     dev_root: Annotated[
         str,
-        msgspec.Meta(description="What `/dev/nvidia*` of containers lie below on the host."),
-    ] = "/"
+        msgspec.Meta(
+            description="What `/dev/nvidia*` lie below on the host; empty: the driver's root."
+        ),
+    ] = ""
+    discovery: Annotated[
+        Literal["auto", "nvml", "tegra"],
+        msgspec.Meta(
+            description="How GPUs are found. `auto`: WSL's one device where there is `/dev/dxg`, "
+            "that of a Tegra where there is one and no NVML, else what NVML lists."
+        ),
+    ] = "auto"
     mig_strategy: Annotated[
         MigStrategy,
         msgspec.Meta(
@@ -184,6 +193,11 @@ class NvidiaGpuSettings(Section, frozen=True, kw_only=True):
             "the driver is not looked for then."
         ),
     ] = ""
+
+    @property
+    def nodes_root(self) -> str:
+        """What device nodes lie below on the host, without a slash at the end."""
+        return (self.dev_root or self.driver_root).rstrip("/")
 
     def __post_init__(self) -> None:
         for key in ("driver_root", "container_driver_root", "dev_root", "machine_type_file"):

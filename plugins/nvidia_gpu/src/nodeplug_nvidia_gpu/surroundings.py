@@ -90,7 +90,7 @@ class Surveyor:
         return [name for name in CLASSES if getattr(self._settings, name)]
 
     def _has(self, path: str) -> bool:
-        return node_type(self._root.path(self._settings.dev_root + path)) is not None
+        return node_type(self._root.path(self._settings.nodes_root + path)) is not None
 
     def _minors(self) -> dict[str, int]:
         try:

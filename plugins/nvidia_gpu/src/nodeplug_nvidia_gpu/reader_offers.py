@@ -1,0 +1,123 @@
+"""What NVIDIA's plugin calls resources and sharing, as offers."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from nodeplug.values.errors import InvalidValueError
+from nodeplug.values.names import check_resource_name
+from nodeplug_nvidia_gpu.naming import GPU_RESOURCE, is_profile, is_uuid, mig_resource
+
+_POLICIES: Final = {"distributed": "spread", "packed": "packed"}
+
+Keys = dict[str, Any]
+
+
+class Offers:
+    """Collects offers from one file; what cannot be is told in `refused` and `ignored`."""
+
+    def __init__(self, refused: list[str], ignored: list[str], policy: object) -> None:
+        self._refused = refused
+        self._ignored = ignored
+        self._renamed: dict[str, Keys] = {}
+        self._shared: list[Keys] = []
+        self._policy = _POLICIES.get(str(policy), "spread")
+        if str(policy) not in _POLICIES:
+            place = "flags.plugin.sharedDevicesAllocationPolicy"
+            refused.append(f"{place}: {policy!a} is neither distributed nor packed")
+
+    def entries(self) -> list[Keys]:
+        """Return all offers: shared devices first, then renamed, then GPUs as they are."""
+        plain = [{**each, "policy": "aligned"} for each in self._renamed.values()]
+        names = {entry["resource"] for entry in plain if not entry.get("devices")}
+        rest = [] if GPU_RESOURCE in names else [{"resource": GPU_RESOURCE, "policy": "aligned"}]
+        return [*self._shared, *plain, *rest]
+
+    def resources(self, section: object) -> None:
+        """Take over which model or profile gets which name."""
+        for kind in ("gpus", "mig"):
+            for number, entry in enumerate(_list(section, kind)):
+                place = f"resources.{kind}[{number}]"
+                try:
+                    self._rename(kind, entry)
+                except ValueError as error:
+                    self._refused.append(f"{place}.{error}")
+
+    def sharing(self, section: object) -> None:
+        """Take over what is shared."""
+        for key in section if isinstance(section, Mapping) else ():
+            if key == "mps":
+                self._refused.append("sharing.mps: is not served; share by timeSlicing")
+            elif key != "timeSlicing":
+                self._ignored.append(f"sharing.{key!s}: is not a known key")
+        slicing = section.get("timeSlicing") if isinstance(section, Mapping) else None
+        for number, entry in enumerate(_list(slicing, "resources")):
+            try:
+                self._shared += self._share(slicing or {}, entry)
+            except ValueError as error:
+                self._refused.append(f"sharing.timeSlicing.resources[{number}].{error}")
+
+    def _rename(self, kind: str, entry: Mapping[str, Any]) -> None:
+        pattern, name = str(entry.get("pattern", "")), _name(entry.get("name"))
+        if not pattern:
+            raise ValueError("pattern: is missing")
+        if kind == "gpus":
+            offer: Keys = {"resource": GPU_RESOURCE}
+            if pattern != "*":
+                offer["devices"] = {"model": pattern}
+        elif is_profile(pattern):
+            offer = {"resource": mig_resource(pattern)}
+        else:
+            raise ValueError(f"pattern: {pattern!a} is no MIG profile, and must be one")
+        if name != offer["resource"] or "devices" in offer:
+            self._renamed.setdefault(name, {**offer, "rename": name})
+
+    def _share(self, slicing: Mapping[str, Any], entry: Mapping[str, Any]) -> Iterator[Keys]:
+        """Yield an offer for each way in which the entry's devices are told."""
+        name, replicas = _name(entry.get("name")), entry.get("replicas")
+        if not isinstance(replicas, int) or replicas < 2:  # noqa: PLR2004 - one is not shared
+            raise ValueError(f"replicas: {replicas!a} must be 2 or more")
+        offer = {**self._renamed.get(name, {"resource": name}), "replicas": replicas}
+        if entry.get("rename"):
+            offer["rename"] = _name(entry["rename"])
+        elif slicing.get("renameByDefault"):
+            offer["markShared"] = True
+        if slicing.get("failRequestsGreaterThanOne"):
+            offer["failRequestsGreaterThanOne"] = True
+        offer["policy"] = self._policy
+        for devices in _devices(entry.get("devices", "all"), name):
+            both = {**offer.get("devices", {}), **devices}
+            yield {**offer, **({"devices": both} if both else {})}
+
+
+def _list(section: object, key: str) -> Sequence[Mapping[str, Any]]:
+    found = section.get(key) if isinstance(section, Mapping) else None
+    return [each if isinstance(each, Mapping) else {} for each in found or ()]
+
+
+def _name(name: object) -> str:
+    """Return a resource's name, with NVIDIA's domain where it has none."""
+    if not isinstance(name, str) or not name:
+        raise ValueError("name: is missing")
+    try:
+        return check_resource_name(name if "/" in name else f"nvidia.com/{name}")
+    except InvalidValueError as error:
+        raise ValueError(f"name: {error}") from error
+
+
+def _devices(devices: object, name: str) -> list[Keys]:
+    """Return the selectors for "all", for a count, or for a list of indices and ids."""
+    if devices == "all":
+        return [{}]
+    if isinstance(devices, int) and not isinstance(devices, bool):
+        if devices < 1 or ".com/mig-" in name:
+            raise ValueError(f"devices: a count, {devices}, must be of GPUs and 1 or more")
+        return [{"index": f"<{devices}"}]
+    if not isinstance(devices, list) or not devices:
+        raise ValueError(f"devices: {devices!a} is neither all, a count nor a list")
+    texts = [str(each) for each in devices]
+    ids = [text for text in texts if is_uuid(text)]
+    indices = [text for text in texts if text.replace(":", "", 1).isdigit()]
+    unknown = {*texts} - {*ids, *indices}
+    if unknown:
+        raise ValueError(f"devices: {min(unknown)!a} is neither an index nor an id")
+    return [{key: found} for key, found in (("nvmlIndex", indices), ("uuid", ids)) if found]
