@@ -134,6 +134,8 @@ def _default(value: dict[str, Any]) -> str:
 
 
 def _below(value: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    for one in value.get("anyOf", []):
+        yield from _below(one)
     if "$ref" in value:
         yield "", _name(value)
     elif "$ref" in value.get("items", {}):

@@ -31,7 +31,7 @@ def of_device(**keys: Any) -> str:
     ("keys", "text"),
     [
         ({"name": "foo"}, "name: resource name 'foo' needs the form <domain>/<name> - at"),
-        ({"devices": []}, "Expected `array` of length >= 1 - at `$.resources[0].devices`"),
+        ({"devices": []}, "consists of nothing; give devices, hardware or sets"),
         ({"env": {"A B": ""}}, "env: environment variable name 'A B' is not [A-Za-z_]"),
         ({"env": {"A": "\0"}}, "env: value of A holds a zero byte"),
         (

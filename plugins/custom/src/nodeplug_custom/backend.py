@@ -1,7 +1,8 @@
 """The backend for any device: what is a device is said in the configuration."""
 
 import logging
-from collections.abc import AsyncGenerator, Collection, Sequence
+import time
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from dataclasses import asdict, replace
 from itertools import islice
 from typing import Final
@@ -15,9 +16,13 @@ from nodeplug.values.errors import AllocationRefusedError
 from nodeplug.values.inventory import Inventory
 from nodeplug_custom.changes import changes
 from nodeplug_custom.devices import device_of
-from nodeplug_custom.globs import Place
+from nodeplug_custom.globs import Place, Step, place_of
+from nodeplug_custom.hardware import Hardware
+from nodeplug_custom.interest import Interest
 from nodeplug_custom.joining import Joiner
 from nodeplug_custom.memory import Memory
+from nodeplug_custom.probing import Probing
+from nodeplug_custom.resource_envs import resource_envs
 from nodeplug_custom.selection import Overlap, Selection, Sighting
 from nodeplug_custom.settings import CustomSettings
 
@@ -40,27 +45,41 @@ class CustomBackend:
         self._joiner = Joiner(settings)
         self._devices: dict[Sighting, Device] = {}
         self._overlaps: set[Overlap] = set()
+        self._interest = Interest(settings)
+        self._hardware = Hardware(settings, memory.hardware, self._interest)
+        self._verdicts: Mapping[str, str] = {}
 
     async def inventories(self) -> AsyncGenerator[Inventory, None]:
         """Yield what is there, and again after every change."""
         last = None
-        async with changes(self._host, self._settings.reconcile_seconds) as events:
-            while True:
-                inventory, places = await call(self._look, timeout=_LOOK_SECONDS)
-                again = events.follow(places)
-                if inventory != last:
-                    last = inventory
-                    yield inventory
-                if not again:
-                    await events.wait()
+        pause = self._settings.reconcile_seconds
+        async with changes(self._host, pause, self._interest) as events:
+            probing = Probing(events.changed.set)
+            self._verdicts = probing.verdicts
+            try:
+                while True:
+                    started = time.monotonic()
+                    inventory, places = await call(self._look, timeout=_LOOK_SECONDS)
+                    events.took(time.monotonic() - started)
+                    probing.follow(self._hardware.sights)
+                    again = events.follow(places)
+                    if inventory != last:
+                        last = inventory
+                        yield inventory
+                    if not again:
+                        await events.wait()
+            finally:
+                await probing.close()
 
-    async def allocate(self, resource: str, devices: Sequence[Device]) -> ContainerEdits:  # noqa: ARG002 - a template knows the resource by its native name
+    async def allocate(self, resource: str, devices: Sequence[Device]) -> ContainerEdits:
         """Join the values of several devices, after a look that all are still there."""
         if all(device.edits.nodes for device in devices):
             self._check_present(devices)  # /dev is the kernel's memory, and a thread costs 0.2 ms
         else:
             await call(self._check_present, devices, timeout=_CHECK_SECONDS)
-        return self._joiner.edits(devices)
+        joined = self._joiner.edits(devices)
+        more = resource_envs(resource, devices, self._hardware.sights)
+        return replace(joined, envs={**more, **joined.envs}) if more else joined
 
     def _look(self) -> tuple[Inventory, Collection[Place]]:
         # The look of a backend that was replaced may still be on its way, or hang.
@@ -74,11 +93,16 @@ class CustomBackend:
         self._report(view.overlaps)
         elsewhere = {overlap.path for overlap in view.overlaps}
         absent = [replace(each, kind=None) for each in gone if each.path not in elsewhere]
+        by_path = self._devices_of([*view.sightings.values(), *absent])
+        taken = {seen.real for seen in view.sightings.values()}
+        hardware = self._hardware.look(self._host.root, taken, dict(self._verdicts))
         inventory = Inventory.of(
-            self._devices_of([*view.sightings.values(), *absent]),
+            [*by_path, *hardware],
             resources=[resource.name for resource in self._settings.resources],
         )
-        return inventory, view.places
+        nodes = {node.host_path for device in hardware for node in device.edits.nodes}
+        database = {Place("/run/udev/data", Step("*"))} if self._interest.udev_database else set()
+        return inventory, {*view.places, *map(place_of, nodes), *database}
 
     def _devices_of(self, sightings: Sequence[Sighting]) -> Collection[Device]:
         before, self._devices = self._devices, {}

@@ -12,25 +12,35 @@ from nodeplug.host.root import HostRoot
 from nodeplug.host.uevents import Resync, Uevent
 from nodeplug.host.watch import Changed, PathWatch
 from nodeplug_custom.globs import Place, Step
+from nodeplug_custom.interest import Interest
+from nodeplug_custom.settings import CustomSettings
 
 _log = logging.getLogger("nodeplug.custom")
 
 # The first event is answered at once; those of a burst are gathered for so long.
 _GATHER_SECONDS: Final = 0.010
+# After so much time spent on looks, the pause between them is so many times their length.
+_STORM_SECONDS: Final = 0.5
+_LOOKS_APART: Final = 4.0
 
 Events = AsyncIterator[Uevent | Resync] | AsyncIterator[Changed | Resync]
 
 
 class Changes:
-    """Tells of events at places that matter. Made by `changes`."""
+    """Tells of events at places that matter. Made by `changes`; `changed` may be set by others."""
 
     def __init__(
-        self, root: HostRoot, uevents: Events, watch: PathWatch, reconcile_seconds: float
+        self, root: HostRoot, sources: tuple[Events, PathWatch], interest: Interest, pause: float
     ) -> None:
+        uevents, watch = sources
+        self.changed = asyncio.Event()
         self._root = root
+        self._interest = interest
         self._sources: tuple[Events, Events] = (uevents, aiter(watch))
         self._watch = watch
-        self._reconcile_seconds = reconcile_seconds or None
+        self._reconcile_seconds = pause or None
+        self._gather_seconds = _GATHER_SECONDS
+        self._spent = self._noted = 0.0
         self._steps: dict[str, list[Step]] = {}
         self._looked = 0.0
 
@@ -50,28 +60,39 @@ class Changes:
         self._looked = asyncio.get_running_loop().time()
         return bool(new)
 
+    def took(self, seconds: float) -> None:
+        """Note how long a look took: a storm of events costs a fifth of a core in the long run."""
+        now = asyncio.get_running_loop().time()
+        self._spent = max(0.0, self._spent - (now - self._noted) / (1 + _LOOKS_APART)) + seconds
+        self._noted = now
+        storm = self._spent > _STORM_SECONDS
+        self._gather_seconds = max(_GATHER_SECONDS, _LOOKS_APART * seconds if storm else 0.0)
+
     async def wait(self) -> None:
         """Return when something may have changed, or the time for a look without cause has come."""
-        changed = asyncio.Event()
         async with asyncio.TaskGroup() as group:
-            readers = [group.create_task(self._read(each, changed)) for each in self._sources]
+            readers = [group.create_task(self._read(each)) for each in self._sources]
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._reconcile_seconds):
-                    await changed.wait()
-            await asyncio.sleep(self._looked + _GATHER_SECONDS - asyncio.get_running_loop().time())
+                    await self.changed.wait()
+            now = asyncio.get_running_loop().time()
+            await asyncio.sleep(self._looked + self._gather_seconds - now)
+            self.changed.clear()
             for reader in readers:
                 reader.cancel()
 
-    async def _read(self, events: Events, changed: asyncio.Event) -> None:
+    async def _read(self, events: Events) -> None:
         async for event in events:
             if self._matters(event):
-                changed.set()
+                self.changed.set()
 
     def _matters(self, event: Uevent | Changed | Resync) -> bool:
         if isinstance(event, Resync):
             return True
         if isinstance(event, Changed):
             directory, name = self._root.to_host(event.directory), event.name
+        elif self._interest.concerns(event):
+            return True
         else:
             directory, name = posixpath.split(event.devname)
         return any(step.matches(name) for step in self._steps.get(directory, ()))
@@ -85,7 +106,10 @@ class Changes:
 
 
 @asynccontextmanager
-async def changes(host: Host, reconcile_seconds: float) -> AsyncIterator[Changes]:
+async def changes(
+    host: Host, reconcile_seconds: float, interest: Interest | None = None
+) -> AsyncIterator[Changes]:
     """Listen to the kernel's device events and to changes of directories, entry to exit."""
+    concerns = interest or Interest(CustomSettings())
     async with host.uevents.subscribe() as uevents, PathWatch() as watch:
-        yield Changes(host.root, uevents, watch, reconcile_seconds)
+        yield Changes(host.root, (uevents, watch), concerns, reconcile_seconds)

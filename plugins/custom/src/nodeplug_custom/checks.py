@@ -4,12 +4,13 @@ from collections.abc import Callable, Sequence
 from typing import TypeVarTuple
 
 from nodeplug.values.names import check_env_name
-from nodeplug_custom.templates import FIELDS, fields_of, fill
+from nodeplug_custom.templates import ANY_FIELDS, FIELDS, fields_of, fill
 
 Values = TypeVarTuple("Values")
 
 # Stands for any device when a template is tried out.
-_SAMPLE = {"id": "id", "name": "name", "path": "/path", "hostPath": "/path", "realPath": "/path"}
+_PATHS = dict.fromkeys(("path", "hostPath", "realPath", "nodes"), "/path")
+_SAMPLE = dict.fromkeys(ANY_FIELDS, "text") | _PATHS
 
 
 def checked(key: str, check: Callable[[*Values], object], *values: *Values) -> None:
@@ -41,19 +42,19 @@ def check_mount_permissions(permissions: str) -> None:
         raise ValueError(f"{permissions!r} must be 'r' or 'rw' for what is no device node")
 
 
-def check_env(name: str, template: str) -> None:
+def check_env(name: str, template: str, allowed: frozenset[str] = FIELDS) -> None:
     """Refuse what cannot be an environment variable."""
     check_env_name(name)
-    check_text(name, template)
+    check_text(name, template, allowed)
 
 
-def check_text(name: str, template: str) -> None:
+def check_text(name: str, template: str, allowed: frozenset[str] = FIELDS) -> None:
     """Refuse a name or a text that no annotation can have."""
     if not name or not name.isprintable():
         raise ValueError(f"name {name!r} must be printable and not empty")
     if "\0" in template:
         raise ValueError(f"value of {name} holds a zero byte")
-    fields_of(template)
+    fields_of(template, allowed)
 
 
 def check_distinct(key: str, values: Sequence[str]) -> None:

@@ -1,5 +1,7 @@
 """From what was seen to a device."""
 
+from collections.abc import Mapping
+
 from nodeplug.values.device import Device, Health
 from nodeplug.values.edits import NO_EDITS, ContainerEdits, DeviceNode, Mount
 from nodeplug_custom.ids import id_of
@@ -58,7 +60,7 @@ def _edits(entry: Entry, seen: Sighting) -> ContainerEdits:
     }
     values["path"] = fill(entry.device.container_template, values)
     resource, rights = entry.resource, entry.device.permissions
-    mounts = tuple(_mount(each, values) for each in resource.mounts)
+    mounts = tuple(mount_of(each, values) for each in resource.mounts)
     nodes: tuple[DeviceNode, ...] = ()
     if entry.device.is_node:
         ordered = "".join(letter for letter in "rwm" if letter in rights)
@@ -73,6 +75,7 @@ def _edits(entry: Entry, seen: Sighting) -> ContainerEdits:
     )
 
 
-def _mount(settings: MountSettings, values: dict[str, str]) -> Mount:
+def mount_of(settings: MountSettings, values: Mapping[str, str]) -> Mount:
+    """Return a mount with its templates filled."""
     host_path = fill(settings.host_path, values)
     return Mount(host_path, fill(settings.container_path, values) or host_path, settings.read_only)

@@ -9,6 +9,8 @@ from nodeplug.values.device import ID_LIMIT
 _PLAIN: Final = re.compile(r"(/[A-Za-z0-9_.-]+){2,}")
 _ENDS: Final = re.compile(r"[A-Za-z0-9](.*[A-Za-z0-9])?")
 _UNFIT: Final = re.compile(r"[^A-Za-z0-9_.]+")
+_WORDS: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.:-]*[A-Za-z0-9])?")
+_UNFIT_WORDS: Final = re.compile(r"[^A-Za-z0-9_.-]+")
 _HASH_BYTES: Final = 8
 
 
@@ -24,6 +26,19 @@ def id_of(path: str) -> str:
     digest = _digest(path)
     words = _UNFIT.sub("-", path).strip("-_.")[: ID_LIMIT - len(digest) - 1]
     return f"{words}-{digest}" if words else f"path-{digest}"
+
+
+def id_of_hardware(*words: str) -> str:
+    """Return an id made of words that may be a stranger's: the same words give the same id.
+
+    Words that an id cannot hold, or too many of them, are shortened and get a hash.
+    """
+    text = "-".join(word for word in words if word)
+    if len(text) <= ID_LIMIT and _WORDS.fullmatch(text) and "::" not in text:
+        return text
+    digest = _digest(text)
+    kept = _UNFIT_WORDS.sub("-", text).strip("-_.:")[: ID_LIMIT - len(digest) - 1]
+    return f"{kept.rstrip('-_.:')}-{digest}"
 
 
 def _digest(path: str) -> str:

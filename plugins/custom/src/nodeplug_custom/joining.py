@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from nodeplug.values.device import Device
 from nodeplug.values.edits import ContainerEdits
 from nodeplug_custom.settings import CustomSettings
-from nodeplug_custom.templates import fields_of
+from nodeplug_custom.templates import ANY_FIELDS, fields_of
 
 
 class Joiner:
@@ -26,7 +26,7 @@ class Joiner:
 
 
 def _varying(templates: Mapping[str, str]) -> frozenset[str]:
-    return frozenset(name for name, text in templates.items() if fields_of(text))
+    return frozenset(name for name, text in templates.items() if fields_of(text, ANY_FIELDS))
 
 
 def _part(

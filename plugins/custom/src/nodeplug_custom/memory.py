@@ -4,6 +4,7 @@ import threading
 from collections.abc import Mapping
 from typing import Final
 
+from nodeplug_custom.hardware import HardwareMemory
 from nodeplug_custom.selection import Sighting
 
 # A host that makes and removes nodes for ever must not fill the memory.
@@ -13,11 +14,13 @@ _LIMIT: Final = 1000
 class Memory:
     """The paths that once were devices; outlives a reload of the configuration.
 
-    `looking` is held while somebody looks at the host.
+    `looking` is held while somebody looks at the host. `hardware` is what the other selectors
+    found.
     """
 
     def __init__(self) -> None:
         self.looking = threading.Lock()
+        self.hardware = HardwareMemory()
         self._present: Mapping[str, Sighting] = {}
         self._gone: dict[str, Sighting] = {}
 

@@ -16,7 +16,8 @@ from nodeplug_custom.checks import (
     checked,
 )
 from nodeplug_custom.globs import Glob, check_pattern
-from nodeplug_custom.templates import PLACE_FIELDS, fields_of
+from nodeplug_custom.matches import HardwareSettings, SetSettings, ZippedSettings
+from nodeplug_custom.templates import ANY_FIELDS, FIELDS, PLACE_FIELDS, fields_of
 
 DeviceType = Literal["node", "char", "block", "file", "directory", "socket", "fifo"]
 
@@ -116,8 +117,20 @@ class ResourceSettings(Section, frozen=True, kw_only=True):
     ]
     devices: Annotated[
         tuple[DeviceSettings, ...],
-        msgspec.Meta(min_length=1, description="What the resource consists of."),
-    ]
+        msgspec.Meta(description="Devices by path."),
+    ] = ()
+    hardware: Annotated[
+        tuple[HardwareSettings, ...],
+        msgspec.Meta(description="Devices by what they are."),
+    ] = ()
+    sets: Annotated[
+        tuple[SetSettings, ...],
+        msgspec.Meta(description="Devices of different kinds that are one for containers."),
+    ] = ()
+    zipped: Annotated[
+        tuple[ZippedSettings, ...],
+        msgspec.Meta(description="Paths of which the first matches are one device, and so on."),
+    ] = ()
     env: Annotated[
         dict[str, str],
         msgspec.Meta(
@@ -138,10 +151,13 @@ class ResourceSettings(Section, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         checked("name", check_resource_name, self.name)
+        if not (self.devices or self.hardware or self.sets or self.zipped):
+            raise ValueError(f"{self.name} consists of nothing; give devices, hardware or sets")
+        allowed = FIELDS if self.devices or self.zipped else ANY_FIELDS - {"node"}
         for name, text in self.env.items():
-            checked("env", check_env, name, text)
+            checked("env", check_env, name, text, allowed)
         for name, text in self.annotations.items():
-            checked("annotations", check_text, name, text)
+            checked("annotations", check_text, name, text, allowed)
 
 
 class CustomSettings(Section, frozen=True, kw_only=True):

@@ -7,6 +7,23 @@ from typing import Final
 # What a device's own container path may be made of; all else may name that path too.
 PLACE_FIELDS: Final = frozenset({"id", "name", "hostPath", "realPath"})
 FIELDS: Final = PLACE_FIELDS | {"path"}
+# What hardware has to say; what does not apply to a device is empty. `node` is the node's own path.
+HARDWARE_FIELDS: Final = frozenset(
+    {
+        "id",
+        "name",
+        "address",
+        "bus",
+        "device",
+        "port",
+        "serial",
+        "vendor",
+        "product",
+        "nodes",
+        "node",
+    }
+)
+ANY_FIELDS: Final = FIELDS | HARDWARE_FIELDS
 
 
 def fields_of(text: str, allowed: frozenset[str] = FIELDS) -> frozenset[str]:

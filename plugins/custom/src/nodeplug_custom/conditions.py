@@ -1,0 +1,62 @@
+"""What must hold of hardware besides that it is there."""
+
+import re
+from collections.abc import Collection
+
+from nodeplug.host.nodes import node_type
+from nodeplug.host.root import HostRoot
+from nodeplug_custom.findings import driver_of
+from nodeplug_custom.findings_values import Finding
+from nodeplug_custom.kernel_devices import KernelDevice
+from nodeplug_custom.matches import HealthSettings, satisfies
+from nodeplug_custom.units import Unit
+
+_RANGE = re.compile(r"(-?[0-9.]*)\.\.(-?[0-9.]*)")
+_SHOWN = 40
+
+
+def trouble(root: HostRoot, unit: Unit, failed_pci: Collection[str]) -> str:
+    """Return why a device is not healthy, or empty. Blocks; opens no node."""
+    if unit.missing:
+        return unit.missing
+    for node in unit.nodes:
+        if not node.host_path.isprintable() or "," in node.host_path:
+            return "its path has a comma or an unprintable character"
+        if node_type(root.path(node.host_path)) is None:
+            return f"{node.host_path} is not present"
+    health = unit.entry.health if unit.entry else HealthSettings()
+    reasons = (_of_finding(root, each, health, failed_pci) for each in unit.findings)
+    return next((reason for reason in reasons if reason), "")
+
+
+def _of_finding(
+    root: HostRoot, finding: Finding, health: HealthSettings, failed_pci: Collection[str]
+) -> str:
+    failed = [step for step in finding.devpath.split("/") if step in failed_pci]
+    if health.pci_errors and failed:
+        return f"PCI function {failed[-1]} had an error"
+    device = KernelDevice(root, finding.devpath)
+    if health.driver and not satisfies(health.driver, driver := driver_of(device)):
+        return f"driver is {driver or 'none'}, not {health.driver}"
+    for name, wanted in health.attributes.items():
+        value = device.attribute(name)
+        if not holds(wanted, value):
+            return f"{name} is {_shown(value)}, not {wanted}"
+    return ""
+
+
+def holds(wanted: str, value: str | None) -> bool:
+    """Return whether a value matches a glob, or lies within a range `low..high`."""
+    bounds = _RANGE.fullmatch(wanted)
+    if bounds is None:
+        return value is not None and satisfies(wanted, value)
+    try:
+        number = float(value or "")
+        low, high = (float(bound) if bound else None for bound in bounds.groups())
+    except ValueError:
+        return False
+    return (low is None or number >= low) and (high is None or number <= high)
+
+
+def _shown(value: str | None) -> str:
+    return "missing" if value is None else ascii(value[:_SHOWN])

@@ -1,0 +1,259 @@
+"""What of the host's hardware an entry of the configuration selects."""
+
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+
+from nodeplug.host.pci import PciDevice, pci_device, pci_devices
+from nodeplug.host.root import HostRoot
+from nodeplug.host.sysfs import device_at, link_name
+from nodeplug.host.usb import UsbDevice, usb_device, usb_devices
+from nodeplug_custom.findings_values import Finding, Parent
+from nodeplug_custom.kernel_devices import KernelDevice, devices_below, devices_of
+from nodeplug_custom.matches import (
+    HardwareSettings,
+    MdevMatch,
+    PciMatch,
+    UdevMatch,
+    UsbMatch,
+    satisfies,
+)
+
+_HUB = "09"
+
+
+def find(root: HostRoot, wanted: HardwareSettings) -> list[Finding]:
+    """Return what is there now, in a stable order. Blocks."""
+    if wanted.mdev:
+        found = list(_mdevs(root, wanted.mdev))
+    elif wanted.udev:
+        found = list(_nodes(root, wanted, wanted.udev))
+    elif wanted.usb:
+        found = [_whole_usb(root, usb, wanted) for usb in _usbs(root, wanted)]
+    else:
+        found = [_whole_pci(root, pci, wanted) for pci in _pcis(root, wanted.pci)]
+    return [each for each in found if not _excluded(each, wanted.exclude)]
+
+
+def _excluded(found: Finding, globs: tuple[str, ...]) -> bool:
+    names = [*found.names, *found.nodes]
+    return any(fnmatchcase(name, glob) for name in names for glob in globs)
+
+
+def _usbs(root: HostRoot, wanted: HardwareSettings) -> Iterator[UsbDevice]:
+    for usb in usb_devices(root):
+        if usb.device_class == _HUB or not wanted.usb or not _is_usb(usb, wanted.usb):
+            continue
+        if wanted.pci is None or _pci_above(root, usb.devpath, wanted.pci):
+            yield usb
+
+
+def _is_usb(usb: UsbDevice, wanted: UsbMatch) -> bool:
+    pairs = (
+        (_lower(wanted.vendor), usb.vid),
+        (_lower(wanted.product), usb.pid),
+        (wanted.serial, usb.serial),
+        (wanted.port, usb.port),
+    )
+    return all(satisfies(globs, value) for globs, value in pairs)
+
+
+def _pcis(root: HostRoot, wanted: PciMatch | None) -> Iterator[PciDevice]:
+    for pci in pci_devices(root):
+        if wanted and _is_pci(pci, wanted):
+            yield pci
+
+
+def _is_pci(pci: PciDevice, wanted: PciMatch) -> bool:
+    pairs = (
+        (_lower(wanted.vendor), pci.vendor),
+        (_lower(wanted.device), pci.device),
+        (_lower(wanted.class_), pci.device_class),
+        (wanted.driver, pci.driver),
+        (wanted.address, pci.address),
+    )
+    return all(satisfies(globs, value) for globs, value in pairs)
+
+
+def _lower(globs: str | tuple[str, ...]) -> str | tuple[str, ...]:
+    return globs.lower() if isinstance(globs, str) else tuple(glob.lower() for glob in globs)
+
+
+def _pci_above(root: HostRoot, devpath: str, wanted: PciMatch) -> PciDevice | None:
+    for step in reversed(devpath.split("/")):
+        if step.count(":") == 2 and "." in step:  # noqa: PLR2004 - domain:bus:device.function
+            pci = pci_device(root, step)
+            if pci is not None:
+                return pci if _is_pci(pci, wanted) else None
+    return None
+
+
+def _usb_above(root: HostRoot, device: KernelDevice) -> UsbDevice | None:
+    for step in reversed(device.devpath.split("/")):
+        if step[:1].isdigit() and "-" in step and ":" not in step:
+            return usb_device(root, step)
+    return None
+
+
+def _whole_usb(root: HostRoot, usb: UsbDevice, wanted: HardwareSettings) -> Finding:
+    missing, more = _members(root, usb.devpath, wanted)
+    return Finding(
+        parent=Parent.of_usb(usb), devpath=usb.devpath, nodes=(usb.node, *more), missing=missing
+    )
+
+
+def _whole_pci(root: HostRoot, pci: PciDevice, wanted: HardwareSettings) -> Finding:
+    missing, more = _members(root, pci.devpath, wanted)
+    nodes = _vfio_nodes(root, pci) or tuple(
+        device.node for device in devices_below(root, pci.devpath) if device.node
+    )
+    nodes = tuple(dict.fromkeys((*nodes, *more)))
+    lacks = missing or ("" if nodes else "has no device node")
+    return Finding(parent=Parent.of_pci(pci), devpath=pci.devpath, nodes=nodes, missing=lacks)
+
+
+def _vfio_nodes(root: HostRoot, pci: PciDevice) -> tuple[str, ...]:
+    if pci.driver is None or "vfio" not in pci.driver:
+        return ()
+    place = f"/sys{pci.devpath}"
+    group = link_name(root.path(f"{place}/iommu_group"))
+    nodes = ["/dev/vfio/vfio", f"/dev/vfio/{group}"] if group and group.isdigit() else []
+    folder = root.path(f"{place}/vfio-dev")
+    cdevs = sorted(each.name for each in folder.iterdir()) if folder.is_dir() else []
+    if cdevs and root.path("/dev/iommu").exists():
+        nodes += ["/dev/iommu", *(f"/dev/vfio/devices/{name}" for name in cdevs)]
+    return tuple(nodes)
+
+
+def _mdevs(root: HostRoot, wanted: MdevMatch) -> Iterator[Finding]:
+    for device in devices_of(root, "mdev"):
+        kinds = {device.attribute("mdev_type"), device.attribute("mdev_type/name")}
+        parent = next((d.sysname for d in device.above() if d.subsystem == "pci"), "")
+        if not any(satisfies(wanted.type, kind) for kind in kinds):
+            continue
+        if satisfies(wanted.parent, parent):
+            group = device.attribute("iommu_group") or ""
+            nodes = ("/dev/vfio/vfio", f"/dev/vfio/{group}") if group.isdigit() else ()
+            yield Finding(
+                parent=Parent("mdev", device.sysname, address=device.sysname),
+                devpath=device.devpath,
+                nodes=nodes,
+                missing="" if nodes else "has no IOMMU group",
+            )
+
+
+def _nodes(root: HostRoot, wanted: HardwareSettings, udev: UdevMatch) -> Iterator[Finding]:
+    groups: dict[tuple[Parent | None, str], list[KernelDevice]] = {}
+    for device in _udevs(root, udev):
+        usb = _usb_above(root, device)
+        if wanted.usb and (usb is None or not _is_usb(usb, wanted.usb)):
+            continue
+        pci = _pci_above(root, device.devpath, wanted.pci) if wanted.pci else None
+        if wanted.pci and pci is None:
+            continue
+        parent = _parent(usb, pci)
+        apart = "" if wanted.group == "parent" else device.devpath
+        groups.setdefault((parent, apart), []).append(device)
+    for (parent, _), devices in groups.items():
+        yield _grouped(root, parent, devices, wanted)
+
+
+def _grouped(
+    root: HostRoot, parent: Parent | None, devices: list[KernelDevice], wanted: HardwareSettings
+) -> Finding:
+    nodes = tuple(device.node for device in devices)
+    if wanted.group == "parent" and parent:
+        missing, more = _members(root, parent.devpath, wanted)
+        nodes = tuple(dict.fromkeys((*nodes, *more)))
+        return Finding(parent=parent, devpath=parent.devpath, nodes=nodes, missing=missing)
+    [device] = devices
+    own = Parent("udev", device.sysname, devpath=device.devpath)
+    return Finding(
+        parent=parent or own,
+        devpath=device.devpath,
+        nodes=nodes,
+        part=_part(parent, device) if parent else "",
+        subsystem=device.subsystem,
+    )
+
+
+def _parent(usb: UsbDevice | None, pci: PciDevice | None) -> Parent | None:
+    if usb is not None:
+        return Parent.of_usb(usb)
+    return Parent.of_pci(pci) if pci is not None else None
+
+
+def _part(parent: Parent, device: KernelDevice) -> str:
+    """Return which part of its parent a device is, in words that stay over a replug.
+
+    A number that the kernel gives anew each time, as in `video3`, is left out where another
+    attribute tells the parts apart.
+    """
+    interface = next(
+        (
+            step.rpartition(":")[2]
+            for step in device.devpath.split("/")
+            if step.startswith(f"{parent.port}:")
+        ),
+        "",
+    )
+    index = device.attribute("index")
+    return "-".join(part for part in (device.subsystem, interface, index) if part)
+
+
+def _udevs(root: HostRoot, wanted: UdevMatch) -> Iterator[KernelDevice]:
+    names = (wanted.subsystem,) if isinstance(wanted.subsystem, str) else wanted.subsystem
+    plain = all(name and not set("*?[!") & set(name) for name in names)
+    sources = names if plain else ("",)
+    for device in (each for source in sources for each in devices_of(root, source)):
+        if device.node and _is_udev(device, wanted):
+            yield device
+
+
+def _is_udev(device: KernelDevice, wanted: UdevMatch) -> bool:
+    pairs = (
+        (wanted.subsystem, device.subsystem),
+        (wanted.sysname, device.sysname),
+        (wanted.devtype, device.properties.get("DEVTYPE") if wanted.devtype else None),
+    )
+    return (
+        all(satisfies(globs, value) for globs, value in pairs)
+        and frozenset(wanted.tags) <= (device.tags if wanted.tags else frozenset())
+        and all(satisfies(w, device.properties.get(n)) for n, w in wanted.properties.items())
+        and all(satisfies(w, device.attribute(n)) for n, w in wanted.attributes.items())
+        and _has_parent(device, wanted)
+        and (not wanted.driver or satisfies(wanted.driver, driver_of(device)))
+    )
+
+
+def driver_of(device: KernelDevice) -> str | None:
+    """Return the driver of a device or of the nearest one above it that has any."""
+    chain = (device, *device.above())
+    return next((each.driver for each in chain if each.driver), None)
+
+
+def _has_parent(device: KernelDevice, wanted: UdevMatch) -> bool:
+    if not wanted.parent_attributes:
+        return True
+    return any(
+        all(satisfies(globs, above.attribute(n)) for n, globs in wanted.parent_attributes.items())
+        for above in device.above()
+    )
+
+
+def _members(root: HostRoot, devpath: str, wanted: HardwareSettings) -> tuple[str, list[str]]:
+    """Return what is missing of the further members, or empty, and their nodes."""
+    if not wanted.members:
+        return "", []
+    below = devices_below(root, devpath)
+    nodes: list[str] = []
+    for number, member in enumerate(wanted.members):
+        found = [device.node for device in below if device.node and _is_udev(device, member.udev)]
+        if not found and not member.optional:
+            return f"its member {number} is missing", nodes
+        nodes += found
+    return "", nodes
+
+
+def is_there(root: HostRoot, devpath: str) -> bool:
+    """Return whether the kernel still has a device."""
+    return device_at(root, f"/sys{devpath}") is not None

@@ -1,0 +1,79 @@
+"""Hardware that was found, as values."""
+
+from dataclasses import dataclass
+
+from nodeplug.host.pci import PciDevice
+from nodeplug.host.usb import UsbDevice
+
+
+@dataclass(frozen=True, slots=True)
+class Parent:
+    """The physical device: what it is known by, and what it says of itself.
+
+    `name` is what stays over a restart; for USB also over a replug: the serial number where there
+    is one, else the port. Texts are the device's own and not to be trusted.
+    """
+
+    kind: str
+    name: str
+    devpath: str = ""
+    address: str = ""
+    bus: str = ""
+    device: str = ""
+    port: str = ""
+    serial: str = ""
+    vendor: str = ""
+    product: str = ""
+    numa: tuple[int, ...] = ()
+
+    @classmethod
+    def of_usb(cls, usb: UsbDevice) -> "Parent":
+        """Return a USB device."""
+        what = f"{usb.vid}-{usb.pid}-{usb.serial}" if usb.serial else usb.port
+        return cls(
+            kind="usb",
+            name=what,
+            devpath=usb.devpath,
+            bus=str(usb.busnum),
+            device=str(usb.devnum),
+            port=usb.port,
+            serial=usb.serial or "",
+            vendor=usb.vid,
+            product=usb.pid,
+            numa=usb.numa,
+        )
+
+    @classmethod
+    def of_pci(cls, pci: PciDevice) -> "Parent":
+        """Return a PCI function."""
+        return cls(
+            kind="pci",
+            name=pci.address,
+            devpath=pci.devpath,
+            address=pci.address,
+            vendor=pci.vendor,
+            product=pci.device,
+            numa=pci.numa,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that an entry selects.
+
+    `part` tells several of one parent apart; `missing` says why it is not complete, or is empty.
+    """
+
+    parent: Parent
+    devpath: str
+    nodes: tuple[str, ...]
+    part: str = ""
+    missing: str = ""
+    subsystem: str = ""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What an operator may call it."""
+        parent = self.parent
+        known = (parent.name, parent.address, parent.port, parent.serial)
+        return tuple(name for name in known if name)

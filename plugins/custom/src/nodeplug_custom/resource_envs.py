@@ -1,0 +1,28 @@
+"""The variables by which virtual machines find passed-through hardware, as KubeVirt names them."""
+
+import re
+from collections.abc import Mapping, Sequence
+
+from nodeplug.values.device import Device
+from nodeplug_custom.hardware import Sight
+
+_PREFIX = {"usb": "USB_RESOURCE_", "pci": "PCI_RESOURCE_", "mdev": "MDEV_PCI_RESOURCE_"}
+
+
+def resource_envs(
+    resource: str, devices: Sequence[Device], sights: Mapping[str, Sight]
+) -> dict[str, str]:
+    """Return a variable for each kind among the devices: addresses in order of id.
+
+    `resource` is the public name.
+    """
+    name = re.sub(r"[^A-Z0-9]", "_", resource.upper())
+    found: dict[str, list[str]] = {}
+    for device in devices:
+        sight = sights.get(device.id)
+        for finding in sight.unit.findings if sight else ():
+            parent = finding.parent
+            if parent.kind in _PREFIX:
+                address = parent.address or f"{parent.bus}:{parent.device}"
+                found.setdefault(_PREFIX[parent.kind] + name, []).append(address)
+    return {env: ",".join(dict.fromkeys(addresses)) for env, addresses in found.items()}
