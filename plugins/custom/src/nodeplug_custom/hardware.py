@@ -11,6 +11,7 @@ from nodeplug.host.root import HostRoot
 from nodeplug.host.sysfs import numa_nodes
 from nodeplug.values.device import Device, Health
 from nodeplug.values.edits import NO_EDITS, ContainerEdits, DeviceNode, Mount
+from nodeplug.values.errors import InvalidValueError
 from nodeplug_custom.conditions import trouble
 from nodeplug_custom.devices import mount_of
 from nodeplug_custom.interest import Interest
@@ -127,6 +128,10 @@ def device_of(root: HostRoot, sight: Sight, reason: str) -> Device:
     shown = ("address", "port", "serial", "vendor", "product", "bus", "device")
     attributes = {name: values[name] for name in shown if values[name]}
     kind = {"kind": finding.parent.kind} if finding else {}
+    try:
+        edits = NO_EDITS if reason and not unit.nodes else _edits(root, sight)
+    except InvalidValueError:
+        edits, reason = NO_EDITS, reason or "its container path is not usable"
     return Device(
         id=unit.id,
         resource=resource.name,
@@ -135,7 +140,7 @@ def device_of(root: HostRoot, sight: Sight, reason: str) -> Device:
         numa_nodes=numa_nodes(folder) if folder else (),
         location=_location(finding.devpath) if finding else (),
         attributes=attributes | kind,
-        edits=NO_EDITS if reason and not unit.nodes else _edits(root, sight),
+        edits=edits,
     )
 
 
