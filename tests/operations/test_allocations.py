@@ -2,22 +2,46 @@
 
 import asyncio
 import json
+import shutil
 import signal
 import sys
+import tempfile
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import Any
 
+import grpc.aio
 import pytest
+import yaml
 
+from nodeplug.kubelet.api.podresources_v1_pb2 import (
+    ContainerDevices,
+    ContainerResources,
+    ListPodResourcesResponse,
+    PodResources,
+)
+from nodeplug.kubelet.api.podresources_v1_pb2_grpc import (
+    PodResourcesListerServicer,
+    add_PodResourcesListerServicer_to_server,
+)
 from nodeplug.offers import OfferRule
-from nodeplug.operations.allocations import NOT_ALLOCATABLE, Row, Sources, changed, follow, look
+from nodeplug.operations.allocations import (
+    NOT_ALLOCATABLE,
+    UNKNOWN,
+    Row,
+    Sources,
+    changed,
+    follow,
+    look,
+)
 from nodeplug.operations.discovery import discover
 from nodeplug.testing import Pod
 from nodeplug.values.errors import PodResourcesError
 from support.awkward.backend import SPEC, Settings
 from support.awkward.state import State
 from support.command import Result, environment, nodeplug, write_config
+from support.packages import install
 from support.plugin import Plugin
 from support.stage import BOARD, Stage, stage
 
@@ -158,16 +182,44 @@ async def test_following_survives_a_kubelet_restart() -> None:
             pass
 
 
+async def test_a_kubelet_that_refuses_for_haste_is_an_error_of_one_line() -> None:
+    """All clients of pod resources share one limit."""
+    async with stage() as play:
+        looks = (look(sources(play)) for _ in range(30))
+        results = await asyncio.gather(*looks, return_exceptions=True)
+        errors = [result for result in results if isinstance(result, BaseException)]
+        assert {type(error) for error in errors} == {PodResourcesError}
+        assert "rejected by rate limit" in str(errors[0])
+
+
+async def test_kubelets_that_do_not_tell_what_is_allocatable_are_understood() -> None:
+    """Only what is held is known then, and nothing of its health."""
+    folder = Path(tempfile.mkdtemp(prefix="np", dir="/tmp"))
+
+    class Old(PodResourcesListerServicer):
+        async def List(self, _: Any, __: Any) -> Any:  # noqa: N802
+            devices = [ContainerDevices(resource_name=BOARD, device_ids=["one"])]
+            containers = [ContainerResources(name="c", devices=devices)]
+            pod = PodResources(name="pod", namespace="ns", containers=containers)
+            return ListPodResourcesResponse(pod_resources=[pod])
+
+    server = grpc.aio.server()
+    add_PodResourcesListerServicer_to_server(Old(), server)  # type: ignore[abstract]
+    server.add_insecure_port(f"unix:{folder / 'pr.sock'}")
+    await server.start()
+    (row,) = await look(Sources(folder / "pr.sock", folder))
+    assert (row.id, row.pod, row.health, row.alarming) == ("one", "pod", UNKNOWN, False)
+    await server.stop(grace=None)
+    shutil.rmtree(folder)
+
+
 def test_what_changed_is_told_by_id() -> None:
     """A device that is gone is told once more, without health."""
     one = Row("a.b/c", "one", "one", (), "Healthy", "")
     two = Row("a.b/c", "two", "two", (), "Healthy", "", "ns", "pod", "c")
     sick = Row("a.b/c", "one", "one", (), "Unhealthy", "")
     gone = Row("a.b/c", "two", "two", (), "", "gone")
-    assert changed([one, two], [sick]) == [gone, sick] or changed([one, two], [sick]) == [
-        sick,
-        gone,
-    ]
+    assert changed([one, two], [sick]) == [sick, gone]
     assert changed([one, two], [one, two]) == []
 
 
@@ -187,6 +239,20 @@ async def test_the_command_prints_a_table_and_json() -> None:
         ]
         shown = json.loads((await run(play, "--output", "json")).out)
         assert [row["id"] for row in shown if row["unhealthyInUse"]] == [held]
+
+
+async def test_the_command_gives_a_backend_s_reason(tmp_path: Path) -> None:
+    """Beside the agent, which is not asked for it."""
+    install(tmp_path, "awkward", "from support.awkward.backend import nodeplug_backend\n")
+    async with stage() as play:
+        play.set(State(sick=("awk-board-2",)))
+        await play.listed(allocatable=3)
+        document = yaml.safe_load(config_of(play).read_text())
+        config = write_config(tmp_path, document | {"host": {"root": str(play.host.root)}})
+        command = ("allocations", "--backend", "awkward", "--config", str(config))
+        result = await asyncio.to_thread(nodeplug, *command, site=tmp_path)
+        (line,) = [line for line in result.out.splitlines() if "awk-board-2 " in line]
+        assert line.endswith("Unhealthy  -          -    -          told to be sick")
 
 
 async def test_names_that_a_terminal_would_obey_are_escaped() -> None:

@@ -80,7 +80,10 @@ async def _show(
     if not interval:
         _print(rows, output)
         return
-    await follow(sources, interval, _Teller(output).tell)
+    try:
+        await follow(sources, interval, _Teller(output).tell)
+    except OSError as error:
+        fail(f"changes cannot be watched: {error}", FAILED)
 
 
 class _Teller:

@@ -66,25 +66,27 @@ async def follow(
     """Tell all rows, or why there are none, again and again until cancelled.
 
     The kubelet writes a checkpoint at every list and every allocation (R3), which is when to look
-    again; that a pod has ended is seen after `interval` seconds at the latest.
+    again; that a pod has ended is seen after `interval` seconds at the latest. OSError is raised
+    where no more files can be watched.
     """
     news = asyncio.Event()
-    async with PathWatch() as changes, asyncio.TaskGroup() as tasks:
-        folder, socket = sources.plugin_dir.absolute(), sources.pod_resources.absolute()
+    folder, socket = sources.plugin_dir.absolute(), sources.pod_resources.absolute()
+    async with PathWatch() as changes:
         changes.add(folder, frozenset({KUBELET_SOCKET, CHECKPOINT}))
         if socket.parent != folder:
             changes.add(socket.parent, frozenset({socket.name}))
-        tasks.create_task(_pass_on(changes, news))
-        while True:
-            news.clear()
-            try:
-                tell(await look(sources))
-            except PodResourcesError as error:
-                tell(error)
-            await asyncio.sleep(_GAP_SECONDS)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(interval):
-                    await news.wait()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(_pass_on(changes, news))
+            while True:
+                news.clear()
+                try:
+                    tell(await look(sources))
+                except PodResourcesError as error:
+                    tell(error)
+                await asyncio.sleep(_GAP_SECONDS)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(interval):
+                        await news.wait()
 
 
 async def _pass_on(changes: PathWatch, news: asyncio.Event) -> None:

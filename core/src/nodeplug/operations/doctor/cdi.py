@@ -14,6 +14,7 @@ from nodeplug.operations.doctor.patient import Patient, problem, warning
 from nodeplug.values.errors import ConfigError, PodResourcesError
 
 _STATIC_DIR = "/etc/cdi"
+_NAMED_LIMIT = 4
 
 
 def specification_directory(patient: Patient) -> Iterator[Finding]:
@@ -71,12 +72,16 @@ def _stale(patient: Patient, in_use: Mapping[str, Collection[str]]) -> Iterator[
     }
     for name in patient.found:
         for file in _files(Path(patient.agent.cdi.spec_dir), f"nodeplug-{name}-*"):
-            for qualified in _names_in(file):
-                kind, _, device = qualified.partition("=")
-                if device not in {*offered.get(kind, ()), *in_use.get(kind, ())}:
-                    rule = "an agent that runs removes what neither is offered nor in use"
-                    finding = f"describes {qualified}, which is no longer offered"
-                    yield warning(str(file), finding, "start the agent, or remove the file", rule)
+            gone = [each for each in _names_in(file) if not _needed(each, offered, in_use)]
+            if gone:
+                finding = f"describes what is no longer offered: {', '.join(gone[:_NAMED_LIMIT])}"
+                rule = "an agent that runs removes what neither is offered nor in use"
+                yield warning(str(file), finding, "start the agent, or remove the file", rule)
+
+
+def _needed(qualified: str, *known: Mapping[str, Collection[str]]) -> bool:
+    kind, _, device = qualified.partition("=")
+    return any(device in each.get(kind, ()) for each in known)
 
 
 def _duplicates(folder: Path, owners: Mapping[str, list[str]]) -> Iterator[Finding]:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -44,13 +45,14 @@ def rights(patient: Patient) -> Iterator[Finding]:
 def switched_on(setting: str, settings: Any) -> bool:
     """Whether a privilege's setting, in the form `health.open=true`, is what `settings` say.
 
-    A key in upper case, as in `removeTaint=KEY`, stands for any value.
+    `cdi*` is any value that begins so, and a word in capitals, as in `removeTaint=KEY`, any at
+    all.
     """
     path, _, wanted = setting.partition("=")
     values = _values(msgspec.to_builtins(settings), path.split("."))
     if not wanted or wanted.isupper():
         return any(values)
-    return any(str(value).lower() == wanted.lower() for value in values)
+    return any(fnmatchcase(str(value).lower(), wanted) for value in values)
 
 
 def _values(data: Any, steps: list[str]) -> list[Any]:
