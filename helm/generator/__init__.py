@@ -1,0 +1,1 @@
+"""Generates what the charts have in common."""

@@ -1,0 +1,51 @@
+{{/* For `helm test`: a pod for each resource named asks for devices and looks at what it got. */}}
+{{- define "nodeplug.tests" -}}
+{{- $agent := . -}}
+{{- range $number, $test := .values.test.resources }}
+---
+apiVersion: v1
+kind: Pod
+metadata:
+  name: {{ printf "%s-%s-test-%d" ($agent.root.Release.Name | trunc 20 | trimSuffix "-") $agent.component $number }}
+  namespace: {{ $agent.root.Release.Namespace }}
+  labels:
+    app.kubernetes.io/instance: {{ $agent.root.Release.Name }}
+    app.kubernetes.io/component: test
+    app.kubernetes.io/part-of: nodeplug
+  annotations:
+    helm.sh/hook: test
+    helm.sh/hook-delete-policy: before-hook-creation
+spec:
+  restartPolicy: Never
+  automountServiceAccountToken: false
+  {{- with include "nodeplug.pullSecrets" $agent | fromJsonArray }}
+  imagePullSecrets:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  tolerations:
+    - operator: Exists
+  containers:
+    - name: test
+      image: {{ $agent.values.test.image | default (include "nodeplug.image" (merge (dict "place" dict) $agent)) | quote }}
+      imagePullPolicy: {{ $agent.values.image.pullPolicy }}
+      command: [python3, -c]
+      args:
+        - |
+          import os, sys
+          paths, names = {{ $test.paths | default list | toJson }}, {{ $test.env | default list | toJson }}
+          for path in paths:
+              print(path, "is there" if os.path.exists(path) else "IS MISSING")
+          for name in names:
+              print(name, "=", os.environ.get(name, "MISSING"))
+          sys.exit(not all([*map(os.path.exists, paths), *map(os.environ.get, names)]))
+      resources:
+        limits:
+          {{ $test.resource }}: {{ $test.count | default 1 | int }}
+      securityContext:
+        allowPrivilegeEscalation: false
+        capabilities:
+          drop: [ALL]
+        seccompProfile:
+          type: RuntimeDefault
+{{- end }}
+{{- end -}}

@@ -1,0 +1,193 @@
+"""An agent's pod is granted what the privilege table says, no more and no less."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import pytest
+
+from nodeplug.backend import HostMount, Privilege
+from nodeplug.loader import load
+from nodeplug.operations.privileges import CORE
+from support.charts import UMBRELLA, Charts, Manifest, Values, of_kind, only, pod_spec
+from support.repository import PLUGINS
+
+BACKENDS = [folder.name for folder in PLUGINS]
+TABLES = {"core": CORE} | {name: load(name).privileges for name in BACKENDS}
+# What a placeholder of the table stands for, and the rest that an entry of a list must have.
+SAMPLES: dict[str, Values] = {
+    "offers[]": {"resource": "example.com/x"},
+    "programming[]": {
+        "name": "example.com/x",
+        "interface": "0" * 32,
+        "afu": "0" * 32,
+        "bitstream": "/srv/intel.com/fpga/x.gbs",
+        "sha256": "0" * 64,
+    },
+    "resources[]": {"name": "example.com/x", "devices": [{"path": "/dev/null"}]},
+}
+KEY = "example.com/key"
+
+
+class Grants(NamedTuple):
+    """What matters of a pod's privileges, in a form to compare."""
+
+    mounts: frozenset[HostMount]
+    capabilities: frozenset[str]
+    privileged: bool
+    host_network: bool
+    rights: frozenset[tuple[str, str]]
+
+
+def told(lines: Sequence[Privilege]) -> Grants:
+    """Return what lines of the table amount to."""
+    mounts: dict[str, HostMount] = {}
+    for mount in (each for line in lines for each in line.mounts):
+        had = mounts.get(mount.path, mount)
+        mounts[mount.path] = HostMount(
+            mount.path, had.read_only and mount.read_only, had.propagation or mount.propagation
+        )
+    return Grants(
+        frozenset(mounts.values()),
+        frozenset(name for line in lines for name in line.capabilities),
+        any(line.privileged for line in lines),
+        any(line.host_network for line in lines),
+        frozenset((r.resource, v) for line in lines for r in line.rights for v in r.verbs),
+    )
+
+
+def granted(manifests: list[Manifest]) -> Grants:
+    """Return what the one agent among manifests has."""
+    spec = pod_spec(only(manifests, "DaemonSet"))
+    (container,) = spec["containers"]
+    security = container["securityContext"]
+    rules = [rule for role in of_kind(manifests, "ClusterRole") for rule in role["rules"]]
+    return Grants(
+        frozenset(host_mounts(spec)),
+        frozenset(security["capabilities"].get("add", [])),
+        security["privileged"],
+        spec.get("hostNetwork", False),
+        frozenset((r, v) for rule in rules for r in rule["resources"] for v in rule["verbs"]),
+    )
+
+
+def host_mounts(spec: dict[str, Any]) -> Iterator[HostMount]:
+    paths = {v["name"]: v["hostPath"]["path"] for v in spec["volumes"] if "hostPath" in v}
+    for mount in spec["containers"][0]["volumeMounts"]:
+        if mount["name"] in paths:
+            assert mount["mountPath"] == paths[mount["name"]]
+            later = mount.get("mountPropagation") == "HostToContainer"
+            yield HostMount(mount["mountPath"], mount.get("readOnly", False), later)
+
+
+def setting(line: Privilege) -> Values:
+    """Return the section that switches a line on, and nothing else."""
+    path, _, value = line.setting.partition("=")
+    plain: Any = {"true": True, "false": False}.get(value, value.replace("*", ""))
+    found = KEY if value.isupper() else plain
+    *outer, last = path.split(".")
+    if last.endswith("[]"):
+        entry = SAMPLES.get(last) if not value else found
+        section: Values = {last[:-2]: [entry]}
+    else:
+        section = {last: found}
+    for key in reversed(outer):
+        section = {key[:-2]: [SAMPLES[key] | section]} if key.endswith("[]") else {key: section}
+    return section
+
+
+def base(backend: str) -> list[Privilege]:
+    """Return what an agent with this backend always has."""
+    return [line for line in (*CORE, *TABLES[backend]) if not line.setting]
+
+
+def features() -> Iterator[Any]:
+    for table, lines in TABLES.items():
+        for line in lines:
+            if line.setting:
+                yield pytest.param(table, line, id=f"{table}: {line.feature}")
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_an_agent_without_features_has_what_is_always_needed(charts: Charts, backend: str) -> None:
+    """Of core and of its backend."""
+    rendered = charts.render(backend.replace("_", "-"), {})
+    assert granted(rendered) == told(base(backend))
+
+
+@pytest.mark.parametrize(("table", "line"), list(features()))
+def test_a_feature_is_granted_exactly_its_line(charts: Charts, table: str, line: Privilege) -> None:
+    """Besides what is always needed."""
+    backend = "custom" if table == "core" else table
+    section = setting(line)
+    config = section if table == "core" else {"backends": {backend: section}}
+    rendered = charts.render(backend.replace("_", "-"), {"config": config})
+    assert granted(rendered) == told([*base(backend), line])
+
+
+def test_a_combined_agent_has_the_union(charts: Charts) -> None:
+    """Of what its backends always need."""
+    pool = {"backends": BACKENDS, "agent": "combined"}
+    rendered = charts.render(UMBRELLA, {"global": {"nodePools": {"all": pool}}})
+    assert granted(rendered) == told([line for name in BACKENDS for line in base(name)])
+
+
+def test_a_feature_for_some_nodes_is_granted(charts: Charts) -> None:
+    """One DaemonSet serves all nodes of the pool."""
+    nodes = [{"names": ["a*"], "config": {"labels": {"enabled": True}}}]
+    rendered = charts.render("custom", {"config": {"nodes": nodes}})
+    (line,) = (line for line in CORE if line.setting == "labels.enabled=true")
+    assert granted(rendered) == told([*base("custom"), line])
+
+
+def test_a_feature_that_is_switched_off_is_not_granted(charts: Charts) -> None:
+    """A setting that is given and false is off."""
+    config = {"labels": {"enabled": False}, "cluster": {"events": False, "removeTaint": ""}}
+    rendered = charts.render("custom", {"config": config})
+    assert granted(rendered) == told(base("custom"))
+
+
+def test_a_folder_that_was_moved_is_mounted_where_it_is(charts: Charts) -> None:
+    """The configuration and the mount tell the same path."""
+    config = {
+        "labels": {"enabled": True, "featureDir": "/etc/features"},
+        "kubelet": {"podResourcesSocket": "/other/pods/kubelet.sock"},
+    }
+    rendered = charts.render("custom", {"config": config})
+    mounts = {mount.path: mount.read_only for mount in granted(rendered).mounts}
+    assert mounts == {
+        "/dev": True,
+        "/etc/features": False,
+        "/other/pods": True,
+        "/var/lib/kubelet/device-plugins": False,
+    }
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_container_is_locked_up(charts: Charts, backend: str) -> None:
+    """Root, for the kubelet's sockets are root's, but without anything that root can do."""
+    spec = pod_spec(only(charts.render(backend.replace("_", "-"), {}), "DaemonSet"))
+    security = spec["containers"][0]["securityContext"]
+    needs = told(base(backend))
+    assert security["capabilities"]["drop"] == ["ALL"]
+    assert security["readOnlyRootFilesystem"] is True
+    assert security["allowPrivilegeEscalation"] is needs.privileged
+    assert spec["securityContext"] == {"seccompProfile": {"type": "RuntimeDefault"}}
+    assert spec["automountServiceAccountToken"] is bool(needs.rights)
+
+
+def test_a_token_is_mounted_where_rights_are_needed(charts: Charts) -> None:
+    """And bound to the account that the pod has."""
+    rendered = charts.render("custom", {"config": {"cluster": {"events": True}}})
+    spec = pod_spec(only(rendered, "DaemonSet"))
+    (subject,) = only(rendered, "ClusterRoleBinding")["subjects"]
+    assert spec["automountServiceAccountToken"] is True
+    assert (subject["name"], subject["namespace"]) == (spec["serviceAccountName"], "devices")
+
+
+def test_security_context_constraints_allow_what_the_pod_has(charts: Charts) -> None:
+    """On OpenShift."""
+    rendered = charts.render("sriov-net", {"openshift": {"scc": True}})
+    allowed = only(rendered, "SecurityContextConstraints")
+    assert allowed["allowHostNetwork"] is granted(rendered).host_network is True
+    assert allowed["allowPrivilegedContainer"] is granted(rendered).privileged is False
+    assert allowed["users"] == ["system:serviceaccount:devices:r-sriov-net"]
