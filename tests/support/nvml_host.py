@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import shutil
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
@@ -81,7 +82,7 @@ class NvmlHost:
         (place / "numa_node").write_text(f"{number // 4}\n")
         slot = self.folder / "sys/bus/pci/devices" / name
         slot.parent.mkdir(parents=True, exist_ok=True)
-        slot.symlink_to(place)
+        slot.symlink_to(os.path.relpath(place, slot.parent))
         return slot
 
     def cut(self, number: int, *profiles: str) -> None:
@@ -96,13 +97,15 @@ class NvmlHost:
 
     def _cut(self, gpu: Any, index: int, profile: str) -> None:
         part = gpu.slices[index]
-        size, memory = profile.split(".")[-2:]
+        found = re.search(r"(\d+)g\.(\d+)gb", profile)
+        assert found is not None
+        slices, gib = map(int, found.groups())
         part.uuid = slice_uuid(gpu.minor, index).encode()
         part.name = gpu.name + f" MIG {profile}".encode()
         part.instance, part.compute_instance = index + 1, 0
-        part.gpu_slices = part.compute_slices = int(size[0])
-        part.multiprocessors = 14 * int(size[0])
-        part.memory_mb = int(memory.split("gb")[0]) << 10
+        part.gpu_slices = part.compute_slices = slices
+        part.multiprocessors = 14 * slices
+        part.memory_mb = gib << 10
 
     def _write_minors(self) -> None:
         """Give each capability a number, as the driver does."""

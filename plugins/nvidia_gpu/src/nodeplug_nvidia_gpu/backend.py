@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Final
 
-from nodeplug.backend import HostFile
+from nodeplug.backend import HostFile, Measurement, Offered
 from nodeplug.host.host import Host
 from nodeplug.values.device import Device
 from nodeplug.values.edits import ContainerEdits
@@ -23,6 +23,7 @@ from nodeplug_nvidia_gpu.own_cdi import OwnSpecs
 from nodeplug_nvidia_gpu.rules import Rules
 from nodeplug_nvidia_gpu.settings import NvidiaGpuSettings
 from nodeplug_nvidia_gpu.surroundings import Surroundings, Surveyor
+from nodeplug_nvidia_gpu.telemetry import measurements
 from nodeplug_nvidia_gpu.threads import Threads
 from nodeplug_nvidia_gpu.units import units
 from nodeplug_nvidia_gpu.view import View
@@ -72,6 +73,24 @@ class NvidiaGpuBackend:
         view = self.memory.view or View()
         served, _ = units(view.gpus, self._settings.mig_strategy)
         return self._specs.files(served, self.memory.around)
+
+    def labels(self, offers: Mapping[str, Offered]) -> Mapping[str, str]:
+        """Return what GPU feature discovery says of the node."""
+        from nodeplug_nvidia_gpu.labels import Node, labels  # noqa: PLC0415 - where it is wanted
+
+        view, around = self.memory.view or View(), self.memory.around
+        kinds = {place.kind for place in around.places.values()}
+        node = Node(view.gpus, view.versions, around.machine, kinds, self.memory.started)
+        return labels(offers, self._settings.mig_strategy, node)
+
+    async def measure(self) -> Sequence[Measurement]:
+        """Return temperature, power, memory, load and errors of GPUs, memory of slices."""
+        view = self.memory.view
+        if view is None or self._threads is None:
+            return []
+        gpus = [gpu for gpu in view.gpus if not view.conditions.get(gpu.uuid)]
+        found = await self._threads.measure(gpus)
+        return [*measurements(found)]
 
     @asynccontextmanager
     async def _watching(self) -> AsyncIterator[Changes]:

@@ -31,7 +31,8 @@ class Gpu(msgspec.Struct, frozen=True, kw_only=True):
     """A GPU. `address` is domain:bus:device.function as sysfs has it, `memory` is in bytes.
 
     `capability` is the compute capability, as in "8.0"; `mig` is None where there is no MIG.
-    `clique` is "<cluster uuid>.<clique id>" of a GPU that is part of a fabric.
+    `clique` is "<cluster uuid>.<clique id>" of a GPU that is part of a fabric, `vgpu` is True in a
+    guest that has a part of a GPU.
     """
 
     index: int
@@ -43,6 +44,7 @@ class Gpu(msgspec.Struct, frozen=True, kw_only=True):
     capability: str = ""
     clique: str = ""
     mig: bool | None = None
+    vgpu: bool = False
     slices: tuple[Slice, ...] = ()
 
 

@@ -1,5 +1,6 @@
 """What outlives a reload of the configuration."""
 
+import time
 from typing import TYPE_CHECKING
 
 from nodeplug_nvidia_gpu.health import HealthBook
@@ -14,5 +15,6 @@ class Memory:
 
     def __init__(self) -> None:
         self.book = HealthBook()
+        self.started = int(time.time())
         self.view: View | None = None
         self.around = Surroundings()

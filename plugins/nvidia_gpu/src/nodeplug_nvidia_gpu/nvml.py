@@ -33,7 +33,7 @@ _FUNCTIONS: Final = (
     *("nvmlDeviceGetTotalEccErrors", "nvmlDeviceGetRemappedRows"),
     *("nvmlDeviceGetRetiredPagesPendingStatus", "nvmlDeviceGetFieldValues"),
     *("nvmlDeviceGetNvLinkState", "nvmlDeviceGetNvLinkRemoteDeviceType"),
-    "nvmlDeviceGetNvLinkRemotePciInfo",
+    *("nvmlDeviceGetNvLinkRemotePciInfo", "nvmlDeviceGetVirtualizationMode"),
     *("nvmlEventSetCreate", "nvmlEventSetFree", "nvmlEventSetWait"),
     *("nvmlDeviceGetSupportedEventTypes", "nvmlDeviceRegisterEvents"),
 )

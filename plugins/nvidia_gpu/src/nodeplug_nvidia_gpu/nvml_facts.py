@@ -11,6 +11,8 @@ from nodeplug_nvidia_gpu.nvml import Nvml
 _MIB: Final = 1 << 20
 # NVML: NVML_GPU_FABRIC_STATE_COMPLETED.
 _ATTACHED: Final = 3
+# NVML: NVML_GPU_VIRTUALIZATION_MODE_VGPU.
+_VGPU: Final = 2
 _ENGINES: Final = ("Copy", "Decoder", "Encoder", "Jpeg", "Ofa")
 _FABRIC: Final = (
     ("nvmlDeviceGetGpuFabricInfoV", "c_nvmlGpuFabricInfo_v2_t"),
@@ -35,6 +37,7 @@ def read_gpu(nvml: Nvml, index: int) -> Gpu:
         capability=f"{capability[0]}.{capability[1]}" if capability else "",
         clique=_clique(nvml, handle),
         mig=bool(mode[0]) if mode else None,
+        vgpu=nvml.try_(0, "nvmlDeviceGetVirtualizationMode", handle) == _VGPU,
         slices=read_slices(nvml, handle, total) if mode and mode[0] else (),
     )
 

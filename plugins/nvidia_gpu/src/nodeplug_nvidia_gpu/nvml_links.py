@@ -10,7 +10,7 @@ from nodeplug_nvidia_gpu.facts import Gpu, Links
 from nodeplug_nvidia_gpu.nvml import Nvml
 from nodeplug_nvidia_gpu.nvml_facts import pci_address
 
-# NVML: NVML_NVLINK_MAX_LINKS, of the newest GPUs; others refuse numbers that are too high.
+# NVML: NVML_NVLINK_MAX_LINKS, of the newest GPUs; others refuse the higher numbers.
 _MAX_LINKS: Final = 36
 # NVML: NVML_NVLINK_DEVICE_TYPE_SWITCH.
 _SWITCH: Final = 2
@@ -39,9 +39,9 @@ def _far_ends(nvml: Nvml, gpu: Gpu) -> Iterator[str]:
     try:
         handle = nvml.ask("nvmlDeviceGetHandleByIndex", gpu.index)
         for link in range(_MAX_LINKS):
-            if nvml.ask("nvmlDeviceGetNvLinkState", handle, link):
+            if nvml.try_(0, "nvmlDeviceGetNvLinkState", handle, link):
                 yield _far_end(nvml, handle, link)
-    except DriverError:  # the number of a link that there is not, a GPU without links or lost
+    except DriverError:  # a GPU that is lost is in no fabric
         return
 
 

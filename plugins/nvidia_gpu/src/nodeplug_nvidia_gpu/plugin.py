@@ -6,8 +6,10 @@ from nodeplug.backend import (
     Backend,
     BackendSpec,
     HostFiles,
+    Labels,
     Presence,
     Simulator,
+    Telemetry,
     Translation,
     hookimpl,
 )
@@ -54,7 +56,7 @@ SPEC = BackendSpec(
     build=build,
     probe=probe,
     simulator=simulator,
-    capabilities=frozenset({HostFiles}),
+    capabilities=frozenset({HostFiles, Labels, Telemetry}),
     reader=reader,
     metrics_port=9841,
 )

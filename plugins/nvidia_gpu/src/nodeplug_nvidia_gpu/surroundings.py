@@ -28,10 +28,11 @@ _CHANNEL: Final = "/dev/nvidia-caps-imex-channels/channel{}"
 
 
 class Place(msgspec.Struct, frozen=True):
-    """Where a PCI function is: its NUMA nodes, and the buses and bridges above it."""
+    """Where a PCI function is: its NUMA nodes, and the buses and bridges above it; its class."""
 
     numa: tuple[int, ...] = ()
     location: tuple[str, ...] = ()
+    kind: str = ""
 
 
 class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,7 +105,7 @@ class Surveyor:
         if found is None:
             return Place()
         steps = [devpath.rpartition("/")[2] for devpath in ancestors(found.devpath)]
-        return Place(found.numa, (*reversed(steps), address))
+        return Place(found.numa, (*reversed(steps), address), found.device_class)
 
 
 def channel(number: int) -> str:

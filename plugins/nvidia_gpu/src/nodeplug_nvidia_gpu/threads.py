@@ -7,11 +7,11 @@ driver; one that hangs keeps it, and the next waits.
 import asyncio
 import logging
 import threading
-from collections.abc import Callable
-from typing import Final, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, NamedTuple, Protocol
 
 from nodeplug_nvidia_gpu.driver import Driver, DriverError
-from nodeplug_nvidia_gpu.facts import Event
+from nodeplug_nvidia_gpu.facts import Event, Gpu, Readings
 from nodeplug_nvidia_gpu.looking import Looker
 from nodeplug_nvidia_gpu.surroundings import Surroundings, Surveyor
 from nodeplug_nvidia_gpu.view import View
@@ -42,6 +42,11 @@ class Audience(Protocol):
         ...
 
 
+class _Request(NamedTuple):
+    answer: asyncio.Future[Mapping[str, Readings]]
+    gpus: Sequence[Gpu]
+
+
 class Threads:
     """Looks and listens, from `start` to `stop`; tells on the event loop."""
 
@@ -58,6 +63,7 @@ class Threads:
         self._poll_seconds = poll_seconds
         self._audience = audience
         self._wanted = threading.Event()
+        self._asked: _Request | None = None
         self._stopped = threading.Event()
         self._loop = asyncio.get_running_loop()
 
@@ -70,6 +76,16 @@ class Threads:
     def look(self) -> None:
         """Ask for a look without delay."""
         self._wanted.set()
+
+    async def measure(self, gpus: Sequence[Gpu]) -> Mapping[str, Readings]:
+        """Have the thread that looks measure GPUs between two looks; wait as long as it takes.
+
+        Who asks meanwhile gets the same answer.
+        """
+        if self._asked is None:
+            self._asked = _Request(self._loop.create_future(), gpus)
+            self._wanted.set()
+        return await asyncio.shield(self._asked.answer)
 
     def stop(self) -> None:
         """Tell the threads to end; do not wait for them."""
@@ -94,6 +110,8 @@ class Threads:
         while not self._stopped.is_set():
             asked = self._wanted.is_set()
             self._wanted.clear()
+            if (request := self._asked) is not None:
+                self._measure(request)
             view = self._looker.look()
             # The surroundings are announced by the kernel, or change with the GPUs, mostly.
             if last is None or asked or view != last[0] or looks % _SURVEY_EVERY == 0:
@@ -102,6 +120,18 @@ class Threads:
                 self._post(self._audience.see, *seen)
             last, looks = seen, looks + 1
             self._wanted.wait(self._poll_seconds)
+
+    def _measure(self, request: _Request) -> None:
+        try:
+            readings = self._driver.measure(request.gpus)
+        except DriverError:
+            readings = {}
+        self._post(self._answer, request, readings)
+
+    def _answer(self, request: _Request, readings: Mapping[str, Readings]) -> None:
+        self._asked = None
+        if not request.answer.done():
+            request.answer.set_result(readings)
 
     def _listen(self) -> None:
         while not self._stopped.is_set():
