@@ -79,14 +79,18 @@ async def follow(
             tasks.create_task(_pass_on(changes, news))
             while True:
                 news.clear()
-                try:
-                    tell(await look(sources))
-                except PodResourcesError as error:
-                    tell(error)
+                tell(await _look_or_error(sources))
                 await asyncio.sleep(_GAP_SECONDS)
                 with suppress(TimeoutError):
                     async with asyncio.timeout(interval):
                         await news.wait()
+
+
+async def _look_or_error(sources: Sources) -> list[Row] | PodResourcesError:
+    try:
+        return await look(sources)
+    except PodResourcesError as error:
+        return error
 
 
 async def _pass_on(changes: PathWatch, news: asyncio.Event) -> None:
