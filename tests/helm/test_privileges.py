@@ -13,19 +13,33 @@ from support.repository import PLUGINS
 
 BACKENDS = [folder.name for folder in PLUGINS]
 TABLES = {"core": CORE} | {name: load(name).privileges for name in BACKENDS}
-# What a placeholder of the table stands for, and the rest that an entry of a list must have.
-SAMPLES: dict[str, Values] = {
-    "offers[]": {"resource": "example.com/x"},
-    "programming[]": {
-        "name": "example.com/x",
-        "interface": "0" * 32,
-        "afu": "0" * 32,
-        "bitstream": "/srv/intel.com/fpga/x.gbs",
-        "sha256": "0" * 64,
+# For each setting of the tables a section that switches it on, and nothing else.
+SECTIONS: dict[str, Values] = {
+    "offers[].inject=cdi*": {
+        "offers": [{"resource": "example.com/x", "inject": "cdi-annotations"}]
     },
-    "resources[]": {"name": "example.com/x", "devices": [{"path": "/dev/null"}]},
+    "labels.enabled=true": {"labels": {"enabled": True}},
+    "cluster.events=true": {"cluster": {"events": True}},
+    "cluster.condition=true": {"cluster": {"condition": True}},
+    "cluster.removeTaint=KEY": {"cluster": {"removeTaint": "example.com/starting"}},
+    "programming[]": {
+        "programming": [
+            {
+                "name": "example.com/x",
+                "interface": "0" * 32,
+                "afu": "0" * 32,
+                "bitstream": "/srv/intel.com/fpga/x.gbs",
+                "sha256": "0" * 64,
+            }
+        ]
+    },
+    "resources[].hardware[].udev.tags": {
+        "resources": [{"name": "example.com/x", "hardware": [{"udev": {"tags": ["x"]}}]}]
+    },
+    "resources[].hardware[].health.open=true": {
+        "resources": [{"name": "example.com/x", "hardware": [{"health": {"open": True}}]}]
+    },
 }
-KEY = "example.com/key"
 
 
 class Grants(NamedTuple):
@@ -79,22 +93,6 @@ def host_mounts(spec: dict[str, Any]) -> Iterator[HostMount]:
             yield HostMount(mount["mountPath"], mount.get("readOnly", False), later)
 
 
-def setting(line: Privilege) -> Values:
-    """Return the section that switches a line on, and nothing else."""
-    path, _, value = line.setting.partition("=")
-    plain: Any = {"true": True, "false": False}.get(value, value.replace("*", ""))
-    found = KEY if value.isupper() else plain
-    *outer, last = path.split(".")
-    if last.endswith("[]"):
-        entry = SAMPLES.get(last) if not value else found
-        section: Values = {last[:-2]: [entry]}
-    else:
-        section = {last: found}
-    for key in reversed(outer):
-        section = {key[:-2]: [SAMPLES[key] | section]} if key.endswith("[]") else {key: section}
-    return section
-
-
 def base(backend: str) -> list[Privilege]:
     """Return what an agent with this backend always has."""
     return [line for line in (*CORE, *TABLES[backend]) if not line.setting]
@@ -118,7 +116,7 @@ def test_an_agent_without_features_has_what_is_always_needed(charts: Charts, bac
 def test_a_feature_is_granted_exactly_its_line(charts: Charts, table: str, line: Privilege) -> None:
     """Besides what is always needed."""
     backend = "custom" if table == "core" else table
-    section = setting(line)
+    section = SECTIONS[line.setting]
     config = section if table == "core" else {"backends": {backend: section}}
     rendered = charts.render(backend.replace("_", "-"), {"config": config})
     assert granted(rendered) == told([*base(backend), line])

@@ -20,14 +20,17 @@ Takes the chart's context; the backend is the chart's name with underscores.
 {{- define "nodeplug.spread" -}}
 {{- $base := .base -}}{{- $backend := .backend -}}
 {{- $pools := ($base.root.Values.global | default dict).nodePools | default dict -}}
+{{- $values := $base.values -}}
+{{- $settings := dict "config" $values.config "backends" $base.backends "driverRoot" $values.driverRoot -}}
 {{- range $name, $pool := $pools -}}
 {{- if and (has $backend $pool.backends) (ne ($pool.agent | default "separate") "combined") -}}
-{{- $config := include "nodeplug.poolConfig" (dict "config" $base.values.config "pool" $pool "backends" $base.backends) | fromJson -}}
+{{- $config := include "nodeplug.poolConfig" (merge (dict "pool" $pool) $settings) | fromJson -}}
 {{- include "nodeplug.agent" (merge (dict "pool" $name "place" $pool "config" $config) $base) }}
 {{ end -}}
 {{- end -}}
-{{- if and (not $pools) $base.values.enabled -}}
-{{- include "nodeplug.agent" (merge (dict "pool" "" "place" dict "config" $base.values.config) $base) }}
+{{- if and (not $pools) $values.enabled -}}
+{{- $config := include "nodeplug.poolConfig" (merge (dict "pool" dict) $settings) | fromJson -}}
+{{- include "nodeplug.agent" (merge (dict "pool" "" "place" dict "config" $config) $base) }}
 {{- end -}}
 {{- end -}}
 
@@ -42,6 +45,10 @@ sections of backends those of the agent's own remain.
 {{- if hasKey ($config.backends | default dict) . -}}
 {{- $_ := set $own . (index $config.backends .) -}}
 {{- end -}}
+{{- end -}}
+{{- with .driverRoot -}}
+{{- $where := dict "driverRoot" . "containerDriverRoot" "/driver-root" -}}
+{{- $_ := set $own "nvidia_gpu" (mergeOverwrite $where ($own.nvidia_gpu | default dict)) -}}
 {{- end -}}
 {{- $config = omit $config "backends" -}}
 {{- if $own -}}{{- $_ := set $config "backends" $own -}}{{- end -}}

@@ -134,6 +134,30 @@
    "privileged": false,
    "hostNetwork": false,
    "rights": []
+  },
+  {
+   "feature": "what udev knows of hardware",
+   "setting": "resources[].hardware[].udev.tags",
+   "mounts": [
+    {
+     "path": "/run/udev",
+     "readOnly": true,
+     "propagation": false
+    }
+   ],
+   "capabilities": [],
+   "privileged": false,
+   "hostNetwork": false,
+   "rights": []
+  },
+  {
+   "feature": "opening a device to see whether it works",
+   "setting": "resources[].hardware[].health.open=true",
+   "mounts": [],
+   "capabilities": [],
+   "privileged": true,
+   "hostNetwork": false,
+   "rights": []
   }
  ],
  "intel_fpga": [

@@ -93,6 +93,6 @@ charts of its backends have. Takes the chart's context and the pool.
 {{- if $sections -}}{{- $_ := set $config "backends" $sections -}}{{- end -}}
 {{- if $offers -}}{{- $_ := set $config "offers" $offers -}}{{- end -}}
 {{- if $quarantine -}}{{- $_ := set $config "quarantine" $quarantine -}}{{- end -}}
-{{- $merged := include "nodeplug.poolConfig" (dict "config" $config "pool" $pool "backends" $pool.backends) | fromJson -}}
+{{- $merged := include "nodeplug.poolConfig" (dict "config" $config "pool" $pool "backends" $pool.backends "driverRoot" $values.driverRoot) | fromJson -}}
 {{- dict "values" $values "config" $merged | toJson -}}
 {{- end -}}
