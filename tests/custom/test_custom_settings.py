@@ -58,7 +58,7 @@ def test_a_resource_is_checked(keys: dict[str, Any], text: str) -> None:
     ("keys", "text"),
     [
         ({"path": "dev/x"}, "path: 'dev/x' must begin with '/' and have no empty step"),
-        ({"path": ""}, "path: '' must begin with '/'"),
+        ({"path": ""}, "give one of path and regex"),
         ({"path": "/"}, "path: '/' must begin"),
         ({"path": "/dev/../etc/*"}, "path: '/dev/../etc/*' must begin with '/' and have no empty"),
         ({"path": "/dev/./x"}, "path: '/dev/./x' must begin"),

@@ -56,6 +56,16 @@ def test_a_split_makes_a_resource_of_each_value() -> None:
     }
 
 
+def test_a_rule_may_hold_for_all_names_that_begin_alike() -> None:
+    """Each keeps its own."""
+    inventory = Inventory.of(Device(id=f"x{n}", resource=f"a.b/x{n}") for n in range(2))
+    rule = {"resource": "a.b/x*", "replicas": 2, "markShared": True}
+    assert offered(inventory, rule) == {
+        "a.b/x0.shared": ["x0::0", "x0::1"],
+        "a.b/x1.shared": ["x1::0", "x1::1"],
+    }
+
+
 def test_replicas_stand_under_ids_of_their_own() -> None:
     """Device, two colons, number."""
     assert offered(gpus("a"), {"replicas": 3}) == {GPU: ["gpu-0::0", "gpu-0::1", "gpu-0::2"]}

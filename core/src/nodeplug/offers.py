@@ -30,7 +30,11 @@ class OfferRule(Section, frozen=True):
     """How some devices of a resource are advertised."""
 
     resource: Annotated[
-        str, msgspec.Meta(description="The backend's own name of the resource to change.")
+        str,
+        msgspec.Meta(
+            description="The backend's own name of the resource to change. With `*` at its end: "
+            "every resource whose name begins so."
+        ),
     ]
     devices: Annotated[
         dict[str, Selector],
@@ -89,9 +93,22 @@ class OfferRule(Section, frozen=True):
     ] = "devices"
 
     def __post_init__(self) -> None:
-        check_resource_name(self.resource)
-        check_resource_name(self.public_name)
+        if self.resource.endswith("*"):
+            check_resource_name(self.resource.replace("*", "x"))
+            if self.rename:
+                raise ValueError(f"{self.resource} means several resources; one name cannot do")
+        else:
+            check_resource_name(self.resource)
+            check_resource_name(self.public_name)
         check_selectors(self.devices)
+
+    def for_resource(self, name: str) -> "OfferRule | None":
+        """Return the rule as it holds for a resource, or None where it does not."""
+        if self.resource == name:
+            return self
+        if self.resource.endswith("*") and name.startswith(self.resource[:-1]):
+            return msgspec.structs.replace(self, resource=name)
+        return None
 
     @property
     def public_name(self) -> str:
@@ -136,7 +153,7 @@ def make_offers(inventory: Inventory, rules: Sequence[OfferRule] = ()) -> Mappin
     that another resource has is not given again: the rule is left out of account.
     """
     by_native = {
-        name: [rule for rule in rules if rule.resource == name]
+        name: [own for rule in rules if (own := rule.for_resource(name))]
         for name in sorted(inventory.resources)
     }
     _report_unknown_attributes(inventory, rules)

@@ -98,7 +98,7 @@ class CustomBackend:
         hardware = self._hardware.look(self._host.root, taken, dict(self._verdicts))
         inventory = Inventory.of(
             [*by_path, *hardware],
-            resources=[resource.name for resource in self._settings.resources],
+            resources=[r.name for r in self._settings.resources if not r.named_by_device],
         )
         nodes = {node.host_path for device in hardware for node in device.edits.nodes}
         database = {Place("/run/udev/data", Step("*"))} if self._interest.udev_database else set()

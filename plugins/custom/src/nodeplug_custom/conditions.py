@@ -1,5 +1,7 @@
 """What must hold of hardware besides that it is there."""
 
+import errno
+import os
 import re
 from collections.abc import Collection
 
@@ -16,7 +18,10 @@ _SHOWN = 40
 
 
 def trouble(root: HostRoot, unit: Unit, failed_pci: Collection[str]) -> str:
-    """Return why a device is not healthy, or empty. Blocks; opens no node."""
+    """Return why a device is not healthy, or empty.
+
+    Blocks; opens a node only if the configuration says so. One that is in use is well.
+    """
     if unit.missing:
         return unit.missing
     for node in unit.nodes:
@@ -25,8 +30,21 @@ def trouble(root: HostRoot, unit: Unit, failed_pci: Collection[str]) -> str:
         if node_type(root.path(node.host_path)) is None:
             return f"{node.host_path} is not present"
     health = unit.entry.health if unit.entry else HealthSettings()
+    if health.open and (problem := _open(root, unit)):
+        return problem
     reasons = (_of_finding(root, each, health, failed_pci) for each in unit.findings)
     return next((reason for reason in reasons if reason), "")
+
+
+def _open(root: HostRoot, unit: Unit) -> str:
+    for node in unit.nodes:
+        try:
+            flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
+            os.close(os.open(root.path(node.host_path), flags))
+        except OSError as error:
+            if error.errno != errno.EBUSY:
+                return f"{node.host_path} cannot be opened: {error.strerror}"
+    return ""
 
 
 def _of_finding(

@@ -1,5 +1,6 @@
 """From what was seen to a device."""
 
+import re
 from collections.abc import Mapping
 
 from nodeplug.values.device import Device, Health
@@ -9,6 +10,8 @@ from nodeplug_custom.selection import Entry, Sighting
 from nodeplug_custom.settings import MountSettings
 from nodeplug_custom.templates import fill
 
+# What a resource's name may have behind its domain, less what may stand before the device's.
+_NAME_LIMIT = 40
 # R101: the longest text that an attribute may have.
 _ATTRIBUTE_LIMIT = 64
 
@@ -22,12 +25,18 @@ def device_of(entry: Entry, seen: Sighting) -> Device:
     attributes = {"hostPath": _shown(seen.path), "realPath": _shown(seen.real)}
     return Device(
         id=id_of(seen.path),
-        resource=entry.resource.name,
+        resource=resource_of(entry, seen.path),
         health=Health.UNHEALTHY if reason else Health.HEALTHY,
         reason=reason,
         attributes=attributes | ({"type": seen.kind} if seen.kind else {}),
         edits=_edits(entry, seen) if _is_fit(seen) else NO_EDITS,
     )
+
+
+def resource_of(entry: Entry, path: str) -> str:
+    """Return the native name of the resource that a path belongs to."""
+    below = re.sub(r"[^A-Za-z0-9_.]+", "_", path.removeprefix("/dev/")).strip("_.-")
+    return entry.resource.name.replace("{name}", below[:_NAME_LIMIT].rstrip("_.-") or "x")
 
 
 def _reason(entry: Entry, seen: Sighting) -> str:

@@ -166,6 +166,12 @@ class HealthSettings(Section, frozen=True):
             "`low..high` of numbers, either end may be missing."
         ),
     ] = msgspec.field(default_factory=dict)
+    open: Annotated[
+        bool,
+        msgspec.Meta(
+            description="Whether each node must let itself be opened. Needs a privileged container."
+        ),
+    ] = False
     pci_errors: Annotated[
         bool,
         msgspec.Meta(description="Whether fatal errors of the PCI function above it count."),
@@ -266,5 +272,5 @@ class ZippedSettings(Section, frozen=True):
 
     paths: Annotated[
         tuple[ZippedPath, ...],
-        msgspec.Meta(min_length=2, description="What a device consists of, one match of each."),
+        msgspec.Meta(min_length=1, description="What a device consists of, one match of each."),
     ]

@@ -1,6 +1,18 @@
 """What this package tells core about itself."""
 
-from nodeplug.backend import Backend, BackendSpec, Presence, hookimpl
+from collections.abc import Sequence
+from typing import Final
+
+from nodeplug.backend import (
+    Backend,
+    BackendSpec,
+    Finding,
+    Presence,
+    Translation,
+    Verdict,
+    hookimpl,
+)
+from nodeplug.host.calls import call
 from nodeplug.host.host import Host
 from nodeplug.host.nodes import node_type
 from nodeplug.host.root import HostRoot
@@ -9,6 +21,8 @@ from nodeplug_custom.memory import Memory
 from nodeplug_custom.privileges import PRIVILEGES
 from nodeplug_custom.settings import CustomSettings
 from nodeplug_custom.simulator import CustomSimulator
+
+_EXPLAIN_SECONDS: Final = 20.0
 
 
 def build(settings: CustomSettings, host: Host, previous: Backend | None) -> CustomBackend:
@@ -27,6 +41,27 @@ def probe(root: HostRoot) -> Presence:
     return Presence(present=count > 0, detail=f"{count} device nodes in {root.dev}")
 
 
+def reader(document: object) -> Translation:
+    """Read the configuration of another plugin for any device."""
+    from nodeplug_custom.reader import read  # noqa: PLC0415 - rare
+
+    return read(document)
+
+
+async def explain(settings: CustomSettings, host: Host) -> Sequence[Verdict]:
+    """Tell of everything that an entry selects, and of what is served otherwise."""
+    from nodeplug_custom.explaining import verdicts  # noqa: PLC0415 - rare
+
+    return await call(verdicts, settings, host.root, timeout=_EXPLAIN_SECONDS)
+
+
+def checks(settings: CustomSettings, root: HostRoot) -> Sequence[Finding]:
+    """Find what keeps devices from being seen."""
+    from nodeplug_custom.doctor import findings  # noqa: PLC0415 - rare
+
+    return findings(settings, root)
+
+
 SPEC = BackendSpec(
     name="custom",
     summary="Any device, by configuration alone",
@@ -35,6 +70,9 @@ SPEC = BackendSpec(
     probe=probe,
     simulator=CustomSimulator,
     entries="resources",
+    reader=reader,
+    explain=explain,
+    checks=checks,
     privileges=PRIVILEGES,
     metrics_port=9844,
 )

@@ -11,4 +11,16 @@ PRIVILEGES: Final = (
         "the chart in `hostPaths`",
         mounts=[HostMount("/dev")],
     ),
+    Privilege(
+        feature="what udev knows of hardware",
+        setting="resources[].hardware[].udev.tags",
+        reason="tags and properties such as ID_MODEL are in udev's database alone",
+        mounts=[HostMount("/run/udev")],
+    ),
+    Privilege(
+        feature="opening a device to see whether it works",
+        setting="resources[].hardware[].health.open=true",
+        reason="only a privileged container may open device nodes of the host",
+        privileged=True,
+    ),
 )

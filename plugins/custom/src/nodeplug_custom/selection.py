@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from nodeplug.host.nodes import NodeType, node_type
 from nodeplug.host.root import HostRoot
 from nodeplug_custom.globs import Glob, Place, place_of, resolve
+from nodeplug_custom.regexes import Regex
 from nodeplug_custom.settings import CustomSettings, DeviceSettings, ResourceSettings
 
 
@@ -14,7 +15,7 @@ class Entry:
 
     resource: ResourceSettings
     device: DeviceSettings
-    glob: Glob
+    glob: Glob | Regex
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ class Selection:
 
     def __init__(self, settings: CustomSettings) -> None:
         self._entries = [
-            Entry(resource, device, Glob(device.path))
+            Entry(resource, device, device.pattern)
             for resource in settings.resources
             for device in resource.devices
         ]
@@ -73,7 +74,7 @@ class Selection:
                 seen = _see(root, path)
                 if seen.real != path:
                     view.places.add(place_of(seen.real))
-                here = (path, entry.device.path)
+                here = (path, entry.device.path or entry.device.regex)
                 owner = owners.setdefault(seen.real, here)
                 if owner is here:
                     view.sightings[path] = seen

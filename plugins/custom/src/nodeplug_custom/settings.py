@@ -17,6 +17,7 @@ from nodeplug_custom.checks import (
 )
 from nodeplug_custom.globs import Glob, check_pattern
 from nodeplug_custom.matches import HardwareSettings, SetSettings, ZippedSettings
+from nodeplug_custom.regexes import Regex, check_regex
 from nodeplug_custom.templates import ANY_FIELDS, FIELDS, PLACE_FIELDS, fields_of
 
 DeviceType = Literal["node", "char", "block", "file", "directory", "socket", "fifo"]
@@ -25,6 +26,13 @@ DeviceType = Literal["node", "char", "block", "file", "directory", "socket", "fi
 class DeviceSettings(Section, frozen=True, kw_only=True):
     """Which paths of the host are devices, and how containers see them."""
 
+    regex: Annotated[
+        str,
+        msgspec.Meta(
+            description="In the place of `path`: a regular expression with a match anywhere in the "
+            "path below `/dev`."
+        ),
+    ] = ""
     path: Annotated[
         str,
         msgspec.Meta(
@@ -32,7 +40,7 @@ class DeviceSettings(Section, frozen=True, kw_only=True):
             "is one device. Of two matches that lead to the same node, the first in the order of "
             "the file, then of the name, is the device. `[*]` stands for the character itself."
         ),
-    ]
+    ] = ""
     type: Annotated[
         DeviceType,
         msgspec.Meta(
@@ -56,17 +64,27 @@ class DeviceSettings(Section, frozen=True, kw_only=True):
     ] = "rw"
 
     def __post_init__(self) -> None:
-        checked("path", check_pattern, self.path)
+        if bool(self.path) == bool(self.regex):
+            raise ValueError("give one of path and regex")
+        if self.regex:
+            checked("regex", check_regex, self.regex)
+        else:
+            checked("path", check_pattern, self.path)
         check_permissions = check_node_permissions if self.is_node else check_mount_permissions
         checked("permissions", check_permissions, self.permissions)
         if not self.container_path:
             return
         checked("containerPath", check_place, self.container_path, PLACE_FIELDS)
-        if Glob(self.path).wild and not fields_of(self.container_template):
+        if self.pattern.wild and not fields_of(self.container_template):
             raise ValueError(
                 f"containerPath: {self.container_path!r} would be the same for all devices of "
-                f"{self.path!r}; end it with '/' or name a field, as in '/dev/{{name}}'"
+                f"{self.path or self.regex!r}; end it with '/' or name a field: '/dev/{{name}}'"
             )
+
+    @property
+    def pattern(self) -> Glob | Regex:
+        """What paths must match."""
+        return Regex(self.regex) if self.regex else Glob(self.path)
 
     @property
     def is_node(self) -> bool:
@@ -113,7 +131,10 @@ class ResourceSettings(Section, frozen=True, kw_only=True):
 
     name: Annotated[
         str,
-        msgspec.Meta(description="Name of the resource, `<domain>/<name>`, as pods ask for it."),
+        msgspec.Meta(
+            description="Name of the resource, `<domain>/<name>`, as pods ask for it. With "
+            "`{name}`, each device by path is a resource of its own, named for its path in `/dev`."
+        ),
     ]
     devices: Annotated[
         tuple[DeviceSettings, ...],
@@ -149,8 +170,15 @@ class ResourceSettings(Section, frozen=True, kw_only=True):
         msgspec.Meta(description="What containers get of the host with each device."),
     ] = ()
 
+    @property
+    def named_by_device(self) -> bool:
+        """Whether each device is a resource of its own."""
+        return "{name}" in self.name
+
     def __post_init__(self) -> None:
-        checked("name", check_resource_name, self.name)
+        checked("name", check_resource_name, self.name.replace("{name}", "x"))
+        if self.named_by_device and (self.hardware or self.sets or self.zipped):
+            raise ValueError("name: {name} is for devices by path only")
         if not (self.devices or self.hardware or self.sets or self.zipped):
             raise ValueError(f"{self.name} consists of nothing; give devices, hardware or sets")
         allowed = FIELDS if self.devices or self.zipped else ANY_FIELDS - {"node"}
@@ -178,4 +206,5 @@ class CustomSettings(Section, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         check_distinct("name", [resource.name for resource in self.resources])
-        check_distinct("path", [each.path for one in self.resources for each in one.devices])
+        entries = [each for one in self.resources for each in one.devices]
+        check_distinct("path", [each.path or each.regex for each in entries])

@@ -1,0 +1,42 @@
+"""What becomes of each thing that an entry selects."""
+
+from collections.abc import Iterator
+
+from nodeplug.backend import Verdict
+from nodeplug.host.root import HostRoot
+from nodeplug_custom.devices import device_of, resource_of
+from nodeplug_custom.hardware import Hardware, HardwareMemory
+from nodeplug_custom.interest import Interest
+from nodeplug_custom.selection import Selection, View
+from nodeplug_custom.settings import CustomSettings
+
+
+def verdicts(settings: CustomSettings, root: HostRoot) -> list[Verdict]:
+    """Return them in the order of the configuration. Blocks."""
+    selection = Selection(settings)
+    view = selection.look(root)
+    taken = {seen.real for seen in view.sightings.values()}
+    hardware = Hardware(settings, HardwareMemory(), Interest(settings))
+    devices = hardware.look(root, taken, {})
+    found = [
+        *_by_path(selection, view),
+        *(Verdict(d.id, d.resource, chosen=True, reason=d.reason or "matches") for d in devices),
+    ]
+    named = {verdict.resource for verdict in found}
+    empty = [r.name for r in settings.resources if r.name not in named and not r.named_by_device]
+    return [*found, *(Verdict("", name, chosen=False, reason="nothing matches") for name in empty)]
+
+
+def _by_path(selection: Selection, view: View) -> Iterator[Verdict]:
+    for path, seen in view.sightings.items():
+        entry = selection.entry(path)
+        if entry is not None:
+            device = device_of(entry, seen)
+            yield Verdict(
+                device.id, device.resource, chosen=True, reason=device.reason or "matches"
+            )
+    for overlap in sorted(view.overlaps, key=lambda each: each.path):
+        entry = selection.entry(overlap.path)
+        name = resource_of(entry, overlap.path) if entry else ""
+        reason = f"is served as {overlap.served_as} by {overlap.served_by}"
+        yield Verdict(overlap.path, name, chosen=False, reason=reason)

@@ -1,0 +1,137 @@
+"""The documented examples of two other plugins give their documented resources."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from nodeplug.config.load import Configuration, Source, load_configuration
+from nodeplug.offers import make_offers
+from nodeplug.values.errors import BrokenSectionError
+from nodeplug_custom.plugin import SPEC
+from support.custom_host import discover
+from support.hardware_tree import HardwareTree
+
+
+def load(folder: Path, text: str) -> Configuration:
+    file = folder / "peer.yaml"
+    file.write_text(text)
+    return load_configuration([Source(file, "custom")], {"custom": SPEC})
+
+
+async def served(tree: HardwareTree, text: str) -> dict[str, list[tuple[str, list[str]]]]:
+    """Return by public name the ids and nodes that a file would serve."""
+    configuration = load(tree.folder, text)
+    section = configuration.sections["custom"]
+    assert not isinstance(section, BrokenSectionError), str(section)
+    inventory = await discover(tree, section)
+    return {
+        name: [(o.id, [n.host_path for n in o.device.edits.nodes]) for o in offer.devices]
+        for name, offer in make_offers(inventory, configuration.agent.offers).items()
+    }
+
+
+@pytest.fixture(name="tree")
+def _tree(tmp_path: Path) -> HardwareTree:
+    return HardwareTree(tmp_path)
+
+
+async def test_the_generic_device_plugin_s_serial_and_video(tree: HardwareTree) -> None:
+    """Globs; a domain of one's own."""
+    for name in ("ttyUSB0", "ttyACM0", "video0"):
+        tree.char(f"/dev/{name}")
+    text = """
+    domain: devices.example.com
+    devices:
+      - name: serial
+        groups:
+          - paths: [{path: /dev/ttyUSB*}]
+          - paths: [{path: /dev/ttyACM*}]
+      - name: video
+        groups: [{paths: [{path: /dev/video0}]}]
+    """
+    shown = await served(tree, text)
+    assert {name: len(found) for name, found in shown.items()} == {
+        "devices.example.com/serial": 2,
+        "devices.example.com/video": 1,
+    }
+
+
+async def test_the_generic_device_plugin_s_fuse_for_ten(tree: HardwareTree) -> None:
+    """A count is that many containers."""
+    tree.char("/dev/fuse")
+    shown = await served(tree, "[{name: fuse, groups: [{count: 10, paths: [{path: /dev/fuse}]}]}]")
+    assert [len(found) for found in shown.values()] == [10]
+    assert [*shown] == ["squat.ai/fuse"]
+
+
+async def test_the_generic_device_plugin_s_sound_card_and_capture(tree: HardwareTree) -> None:
+    """Paths of a group are one device; a mount path is kept."""
+    for name in ("snd/pcmC0D0c", "snd/controlC0"):
+        tree.char(f"/dev/{name}")
+    paths = "[{path: /dev/snd/pcmC0D0c, mountPath: /dev/x}, {path: /dev/snd/controlC0}]"
+    shown = await served(tree, f"[{{name: capture, groups: [{{paths: {paths}}}]}}]")
+    [(_, nodes)] = shown["squat.ai/capture"]
+    assert nodes == ["/dev/snd/pcmC0D0c", "/dev/snd/controlC0"]
+
+
+async def test_the_generic_device_plugin_s_usb_stick(tree: HardwareTree) -> None:
+    """Ids may be numbers; each match is a device of its own, and that is said."""
+    tree.usb("1-2", "1050:0407", serial="1")
+    tree.usb("1-3", "1050:0407", serial="2", number=6)
+    text = '[{name: key, groups: [{usb: [{vendor: "1050", product: 0x0407}]}]}]'
+    assert [len(found) for found in (await served(tree, text)).values()] == [2]
+    assert "each match is a device of its own" in str(load(tree.folder, text).ignored)
+
+
+async def test_smarter_device_manager_s_list(tree: HardwareTree) -> None:
+    """A resource for each node that matches, for as many containers as it says."""
+    for name in ("snd/timer", "gpiochip0", "gpiomem"):
+        tree.char(f"/dev/{name}")
+    text = """
+    - {devicematch: ^snd, nummaxdevices: 20}
+    - {devicematch: "^gpiochip[0-9]*$", nummaxdevices: 20}
+    """
+    shown = await served(tree, text)
+    assert {name: len(found) for name, found in shown.items()} == {
+        "smarter-devices/snd_timer": 20,
+        "smarter-devices/gpiochip0": 20,
+    }
+
+
+@pytest.mark.parametrize(
+    ("document", "problem"),
+    [
+        ("a: 1", "[0]: needs `name` and a list `groups`"),
+        ("5", "(top level): is neither"),
+        (
+            [{"name": "a", "groups": [{"paths": [{"path": "/dev/a", "colour": 1}]}]}],
+            "colour: is not",
+        ),
+        ([{"name": "a", "groups": [{"usb": [], "paths": []}]}], "needs either `paths` or `usb`"),
+        ([{"name": "a", "groups": [{"count": 0, "paths": [{"path": "/a"}]}]}], "count: must be"),
+        ([{"name": "A B", "groups": [{"paths": [{"path": "/dev/a"}]}]}], "squat.ai/A B"),
+        ([{"devicematch": "("}], "is no regular expression"),
+        ([{"devicematch": 5}], "needs `devicematch`, a text"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_honoured_is_refused_by_its_place(
+    tmp_path: Path, document: Any, problem: str
+) -> None:
+    """The rest of the file is served."""
+    text = document if isinstance(document, str) else yaml.safe_dump(document)
+    section = load(tmp_path, text).sections["custom"]
+    assert isinstance(section, BrokenSectionError)
+    assert problem in str(section)
+
+
+async def test_one_wrong_device_leaves_the_others(tree: HardwareTree) -> None:
+    """Each stands alone."""
+    tree.char("/dev/fuse")
+    good = {"name": "fuse", "groups": [{"paths": [{"path": "/dev/fuse"}]}]}
+    section = load(tree.folder, yaml.safe_dump([{"name": "x"}, good])).sections["custom"]
+    assert isinstance(section, BrokenSectionError)
+    inventory = await discover(tree, section.remains)  # type: ignore[arg-type]
+    assert [device.resource for device in inventory.devices.values()] == ["squat.ai/fuse"]
