@@ -32,7 +32,7 @@ class Gpu(msgspec.Struct, frozen=True, kw_only=True):
 
     `capability` is the compute capability, as in "8.0"; `mig` is None where there is no MIG.
     `clique` is "<cluster uuid>.<clique id>" of a GPU that is part of a fabric, `vgpu` is True in a
-    guest that has a part of a GPU.
+    guest that has a part of a GPU. `node` is the device node where it is not /dev/nvidia<minor>.
     """
 
     index: int
@@ -45,6 +45,7 @@ class Gpu(msgspec.Struct, frozen=True, kw_only=True):
     clique: str = ""
     mig: bool | None = None
     vgpu: bool = False
+    node: str = ""
     slices: tuple[Slice, ...] = ()
 
 

@@ -125,7 +125,8 @@ class Injection:
 
 def nodes_of(unit: Unit, around: Surroundings) -> list[str]:
     """Return the device nodes of a GPU, or of a slice: its GPU's and those of its capabilities."""
-    nodes = [] if unit.gpu.minor is None else [f"/dev/nvidia{unit.gpu.minor}"]
+    own = unit.gpu.node or f"/dev/nvidia{unit.gpu.minor}"
+    nodes = [own] if unit.gpu.node or unit.gpu.minor is not None else []
     part = unit.part
     if part is not None and part.instance != NO_INSTANCE:
         place = f"gpu{unit.gpu.minor}/gi{part.instance}"

@@ -7,7 +7,8 @@ from typing import Final
 GPU_RESOURCE: Final = "nvidia.com/gpu"
 
 # How kubelets, CDI and environments see an id: "GPU-" or "MIG-" and what the driver made of it.
-_UUID: Final = re.compile(r"(GPU|MIG)-[A-Za-z0-9](?:[A-Za-z0-9_./-]{0,50}[A-Za-z0-9])?")
+# WSL and Tegra have one device each, under a fixed name.
+_UUID: Final = re.compile(r"all|tegra|(GPU|MIG)-[A-Za-z0-9](?:[A-Za-z0-9_./-]{0,50}[A-Za-z0-9])?")
 _PROFILE: Final = re.compile(r"(?:(\d+)c\.)?(\d+)g\.(\d+)gb([+-][a-z0-9.+-]*[a-z0-9])?")
 _MIG_NAME: Final = re.compile(r".*\bMIG (\S+)")
 _GIB: Final = 1 << 30

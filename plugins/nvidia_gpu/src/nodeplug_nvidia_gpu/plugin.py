@@ -1,16 +1,19 @@
 """What this package tells core about itself."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from nodeplug.backend import (
     Backend,
     BackendSpec,
+    Finding,
     HostFiles,
     Labels,
     Presence,
     Simulator,
     Telemetry,
     Translation,
+    Verdict,
     hookimpl,
 )
 from nodeplug.host.host import Host
@@ -18,6 +21,7 @@ from nodeplug.host.root import HostRoot
 from nodeplug_nvidia_gpu.backend import NvidiaGpuBackend
 from nodeplug_nvidia_gpu.library import Library
 from nodeplug_nvidia_gpu.memory import Memory
+from nodeplug_nvidia_gpu.privileges import PRIVILEGES
 from nodeplug_nvidia_gpu.settings import NvidiaGpuSettings
 
 
@@ -49,6 +53,20 @@ def reader(document: object) -> Translation:
     return read(document)
 
 
+async def explain(settings: NvidiaGpuSettings, host: Host) -> Sequence[Verdict]:
+    """Say of each GPU what becomes of it."""
+    from nodeplug_nvidia_gpu.explain import explain  # noqa: PLC0415 - for one command
+
+    return await explain(settings, host)
+
+
+def checks(settings: NvidiaGpuSettings, root: HostRoot) -> Sequence[Finding]:
+    """Look for what is wrong with the node."""
+    from nodeplug_nvidia_gpu.findings import findings  # noqa: PLC0415 - for one command
+
+    return findings(settings, root)
+
+
 SPEC = BackendSpec(
     name="nvidia_gpu",
     summary="NVIDIA GPUs and their MIG slices",
@@ -58,6 +76,9 @@ SPEC = BackendSpec(
     simulator=simulator,
     capabilities=frozenset({HostFiles, Labels, Telemetry}),
     reader=reader,
+    explain=explain,
+    checks=checks,
+    privileges=PRIVILEGES,
     metrics_port=9841,
 )
 
