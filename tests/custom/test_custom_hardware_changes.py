@@ -156,9 +156,10 @@ async def test_an_http_server_decides_about_health(
     tree.usb("1-2", serial="A1")
 
     async def serve(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if answer is not None:
-            writer.write(answer)
-            writer.close()
+        writer.write(answer or b"")
+        if answer is None:
+            await asyncio.sleep(1.5)  # longer than the probe waits
+        writer.close()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]

@@ -1,19 +1,23 @@
 """Devices of the running kernel, from its event to the kubelet's list."""
 
 import asyncio
+import json
 import os
 import shutil
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import msgspec
 
 from nodeplug.host.host import open_host
-from nodeplug.supervisor.agent import Agent, ConfiguredBackend, Node
+from nodeplug.offers import OfferRule
+from nodeplug.supervisor.agent import Agent, ConfiguredBackend, Node, Rules
 from nodeplug.testing import Kubelet, Pod
 from nodeplug_custom.plugin import SPEC
 from support.needs import require
@@ -25,14 +29,18 @@ ROUNDS = 30
 
 
 @asynccontextmanager
-async def serving(*globs: str) -> AsyncGenerator[Kubelet, None]:
+async def serving(
+    *globs: str, rules: Rules | None = None, hardware: Sequence[object] = ()
+) -> AsyncGenerator[Kubelet, None]:
     """Serve devices of the true host, without any polling."""
     devices = [{"path": glob} for glob in globs]
-    section = {"resources": [{"name": RESOURCE, "devices": devices}], "reconcileSeconds": 0}
+    resource = {"name": RESOURCE, "devices": devices, "hardware": list(hardware)}
+    section = {"resources": [resource], "reconcileSeconds": 0}
     settings = msgspec.convert(section, SPEC.settings)
     folder = Path(tempfile.mkdtemp(prefix="np", dir="/tmp"))
     backend = ConfiguredBackend(SPEC, settings)
-    agent = Agent([backend], open_host(), Node(folder, folder / "pr.sock"))
+    node = Node(folder, folder / "pr.sock", rules or Rules())
+    agent = Agent([backend], open_host(), node)
     try:
         async with Kubelet(folder, pod_resources=folder / "pr.sock") as kubelet:
             task = asyncio.create_task(agent.run())
@@ -84,3 +92,54 @@ async def _until_health(kubelet: Kubelet, name: str, health: str) -> float:
         )
     )
     return kubelet.journal.of("list", RESOURCE)[-1].at
+
+
+async def test_fuse_is_shared_by_fifty_pods() -> None:
+    """R23: each has an id of its own, all have the same node."""
+    require(Path("/dev/fuse").exists(), "this kernel has no /dev/fuse")
+    rules = Rules([OfferRule(resource=RESOURCE, replicas=50)])
+    async with serving("/dev/fuse", rules=rules) as kubelet:
+        await kubelet.until(lambda: len(kubelet.devices(RESOURCE)) == 50)
+        runs = [await kubelet.admit(Pod.of({RESOURCE: 1})) for _ in range(50)]
+        assert {run["c0"].devices["/dev/fuse"].permissions for run in runs} == {"rw"}
+        assert len(kubelet.held(RESOURCE)) == 50
+
+
+async def test_loop_devices_and_terminals_are_picked_by_what_they_are() -> None:
+    """Of the true /sys, by subsystem and name."""
+    require(Path("/sys/class/tty/tty").exists(), "this kernel has no /dev/tty")
+    loops = [{"udev": {"subsystem": "block", "sysname": "loop*"}}]
+    async with serving(hardware=loops) as kubelet:
+        present = {path.name for path in Path("/sys/block").glob("loop*")}
+        await kubelet.until(
+            lambda: {i.removeprefix("udev-") for i in kubelet.devices(RESOURCE)} == present
+        )
+    async with serving(hardware=[{"udev": {"subsystem": "tty", "sysname": "tty"}}]) as kubelet:
+        runs = await kubelet.admit(Pod.of({RESOURCE: 1}))
+        assert [*runs["c0"].devices] == ["/dev/tty"]
+
+
+def test_an_unprivileged_process_serves_what_root_serves(tmp_path: Path) -> None:
+    """As in a container without capabilities, of another user: nodes are never opened."""
+    require(os.geteuid() == 0 and shutil.which("setpriv") is not None, "setpriv needs root")
+    config = tmp_path / "c.yaml"
+    resources = [
+        {"name": "example.com/path", "devices": [{"path": "/dev/null"}]},
+        {"name": "example.com/kind", "hardware": [{"udev": {"subsystem": "mem"}}]},
+    ]
+    config.write_text(json.dumps({"backends": {"custom": {"resources": resources}}}))
+    for folder in (config, tmp_path, *tmp_path.parents):
+        if folder.is_relative_to("/tmp/pytest-of-root"):
+            folder.chmod(0o755)
+    ask = (sys.executable, "-m", "nodeplug", "devices", "--backend", "custom")
+    command = (*ask, "--config", str(config), "--output", "json")
+    nobody = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--no-new-privs")
+    powerless = (*nobody, "--bounding-set=-all", "--inh-caps=-all")
+    probe = subprocess.run((*powerless, *ask[:2], "nodeplug", "--version"), check=False)
+    require(probe.returncode == 0, "nobody may run this Python")
+    shown = [
+        json.loads(subprocess.run(run, capture_output=True, check=True).stdout)
+        for run in (command, (*powerless, *command))
+    ]
+    assert shown[0] == shown[1]
+    assert {device["health"] for device in shown[1]} == {"Healthy"}
