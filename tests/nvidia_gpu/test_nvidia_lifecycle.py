@@ -6,7 +6,18 @@ from pathlib import Path
 import pytest
 
 from nodeplug.values.inventory import Inventory
-from support.nvml_host import GPU, NvmlHost, reasons, slice_uuid, until, uuid, watching
+from nodeplug_nvidia_gpu.driver import DriverError
+from nodeplug_nvidia_gpu.nvml_driver import NvmlDriver
+from support.nvml_host import (
+    GPU,
+    NvmlHost,
+    reasons,
+    settings,
+    slice_uuid,
+    until,
+    uuid,
+    watching,
+)
 from support.nvml_library import compiled
 from support.nvml_stage import served
 from support.nvml_state import NOT_LOADED
@@ -200,3 +211,18 @@ async def test_an_old_driver_is_asked_for_retired_pages(bare: NvmlHost, librarie
     bare.add(0).retired_pending = 1
     bare.install("418.226.00")
     assert reasons(await bare.inventory()) == {uuid(0): "retired memory pages wait for a reset"}
+
+
+def test_a_driver_without_events_is_asked_for_them_once(bare: NvmlHost, libraries: Path) -> None:
+    """And not over and over."""
+    bare.library = compiled(libraries, "OLD_DRIVER")
+    bare.add(0)
+    bare.install("418.226.00")
+    driver = NvmlDriver(bare.host.root, settings())
+    driver.open()
+    driver.listen([driver.gpu(0)])
+    with pytest.raises(DriverError):
+        driver.event(0.01)
+    driver.listen([driver.gpu(0)])
+    assert driver.event(0.01) is None
+    driver.close()

@@ -129,6 +129,7 @@ class NvidiaGpuBackend:
         view = self.memory.view
         if self._threads is None or view is None:
             return
+        event = _of_gpu(event, view)
         if event.uuid not in view.conditions:
             self._threads.look()
             return
@@ -150,3 +151,15 @@ class NvidiaGpuBackend:
             _log.warning("driver not usable", extra={"nodeplug": facts})
         for stranger in {*view.strangers} - {*before.strangers}:
             _log.warning("GPU not usable", extra={"nodeplug": {"problem": stranger}})
+
+
+def _of_gpu(event: Event, view: View) -> Event:
+    """Return the event as one of a GPU; a driver may tell of a slice itself."""
+    for gpu in view.gpus:
+        for part in gpu.slices:
+            if part.uuid == event.uuid:
+                place = part.instance, part.compute_instance
+                return Event(
+                    uuid=gpu.uuid, xid=event.xid, instance=place[0], compute_instance=place[1]
+                )
+    return event

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from nodeplug_nvidia_gpu.driver import GPU_IS_LOST, Driver, DriverError
+from nodeplug_nvidia_gpu.driver import GPU_IS_LOST, NO_PERMISSION, NONSENSE, Driver, DriverError
 from nodeplug_nvidia_gpu.facts import Gpu, Links, Pulse, Versions
 from nodeplug_nvidia_gpu.naming import is_uuid
 from nodeplug_nvidia_gpu.view import Conditions, View
@@ -14,6 +14,9 @@ _log = logging.getLogger("nodeplug.nvidia_gpu")
 # A driver is opened anew for GPUs that it does not find: first after so many looks, then rarer.
 _FIRST_PATIENCE: Final = 5
 _LONGEST_PATIENCE: Final = 150
+
+# What another look at a GPU will show again.
+_FOR_EVER: Final = frozenset({NO_PERMISSION, NONSENSE})
 
 Plugged = Callable[[str], bool]
 """Whether a PCI address is there."""
@@ -45,7 +48,7 @@ class Look:
             self.gpus[gpu.uuid] = gpu
             self.pulses[gpu.uuid] = pulse
         else:
-            self.failures[index] = DriverError(f"its UUID {gpu.uuid!r} is none", 0)
+            self.failures[index] = DriverError(f"its UUID {gpu.uuid!r} is none", NONSENSE)
 
 
 def _differs(gpu: Gpu, index: int, pulse: Pulse) -> bool:
@@ -91,7 +94,8 @@ class Looker:
         self._listen(look)
         if fresh:
             self._links = self._read_links()
-        self._lose_patience(missing=len(conditions) > len(look.gpus) or bool(look.failures))
+        hopeful = any(error.code not in _FOR_EVER for error in look.failures.values())
+        self._lose_patience(missing=hopeful or len(conditions) > len(look.gpus))
         return View(
             versions=self._versions,
             gpus=self._gpus(),

@@ -9,7 +9,7 @@ from nodeplug.host.root import HostRoot
 from nodeplug_nvidia_gpu.driver import NO_LIBRARY, DriverError
 from nodeplug_nvidia_gpu.facts import Event, Gpu, Links, Pulse, Readings, Versions
 from nodeplug_nvidia_gpu.library import Identity, Library, identity, watched
-from nodeplug_nvidia_gpu.nvml import TIMEOUT, Nvml
+from nodeplug_nvidia_gpu.nvml import FUNCTION_NOT_FOUND, NOT_SUPPORTED, TIMEOUT, Nvml
 from nodeplug_nvidia_gpu.nvml_facts import read_gpu
 from nodeplug_nvidia_gpu.nvml_links import read_links
 from nodeplug_nvidia_gpu.nvml_pulse import Pulses
@@ -36,6 +36,7 @@ class NvmlDriver:
         self._opened: tuple[Path | None, Identity | None, frozenset[str]]
         self._events: Any = None
         self._heard: set[str] = set()
+        self._deaf = False
         self._gate = threading.Lock()
         self._registering = threading.Lock()
         self._ready = threading.Event()
@@ -54,6 +55,7 @@ class NvmlDriver:
         self._nvml.open(path)
         self._opened = found
         self._pulses.begin()
+        self._deaf = False
 
     def close(self) -> None:
         """End and unload the library; what hangs in it keeps it."""
@@ -99,6 +101,8 @@ class NvmlDriver:
 
     def listen(self, gpus: Sequence[Gpu]) -> None:
         """Register for the events of GPUs; those that have none are left to looks."""
+        if self._deaf:
+            return
         with self._registering:
             self._heard &= {gpu.uuid for gpu in gpus}
             new = [gpu for gpu in gpus if gpu.uuid not in self._heard]
@@ -133,6 +137,7 @@ class NvmlDriver:
             if error.code == TIMEOUT:
                 return None
             self._drop_events()
+            self._deaf = error.code in {NOT_SUPPORTED, FUNCTION_NOT_FOUND}
             raise
         return self._event(data)
 
