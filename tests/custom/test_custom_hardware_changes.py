@@ -155,18 +155,21 @@ async def test_an_http_server_decides_about_health(
     """Any 2xx is well."""
     tree.usb("1-2", serial="A1")
 
+    over, ended = asyncio.Event(), asyncio.Event()
+
     async def serve(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(answer or b"")
-        if answer is None:
-            await asyncio.sleep(1.5)  # longer than the probe waits
+        await (over.wait() if answer is None else asyncio.sleep(0))
         writer.close()
+        await writer.wait_closed()
+        ended.set()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     async with server, watched(tree, probe(http=f"http://127.0.0.1:{port}/ok")) as play:
-        if not reason:
-            play.backend._verdicts = {"usb-046d-0825-A1": "x"}
         await play.reaches(usb_046d_0825_A1=reason)
+        over.set()
+        await ended.wait()
 
 
 async def test_a_socket_that_accepts_is_well(tree: HardwareTree) -> None:
