@@ -1,0 +1,73 @@
+#!/bin/sh
+# Build images and show what is in each: images/build.sh [TARGET...]
+#   TOOL     docker, buildah or podman; the first that there is
+#   BASE     an image with Python; python:3.11-slim
+#   PREFIX   what the images' names begin with; nodeplug
+#   TAG      their tag; the version of nodeplug
+#   PIP_CONF, CA_CERTIFICATES   files for the pip that fetches packages, if it needs any
+set -eu
+cd "$(dirname "$0")/.."
+
+version=$(sed -n 's/^__version__ = "\(.*\)"$/\1/p' core/src/nodeplug/_version.py)
+prefix=${PREFIX:-nodeplug}
+tag=${TAG:-$version}
+revision=$(git rev-parse HEAD 2>/dev/null || echo unknown)
+[ $# -gt 0 ] || set -- custom intel-fpga nvidia-gpu sriov-net all
+
+tool=${TOOL:-}
+for each in docker buildah podman; do
+    [ -n "$tool" ] || ! $each info >/dev/null 2>&1 || tool=$each
+done
+[ -n "$tool" ] || { echo 'nodeplug: none of docker, buildah and podman works here; install one' >&2; exit 1; }
+
+secrets=
+[ -z "${PIP_CONF:-}" ] || secrets="$secrets --secret id=pip-conf,src=$PIP_CONF"
+[ -z "${CA_CERTIFICATES:-}" ] || secrets="$secrets --secret id=ca-certificates,src=$CA_CERTIFICATES"
+
+build() {
+    case $tool in
+        docker) docker buildx build --load "$@" ;;
+        buildah) buildah build --layers --ignorefile images/Containerfile.dockerignore "$@" ;;
+        *) "$tool" build --layers --ignorefile images/Containerfile.dockerignore "$@" ;;
+    esac
+}
+
+# What `nodeplug ARGUMENTS` prints in an image.
+run() {
+    image=$1; shift
+    case $tool in
+        buildah)
+            container=$(buildah from --pull-never "$image")
+            buildah run "$container" -- /opt/nodeplug/bin/python3 -m nodeplug "$@" || { buildah rm "$container" >/dev/null; return 1; }
+            buildah rm "$container" >/dev/null ;;
+        *) "$tool" run --rm --read-only --tmpfs /tmp --network none "$image" "$@" ;;
+    esac
+}
+
+size() {
+    case $tool in
+        buildah) buildah images --format '{{.Size}}' "$1" ;;
+        *) "$tool" image inspect --format '{{.Size}}' "$1" ;;
+    esac
+}
+
+# The backends that a target is to have.
+expected() {
+    case $1 in
+        all) for plugin in plugins/*/pyproject.toml; do basename "$(dirname "$plugin")"; done | sort | xargs ;;
+        *) echo "$1" | tr - _ ;;
+    esac
+}
+
+for target in "$@"; do
+    image=$prefix/$target:$tag
+    # shellcheck disable=SC2086 - words, not one
+    build --file images/Containerfile --target "$target" --tag "$image" \
+        --build-arg "BASE=${BASE:-python:3.11-slim}" --build-arg "VERSION=$tag" \
+        --build-arg "REVISION=$revision" $secrets .
+    echo "== $image, $(size "$image")"
+    run "$image" backends
+    found=$(run "$image" backends | awk 'NR > 1 { print $1 }' | sort | xargs)
+    [ "$found" = "$(expected "$target")" ] || { echo "nodeplug: $image has the backends $found" >&2; exit 1; }
+    run "$image" simulate
+done
