@@ -11,6 +11,7 @@ from nodeplug.values.device import Device
 from nodeplug.values.edits import DeviceNode, Mount, merge
 from nodeplug_custom.plugin import SPEC
 from support.custom_host import FakeHost, backend, discover
+from support.hardware_tree import HardwareTree
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -54,3 +55,23 @@ def test_every_example_is_valid() -> None:
     """Each is taken without an error and serves something."""
     files = sorted(path.name for path in EXAMPLES.glob("*.yaml"))
     assert [name for name in files if not section(name).resources] == []
+
+
+async def test_the_camera_example_serves_a_camera_with_its_microphone(tmp_path: Path) -> None:
+    """One device, all its nodes, its serial number."""
+    tree = HardwareTree(tmp_path)
+    camera = tree.usb("1-2", serial="A1")
+    for number in range(2):
+        tree.node(camera, "video4linux", f"video{number}", interface="1.0", index=str(number))
+    tree.node(camera, "sound", "controlC1", interface="1.2")
+    [device] = await devices(tree, "usb-camera.yaml")
+    assert device.edits.envs["CAMERA_SERIAL"] == "A1"
+    assert device.edits.envs["CAMERA_NODES"] == "/dev/video0,/dev/video1,/dev/controlC1"
+
+
+async def test_the_vfio_example_serves_what_is_bound_to_it(tmp_path: Path) -> None:
+    """And nothing else."""
+    tree = HardwareTree(tmp_path)
+    tree.vfio("0000:00:03.0", 12)
+    tree.pci("0000:00:04.0", driver="e1000e")
+    assert [device.id for device in await devices(tree, "vfio.yaml")] == ["pci-0000:00:03.0"]
