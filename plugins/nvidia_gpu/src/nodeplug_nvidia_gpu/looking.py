@@ -15,6 +15,8 @@ _log = logging.getLogger("nodeplug.nvidia_gpu")
 _FIRST_PATIENCE: Final = 5
 _LONGEST_PATIENCE: Final = 150
 
+# The driver does not tell of links that go up or down.
+_LINKS_EVERY: Final = 20
 # What another look at a GPU will show again.
 _FOR_EVER: Final = frozenset({NO_PERMISSION, NONSENSE})
 
@@ -71,6 +73,7 @@ class Looker:
         self._was_plugged: set[str] = set()
         self._errors: dict[str, int] = {}
         self._links: Links = {}
+        self._looks = 0
         self._missed, self._patience = 0, _FIRST_PATIENCE
 
     def remember(self, view: View) -> None:
@@ -88,7 +91,8 @@ class Looker:
             return self._blind(str(error))
         conditions = self._conditions(look)
         uncorrectable = self._count_errors(look.pulses)
-        fresh = look.gpus != self._known
+        fresh = look.gpus != self._known or self._looks % _LINKS_EVERY == 0
+        self._looks += 1
         self._known |= look.gpus
         self._forget_unplugged(conditions, look)
         self._listen(look)

@@ -200,6 +200,8 @@ class NvidiaGpuSettings(Section, frozen=True, kw_only=True):
         return (self.dev_root or self.driver_root).rstrip("/")
 
     def __post_init__(self) -> None:
-        for key in ("driver_root", "container_driver_root", "dev_root", "machine_type_file"):
-            _path(getattr(self, key), key)
+        _path(self.driver_root, "driverRoot")
+        _path(self.container_driver_root, "containerDriverRoot")
+        _path(self.dev_root, "devRoot")
+        _path(self.machine_type_file, "machineTypeFile")
         _path(self.simulation, "simulation")
