@@ -34,23 +34,29 @@ def load(name: str, wanted: Collection[str], always: str) -> ModuleType:
     if found is None or found.origin is None:
         raise NotLeanError(f"no source of {name}")
     module = ModuleType(name)
+    before = sys.modules.get(name)
     sys.modules[name] = module  # where the source looks for its own names
     try:
-        with (
-            open(found.origin, "rb") as file,  # noqa: PTH123 - lighter
-            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as source,
-        ):
-            names = {each.encode() for each in wanted}
-            for start, end in _needed(source, names, re.compile(always.encode())):
-                code = compile(source[start:end], name, "exec", dont_inherit=True, optimize=2)
-                exec(code, module.__dict__)  # noqa: S102 - what an import does
+        _run(found.origin, module, {each.encode() for each in wanted}, always.encode())
     except Exception as error:
         raise NotLeanError(repr(error)) from error
     finally:
-        sys.modules.pop(name, None)
+        del sys.modules[name]
+        if before is not None:
+            sys.modules[name] = before
     if not any(hasattr(module, each) for each in wanted):
         raise NotLeanError(f"nothing that is wanted is in {name}")
     return module
+
+
+def _run(origin: str, module: ModuleType, wanted: set[bytes], always: bytes) -> None:
+    with (
+        open(origin, "rb") as file,  # noqa: PTH123 - lighter
+        mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as source,
+    ):
+        for start, end in _needed(source, wanted, re.compile(always)):
+            code = compile(source[start:end], origin, "exec", dont_inherit=True, optimize=2)
+            exec(code, module.__dict__)  # noqa: S102 - what an import does
 
 
 def _needed(
