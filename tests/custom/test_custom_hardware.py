@@ -213,6 +213,19 @@ async def test_the_first_entry_that_selects_a_node_has_it(tree: HardwareTree) ->
     assert [device.resource for device in inventory.devices.values()] == ["example.com/one"]
 
 
+async def test_two_resources_with_parts_of_one_device_do_not_end_the_backend(
+    tree: HardwareTree, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The first has the device; the log says so."""
+    camera = tree.usb("1-2", serial="A1")
+    tree.node(camera, "video4linux", "video3", interface="1.0")
+    one = {"name": "example.com/bus", "hardware": [{"usb": {"vendor": "046d"}}]}
+    two = {"name": "example.com/cam", "hardware": [CAMERA | {"group": "parent"}]}
+    inventory = await discover(tree, several(one, two))
+    assert [device.resource for device in inventory.devices.values()] == ["example.com/bus"]
+    assert "device is another resource's already" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("health", "reason"),
     [

@@ -1,5 +1,6 @@
 """Hardware that the configuration asks for, as devices."""
 
+import logging
 import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -18,6 +19,8 @@ from nodeplug_custom.interest import Interest
 from nodeplug_custom.settings import CustomSettings, ResourceSettings
 from nodeplug_custom.templates import fill
 from nodeplug_custom.units import Pairs, Unit, UnitNode, units_of
+
+_log = logging.getLogger("nodeplug.custom")
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.:/@+-]")
 _TEXT_LIMIT = 64
@@ -49,6 +52,7 @@ class Hardware:
         self, settings: CustomSettings, memory: HardwareMemory, interest: Interest
     ) -> None:
         self.sights: dict[str, Sight] = {}
+        self._reported: set[tuple[str, str]] = set()
         self._resources = [r for r in settings.resources if r.hardware or r.sets or r.zipped]
         self._memory = memory
         self._interest = interest
@@ -64,6 +68,9 @@ class Hardware:
         devices: dict[str, Device] = {}
         for resource in self._resources:
             for unit in units_of(root, resource, self._memory.pairs, taken):
+                if unit.id in sights:
+                    self._report(unit.id, resource.name, sights[unit.id].resource.name)
+                    continue
                 sight = Sight(resource, unit, values_of(unit))
                 reason = trouble(root, unit, self._interest.failed_pci) or verdicts.get(unit.id, "")
                 sights[unit.id] = sight
@@ -71,6 +78,13 @@ class Hardware:
             self._remember(resource, devices)
         self.sights = sights
         return [*devices.values(), *self._gone(devices)]
+
+    def _report(self, device_id: str, resource: str, owner: str) -> None:
+        """Log once that two resources want different parts of one device."""
+        if (device_id, resource) not in self._reported:
+            self._reported.add((device_id, resource))
+            facts = {"device": device_id, "resource": resource, "served_as": owner}
+            _log.warning("device is another resource's already", extra={"nodeplug": facts})
 
     def _remember(self, resource: ResourceSettings, devices: Mapping[str, Device]) -> None:
         seen = self._memory.seen[_key(resource)]
