@@ -61,8 +61,9 @@ async def test_all_replicas_of_the_gpu_are_sick(eight: NvmlHost) -> None:
         ({"instance": 2, "compute_instance": 0}, {1}),
         ({"instance": 2}, {1}),
         ({}, {0, 1, 2}),
+        ({"instance": 7, "compute_instance": 0}, {0, 1, 2}),
     ],
-    ids=["compute instance", "GPU instance", "GPU"],
+    ids=["compute instance", "GPU instance", "GPU", "unknown instance"],
 )
 async def test_an_xid_of_a_slice_concerns_no_other(
     eight: NvmlHost, place: Mapping[str, Any], sick: set[int]

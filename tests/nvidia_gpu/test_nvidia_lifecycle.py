@@ -226,3 +226,20 @@ def test_a_driver_without_events_is_asked_for_them_once(bare: NvmlHost, librarie
     driver.listen([driver.gpu(0)])
     assert driver.event(0.01) is None
     driver.close()
+
+
+async def test_a_library_that_cannot_be_unloaded_is_replaced(
+    bare: NvmlHost, libraries: Path
+) -> None:
+    """At the very path of the old one, for which the process's loader would find the old one."""
+    bare.library = compiled(libraries, stays=True)
+    bare.add(0)
+    bare.install("550.1")
+    async with watching(bare.backend()) as inventories:
+        await anext(inventories)
+        bare.library = compiled(libraries, "NEWER")
+        bare.install("550.1")
+        await until(
+            inventories,
+            lambda inventory: inventory.devices[uuid(0)].attributes["driverVersion"] == "newer",
+        )

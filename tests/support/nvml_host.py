@@ -55,7 +55,7 @@ class NvmlHost:
     def install(self, version: str = "550.54.15") -> None:
         """Put a copy of the library where drivers put theirs, as packages do."""
         file = self.place / f"libnvidia-ml.so.{version}"
-        shutil.copy(self.library, file)
+        Path(shutil.copy(self.library, self.place / "new")).replace(file)
         link = self.place / "link"
         link.symlink_to(file.name)
         link.replace(self.place / "libnvidia-ml.so.1")

@@ -1,7 +1,8 @@
 /* A libnvidia-ml.so.1 whose GPUs are described in a file beside it.
  *
  * Written after NVML's documentation: names, argument types, struct layouts and return codes are
- * the library's interface. With OLD_DRIVER it has only what drivers before MIG had.
+ * the library's interface. With OLD_DRIVER it has only what drivers before MIG had; with NEWER it
+ * says so.
  */
 #define _GNU_SOURCE
 #include "standin.h"
@@ -145,7 +146,11 @@ const char *nvmlErrorString(int code)
 int nvmlSystemGetDriverVersion(char *to, unsigned size)
 {
     int trouble = ready();
+#ifdef NEWER
+    return trouble ? trouble : copy(to, "newer", size);
+#else
     return trouble ? trouble : copy(to, state->driver, size);
+#endif
 }
 
 int nvmlSystemGetCudaDriverVersion(int *version)

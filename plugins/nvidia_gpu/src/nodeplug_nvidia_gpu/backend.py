@@ -16,7 +16,7 @@ from nodeplug.values.inventory import Inventory
 from nodeplug_nvidia_gpu.changes import Changes, changes
 from nodeplug_nvidia_gpu.devices import Maker
 from nodeplug_nvidia_gpu.drivers import driver_for
-from nodeplug_nvidia_gpu.facts import Event
+from nodeplug_nvidia_gpu.facts import NO_INSTANCE, Event, Gpu
 from nodeplug_nvidia_gpu.injection import Injection
 from nodeplug_nvidia_gpu.memory import Memory
 from nodeplug_nvidia_gpu.own_cdi import OwnSpecs
@@ -154,12 +154,18 @@ class NvidiaGpuBackend:
 
 
 def _of_gpu(event: Event, view: View) -> Event:
-    """Return the event as one of a GPU; a driver may tell of a slice itself."""
+    """Return the event as one of a GPU and of a slice that it has, else of the whole GPU.
+
+    A driver may tell of a slice itself; what it says of an instance that nobody knows concerns all.
+    """
     for gpu in view.gpus:
         for part in gpu.slices:
             if part.uuid == event.uuid:
-                place = part.instance, part.compute_instance
-                return Event(
-                    uuid=gpu.uuid, xid=event.xid, instance=place[0], compute_instance=place[1]
-                )
+                return _at(event, gpu, part.instance, part.compute_instance)
+        if gpu.uuid == event.uuid and event.instance not in {p.instance for p in gpu.slices}:
+            return _at(event, gpu, NO_INSTANCE, NO_INSTANCE)
     return event
+
+
+def _at(event: Event, gpu: Gpu, instance: int, compute_instance: int) -> Event:
+    return Event(uuid=gpu.uuid, xid=event.xid, instance=instance, compute_instance=compute_instance)

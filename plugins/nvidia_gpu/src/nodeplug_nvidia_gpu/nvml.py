@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from nodeplug_nvidia_gpu.driver import NO_LIBRARY, NONSENSE, DriverError
 from nodeplug_nvidia_gpu.lean import NotLeanError, load
-from nodeplug_nvidia_gpu.library import NAME
+from nodeplug_nvidia_gpu.library import NAME, Identity, identity
 
 # NVML: what this library, or this GPU, cannot tell.
 _UNKNOWABLE: Final = frozenset({2, 3, 4, 6, 13, 25})
@@ -21,6 +21,7 @@ RESET_REQUIRED: Final = 16
 _FUNCTIONS: Final = (
     *("nvmlInitWithFlags", "nvmlShutdown", "NVMLError"),
     *("nvmlSystemGetDriverVersion", "nvmlSystemGetCudaDriverVersion"),
+    "nvmlSystemGetCudaDriverVersion_v2",
     *("nvmlDeviceGetCount", "nvmlDeviceGetHandleByIndex", "nvmlDeviceGetUUID"),
     *("nvmlDeviceGetName", "nvmlDeviceGetMinorNumber", "nvmlDeviceGetPciInfo"),
     *("nvmlDeviceGetMemoryInfo", "nvmlDeviceGetCudaComputeCapability"),
@@ -47,14 +48,10 @@ class Nvml:
         self._library: ctypes.CDLL | None = None
 
     def open(self, path: Path | None) -> None:
-        """Load the library, from where the process's loader finds it if there is no path.
-
-        Of two files one after the other at a path, the newer is loaded: by its path a library
-        is told from one that could not be unloaded.
-        """
+        """Load the library, from where the process's loader finds it if there is no path."""
         self._api = self._api or _pynvml()
         try:
-            self._library = ctypes.CDLL(str(path) if path else NAME)
+            self._library = ctypes.CDLL(_spelling(path) if path else NAME)
         except OSError as error:
             text = str(error) if path else f"{NAME} is not installed"
             raise DriverError(text, NO_LIBRARY) from error
@@ -117,6 +114,22 @@ class Nvml:
     def _use(self, library: ctypes.CDLL | None) -> None:
         self._api.nvmlLib = library
         self._api._nvmlGetFunctionPointer_cache.clear()  # noqa: SLF001 - of another library
+
+
+# Which files have been loaded from a path, one after the other.
+_LOADED: Final[dict[Path, list[Identity | None]]] = {}
+
+
+def _spelling(path: Path) -> str:
+    """Return a path so that dlopen(3) finds the file that is there now.
+
+    A library may refuse to be unloaded. dlopen returns it for the path that it once had, whatever
+    file is there; with more slashes it is another path.
+    """
+    files, now = _LOADED.setdefault(path, []), identity(path)
+    if now not in files:
+        files.append(now)
+    return "/" * files.index(now) + str(path)
 
 
 def _pynvml() -> ModuleType:

@@ -73,7 +73,8 @@ class NvmlDriver:
 
     def versions(self) -> Versions:
         """Return what the library says of itself."""
-        cuda = self._nvml.try_(0, "nvmlSystemGetCudaDriverVersion")
+        cuda = self._nvml.try_(0, "nvmlSystemGetCudaDriverVersion_v2")
+        cuda = cuda or self._nvml.try_(0, "nvmlSystemGetCudaDriverVersion")
         return Versions(
             driver=self._nvml.try_("", "nvmlSystemGetDriverVersion"),
             cuda=f"{cuda // 1000}.{cuda % 1000 // 10}" if cuda else "",
