@@ -8,6 +8,7 @@ import pytest
 from nodeplug.values.inventory import Inventory
 from nodeplug_nvidia_gpu.driver import DriverError
 from nodeplug_nvidia_gpu.nvml_driver import NvmlDriver
+from nodeplug_nvidia_gpu.surroundings import Surveyor
 from support.nvml_host import (
     GPU,
     NvmlHost,
@@ -243,3 +244,20 @@ async def test_a_library_that_cannot_be_unloaded_is_replaced(
             inventories,
             lambda inventory: inventory.devices[uuid(0)].attributes["driverVersion"] == "newer",
         )
+
+
+@pytest.mark.parametrize("kind", [Surveyor, NvmlDriver])
+async def test_an_error_that_nobody_expected_starts_the_backend_anew(
+    eight: NvmlHost, monkeypatch: pytest.MonkeyPatch, kind: type
+) -> None:
+    """A thread that ended unheard would leave the devices as they are for ever."""
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("a mistake of ours")
+
+    monkeypatch.setattr(kind, "event" if kind is NvmlDriver else "look", fail)
+    with pytest.raises(RuntimeError, match="a mistake of ours"):
+        async with watching(eight.backend()) as inventories:
+            await until(inventories, lambda _: False)
+    monkeypatch.undo()
+    assert len((await eight.inventory()).devices) == 8

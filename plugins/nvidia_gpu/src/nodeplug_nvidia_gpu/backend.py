@@ -48,6 +48,7 @@ class NvidiaGpuBackend:
         self._driver = driver_for(settings, host.root)
         self._news = asyncio.Event()
         self._threads: Threads | None = None
+        self._failure: Exception | None = None
 
     async def inventories(self) -> AsyncGenerator[Inventory, None]:
         """Yield what the driver lists, and again after every change."""
@@ -139,7 +140,14 @@ class NvidiaGpuBackend:
         if matters:
             self._news.set()
 
+    def fail(self, error: Exception) -> None:
+        """End the inventories with an error, so that core starts the backend anew."""
+        self._failure = error
+        self._news.set()
+
     def _inventory(self) -> Inventory:
+        if self._failure is not None:
+            raise self._failure
         view = self.memory.view or View()
         return self._maker.inventory(view, self.memory.around, self.memory.book)
 

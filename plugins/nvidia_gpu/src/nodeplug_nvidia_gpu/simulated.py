@@ -62,6 +62,8 @@ class SimulatedDriver:
     def gpu(self, index: int) -> Gpu:
         """Return what the file says of a GPU."""
         read = self._read()
+        if index >= len(read.gpus):
+            raise DriverError("GPU is lost", GPU_IS_LOST)
         gpu = read.gpus[index]
         if gpu.uuid in read.lost:
             raise DriverError("GPU is lost", GPU_IS_LOST)

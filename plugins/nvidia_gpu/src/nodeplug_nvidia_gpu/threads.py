@@ -43,6 +43,10 @@ class Audience(Protocol):
         """Take what the driver told of."""
         ...
 
+    def fail(self, error: Exception) -> None:
+        """Hear that a thread has ended by an error that nobody expected."""
+        ...
+
 
 class _Request(NamedTuple):
     answer: asyncio.Future[Mapping[str, Readings]]
@@ -99,14 +103,16 @@ class Threads:
             if self._stopped.is_set():
                 return
         try:
+            threading.Thread(target=self._listen, name="nvidia-listen", daemon=True).start()
             self._look_repeatedly()
+        except Exception as error:  # noqa: BLE001 - told, and raised where the backend runs
+            self._post(self._audience.fail, error)
         finally:
+            self._stopped.set()
             self._looker.close()
             _IN_USE.release()
 
     def _look_repeatedly(self) -> None:
-        listener = threading.Thread(target=self._listen, name="nvidia-listen", daemon=True)
-        listener.start()
         last: tuple[View, Surroundings] | None = None
         looks = 0
         while not self._stopped.is_set():
@@ -137,18 +143,23 @@ class Threads:
 
     def _listen(self) -> None:
         while not self._stopped.is_set():
-            began = time.monotonic()
             try:
-                event = self._driver.event(PATIENCE_SECONDS)
+                self._hear()
             except DriverError as error:
                 _log.debug("no event to be had", extra={"nodeplug": {"error": str(error)}})
                 self._wanted.set()
                 self._stopped.wait(PATIENCE_SECONDS)
-                continue
-            if event is not None:
-                self._post(self._audience.hear, event)
-            elif time.monotonic() - began < _HASTE_SECONDS:  # a library that does not wait
-                self._stopped.wait(_HASTE_SECONDS)
+            except Exception as error:  # noqa: BLE001 - as above
+                self._post(self._audience.fail, error)
+                return
+
+    def _hear(self) -> None:
+        began = time.monotonic()
+        event = self._driver.event(PATIENCE_SECONDS)
+        if event is not None:
+            self._post(self._audience.hear, event)
+        elif time.monotonic() - began < _HASTE_SECONDS:  # a library that does not wait
+            self._stopped.wait(_HASTE_SECONDS)
 
     def _post(self, tell: Callable[..., None], *facts: object) -> None:
         try:
