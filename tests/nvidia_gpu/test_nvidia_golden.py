@@ -279,3 +279,17 @@ async def test_our_own_specification_holds_all_that_a_gpu_needs(eight: NvmlHost)
 
 def node(name: str) -> Golden:
     return {"path": f"/dev/{name}", "permissions": "rw"}
+
+
+async def test_nodes_are_seen_where_the_agent_has_the_drivers_root(eight: NvmlHost) -> None:
+    """And told by where the host has it."""
+    inside = eight.folder / "inside"
+    (eight.folder / "dev").rename(eight.folder / "moved")
+    inside.mkdir()
+    (eight.folder / "moved").rename(inside / "dev")
+    (eight.folder / "usr").rename(inside / "usr")
+    roots = {"driverRoot": "/run/driver", "containerDriverRoot": str(inside)}
+    async with served(eight, passDeviceSpecs=True, **roots) as play:
+        await play.sick(of=8)
+        expected = visible(ONE) | nodes("nvidia1", root="/run/driver")
+        assert await answer(play, [ONE]) == expected

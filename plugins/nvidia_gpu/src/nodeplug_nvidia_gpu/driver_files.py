@@ -57,7 +57,7 @@ class DriverFiles:
     def further(self, name: str) -> Further:
         """Return what a class of devices consists of."""
         patterns, mounts = CLASSES[name]
-        dev = self._root.path(f"{self._settings.nodes_root}/dev")
+        dev = self._library.node("/dev")
         found = (path for pattern in patterns for path in sorted(dev.glob(pattern)))
         nodes = tuple(f"/dev/{path.relative_to(dev)}" for path in found)
         return Further(nodes, tuple(self._present(mounts)) if nodes else ())

@@ -8,6 +8,7 @@ from nodeplug.host.nodes import node_type
 from nodeplug.host.pci import PciDevice, pci_devices
 from nodeplug.host.root import HostRoot
 from nodeplug_nvidia_gpu.explain import look_once
+from nodeplug_nvidia_gpu.library import Library
 from nodeplug_nvidia_gpu.settings import NvidiaGpuSettings
 from nodeplug_nvidia_gpu.units import units
 from nodeplug_nvidia_gpu.view import View
@@ -67,8 +68,9 @@ def _of_gpus(settings: NvidiaGpuSettings, view: View) -> Iterator[Finding]:
 
 def _of_nodes(settings: NvidiaGpuSettings, root: HostRoot, view: View) -> Iterator[Finding]:
     wanted = {f"/dev/nvidia{gpu.minor}" for gpu in view.gpus if gpu.minor is not None}
+    library = Library(root, settings)
     for path in sorted(wanted | {"/dev/nvidiactl", "/dev/nvidia-uvm"} if wanted else ()):
-        if node_type(root.path(settings.nodes_root + path)) is None:
+        if node_type(library.node(path)) is None:
             host_path = settings.nodes_root + path
             yield Finding("warning", host_path, "is not there", "run nvidia-modprobe -u -c=0")
 

@@ -50,6 +50,11 @@ class Library:
         """Return where the library is, with its links followed within the driver's root."""
         return next(self._found(), None)
 
+    def node(self, path: str) -> Path:
+        """Return where this process sees a device node of the driver."""
+        own = self._settings.dev_root
+        return (self._root.path(own) if own else self.top) / path.lstrip("/")
+
     @property
     def by_name(self) -> bool:
         """Whether the process may have it where only its loader knows."""

@@ -13,6 +13,7 @@ from nodeplug.host.sysfs import ancestors, read_text
 from nodeplug_nvidia_gpu.cdi_names import SpecReader
 from nodeplug_nvidia_gpu.driver_files import CLASSES, Bind, DriverFiles, Further
 from nodeplug_nvidia_gpu.facts import Gpu
+from nodeplug_nvidia_gpu.library import Library
 from nodeplug_nvidia_gpu.settings import NvidiaGpuSettings
 
 # NVIDIA's driver: what every user of a GPU opens besides the GPU.
@@ -63,6 +64,7 @@ class Surveyor:
         self._settings = settings
         self._specs = SpecReader(root, settings.cdi)
         self._files = DriverFiles(root, settings)
+        self._library = Library(root, settings)
 
     def look(self, gpus: Iterable[Gpu]) -> Surroundings:
         """Return what is there now."""
@@ -91,7 +93,7 @@ class Surveyor:
         return [name for name in CLASSES if getattr(self._settings, name)]
 
     def _has(self, path: str) -> bool:
-        return node_type(self._root.path(self._settings.nodes_root + path)) is not None
+        return node_type(self._library.node(path)) is not None
 
     def _minors(self) -> dict[str, int]:
         try:
