@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from nodeplug.host.socket_uevents import send_uevent
+from nodeplug.host.uevents import Uevent
 from nodeplug.values.inventory import Inventory
 from nodeplug_nvidia_gpu.driver import DriverError
 from nodeplug_nvidia_gpu.nvml_driver import NvmlDriver
@@ -261,3 +263,45 @@ async def test_an_error_that_nobody_expected_starts_the_backend_anew(
             await until(inventories, lambda _: False)
     monkeypatch.undo()
     assert len((await eight.inventory()).devices) == 8
+
+
+async def test_a_gpu_that_returns_only_to_a_driver_opened_anew_is_noticed(
+    eight: NvmlHost,
+) -> None:
+    """As after a reset of the bus: the driver in use would miss it for ever."""
+    eight.state.scan_at_init = 1
+    async with watching(eight.backend()) as inventories:
+        await anext(inventories)
+        eight.state.gpus[7].present = 0
+        eight.install(NEW)
+        gone = await until(inventories, lambda inventory: bool(reasons(inventory)))
+        assert reasons(gone) == {uuid(7): "the driver does not list it"}
+        eight.state.gpus[7].present = 1
+        await until(inventories, lambda inventory: not reasons(inventory))
+
+
+@pytest.mark.parametrize(
+    ("subsystem", "devpath", "properties"),
+    [
+        ("pci", "/devices/pci0000:00/0000:18:00.0", {"PCI_ID": "10DE:20B0"}),
+        ("module", "/module/nvidia", {}),
+    ],
+)
+async def test_what_the_kernel_tells_asks_for_a_look(
+    eight: NvmlHost, subsystem: str, devpath: str, properties: dict[str, str]
+) -> None:
+    """Of a GPU, or of the driver's module."""
+    async with watching(eight.backend(health=RARELY)) as inventories:
+        await anext(inventories)
+        eight.add(8, nodes=False)
+        event = Uevent("add", devpath, subsystem, "", properties)
+        send_uevent(eight.folder / "uevents.sock", event)
+        await until(inventories, lambda inventory: len(inventory.devices) == 9)
+
+
+async def test_a_new_device_node_asks_for_a_look(eight: NvmlHost) -> None:
+    """The driver makes it when it has taken a GPU."""
+    async with watching(eight.backend(health=RARELY)) as inventories:
+        await anext(inventories)
+        eight.add(8)
+        await until(inventories, lambda inventory: len(inventory.devices) == 9)

@@ -61,16 +61,18 @@ class NvmlHost:
         link.replace(self.place / "libnvidia-ml.so.1")
         self.state.driver = version.encode()
 
-    def add(self, number: int, name: str = "NVIDIA A100-SXM4-40GB", gib: int = 40) -> Any:
-        """Plug a GPU in."""
+    def add(
+        self, number: int, name: str = "NVIDIA A100-SXM4-40GB", gib: int = 40, *, nodes: bool = True
+    ) -> Any:
+        """Plug a GPU in, with its device node unless told otherwise."""
         gpu = self.state.gpus[number]
         gpu.uuid, gpu.name = uuid(number).encode(), name.encode()
         gpu.minor, gpu.bus, gpu.memory = number, 0x10 + number, gib << 30
         gpu.major_capability, gpu.minor_capability, gpu.mig = 8, 0, 1
         gpu.temperature, gpu.power_mw, gpu.load = 30 + number, 50_000, 25
-        for each in (*_CONTROL, f"nvidia{number}"):
-            (self.folder / "dev" / each).touch()
         gpu.present = 1
+        for each in (*_CONTROL, f"nvidia{number}") if nodes else ():
+            (self.folder / "dev" / each).touch()
         return gpu
 
     def plug(self, number: int) -> Path:

@@ -51,7 +51,7 @@ async def changes(
     host: Host, watched: Mapping[Path, frozenset[str] | None], look: Callable[[], None]
 ) -> AsyncIterator[Changes]:
     """Listen to the kernel from entry to exit."""
-    async with host.uevents.subscribe() as uevents, PathWatch() as paths:
+    async with host.uevents.subscribe(("pci", "module")) as uevents, PathWatch() as paths:
         for directory, names in watched.items():
             try:
                 paths.add(directory, names)
