@@ -22,9 +22,6 @@ def render(names: Iterable[str]) -> str:
     lines = [_HEAD, "## `nodeplug`\n", *_table(umbrella(charts))]
     lines += ["## `global.nodePools.<name>`\n", *_table(source("pool"))]
     lines += ["## The chart of each backend\n", *_table(agent)]
-    for name, properties in charts.items():
-        if own := {key: value for key, value in properties.items() if key not in agent}:
-            lines += [f"## `{name}`, besides\n", *_table(own)]
     lines += ["## `foreign.<name>`, besides\n", *_table(source("foreign"))]
     return "\n".join(lines)
 

@@ -65,8 +65,7 @@ def _agent(chart: str) -> Properties:
         first, _, second = key.partition(".")
         changed = properties[first]["properties"][second] if second else properties[first]
         changed["default"] = value
-    more: Properties = other.get("properties", {})
-    return properties | more
+    return properties
 
 
 def _object(description: str, properties: Properties, **more: object) -> Properties:

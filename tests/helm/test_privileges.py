@@ -13,15 +13,9 @@ from support.repository import PLUGINS
 
 BACKENDS = [folder.name for folder in PLUGINS]
 TABLES = {"core": CORE} | {name: load(name).privileges for name in BACKENDS}
-# For each setting of the tables a section that switches it on, and nothing else.
+# Sections that switch on what is more than a key and its value, by the setting in the table.
 SECTIONS: dict[str, Values] = {
-    "offers[].inject=cdi*": {
-        "offers": [{"resource": "example.com/x", "inject": "cdi-annotations"}]
-    },
-    "labels.enabled=true": {"labels": {"enabled": True}},
-    "cluster.events=true": {"cluster": {"events": True}},
-    "cluster.condition=true": {"cluster": {"condition": True}},
-    "cluster.removeTaint=KEY": {"cluster": {"removeTaint": "example.com/starting"}},
+    "offers[].inject=cdi*": {"offers": [{"resource": "a.b/c", "inject": "cdi-annotations"}]},
     "programming[]": {
         "programming": [
             {
@@ -39,7 +33,20 @@ SECTIONS: dict[str, Values] = {
     "resources[].hardware[].health.open=true": {
         "resources": [{"name": "example.com/x", "hardware": [{"health": {"open": True}}]}]
     },
+    "deviceListStrategy[]=cdi-*": {"deviceListStrategy": ["envvar", "cdi-cri"]},
 }
+
+
+def section_of(setting: str) -> Values:
+    """Return a section with this setting, and nothing else."""
+    if setting in SECTIONS:
+        return SECTIONS[setting]
+    path, _, text = setting.partition("=")
+    found: Any = {"true": True, "false": False}.get(text, "/x" if text.isupper() else text)
+    for key in reversed(path.split(".")):
+        found = {key: found}
+    section: Values = found
+    return section
 
 
 class Grants(NamedTuple):
@@ -116,7 +123,7 @@ def test_an_agent_without_features_has_what_is_always_needed(charts: Charts, bac
 def test_a_feature_is_granted_exactly_its_line(charts: Charts, table: str, line: Privilege) -> None:
     """Besides what is always needed."""
     backend = "custom" if table == "core" else table
-    section = SECTIONS[line.setting]
+    section = section_of(line.setting)
     config = section if table == "core" else {"backends": {backend: section}}
     rendered = charts.render(backend.replace("_", "-"), {"config": config})
     assert granted(rendered) == told([*base(backend), line])

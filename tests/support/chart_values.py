@@ -38,8 +38,7 @@ def everything(chart: str) -> Values:
     """Return values with each option of an agent's chart on."""
     backend = chart.replace("-", "_")
     section = {"backends": {backend: SECTIONS[backend]}} if backend in SECTIONS else {}
-    vendor = {"driverRoot": "/run/nvidia/driver"} if chart == "nvidia-gpu" else {}
-    return vendor | {
+    return {
         "enabled": True,
         "config": {**_ALL_FEATURES, **section},
         "image": {"registry": "images.example.com", "digest": "sha256:" + "0" * 64},
@@ -125,7 +124,7 @@ COMBINED: Values = {
         "hostPaths": [{"path": "/opt/tokens"}],
     },
     "intel-fpga": {"config": {"backends": {"intel_fpga": _PROGRAMMED}}},
-    "nvidia-gpu": {"runtimeClassName": "nvidia", "driverRoot": "/run/nvidia/driver"},
+    "nvidia-gpu": {"runtimeClassName": "nvidia"},
 }
 SCENARIOS: dict[str, tuple[str, Values]] = {
     **{f"{name} alone": (name, {}) for name in SUBCHARTS},

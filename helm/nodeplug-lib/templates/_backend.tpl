@@ -21,7 +21,7 @@ Takes the chart's context; the backend is the chart's name with underscores.
 {{- $base := .base -}}{{- $backend := .backend -}}
 {{- $pools := ($base.root.Values.global | default dict).nodePools | default dict -}}
 {{- $values := $base.values -}}
-{{- $settings := dict "config" $values.config "backends" $base.backends "driverRoot" $values.driverRoot -}}
+{{- $settings := dict "config" $values.config "backends" $base.backends -}}
 {{- range $name, $pool := $pools -}}
 {{- if and (has $backend $pool.backends) (ne ($pool.agent | default "separate") "combined") -}}
 {{- $config := include "nodeplug.poolConfig" (merge (dict "pool" $pool) $settings) | fromJson -}}
@@ -45,10 +45,6 @@ sections of backends those of the agent's own remain.
 {{- if hasKey ($config.backends | default dict) . -}}
 {{- $_ := set $own . (index $config.backends .) -}}
 {{- end -}}
-{{- end -}}
-{{- with .driverRoot -}}
-{{- $where := dict "driverRoot" . "containerDriverRoot" "/driver-root" -}}
-{{- $_ := set $own "nvidia_gpu" (mergeOverwrite $where ($own.nvidia_gpu | default dict)) -}}
 {{- end -}}
 {{- $config = omit $config "backends" -}}
 {{- if $own -}}{{- $_ := set $config "backends" $own -}}{{- end -}}

@@ -76,11 +76,6 @@ volumes:
       type: DirectoryOrCreate
       {{- end }}
   {{- end }}
-  {{- with .values.driverRoot }}
-  - name: driver-root
-    hostPath:
-      path: {{ . | quote }}
-  {{- end }}
 {{- end -}}
 
 {{- define "nodeplug.container" -}}
@@ -137,12 +132,6 @@ volumeMounts:
     {{- if $mount.propagation }}
     mountPropagation: HostToContainer
     {{- end }}
-  {{- end }}
-  {{- if .values.driverRoot }}
-  - name: driver-root
-    mountPath: /driver-root
-    readOnly: true
-    mountPropagation: HostToContainer
   {{- end }}
 {{- end -}}
 

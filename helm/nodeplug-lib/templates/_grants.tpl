@@ -83,7 +83,7 @@ The table is in _privileges.tpl, which is generated from what core and backends 
 {{- define "nodeplug.grants" -}}
 {{- $agent := . -}}
 {{- $mounts := dict -}}{{- $capabilities := list -}}{{- $rights := dict -}}
-{{- $privileged := false -}}{{- $network := false -}}
+{{- $privileged := false -}}{{- $network := .values.hostNetwork -}}
 {{- range (include "nodeplug.grantedLines" . | fromJsonArray) -}}
 {{- $privileged = or $privileged .privileged -}}
 {{- $network = or $network .hostNetwork -}}

@@ -202,7 +202,86 @@
    "rights": []
   }
  ],
- "nvidia_gpu": [],
+ "nvidia_gpu": [
+  {
+   "feature": "MIG slices of one profile",
+   "setting": "migStrategy=single",
+   "mounts": [],
+   "capabilities": [
+    "SYS_ADMIN"
+   ],
+   "privileged": false,
+   "hostNetwork": false,
+   "rights": []
+  },
+  {
+   "feature": "MIG slices of several profiles",
+   "setting": "migStrategy=mixed",
+   "mounts": [],
+   "capabilities": [
+    "SYS_ADMIN"
+   ],
+   "privileged": false,
+   "hostNetwork": false,
+   "rights": []
+  },
+  {
+   "feature": "device nodes for containers",
+   "setting": "passDeviceSpecs=true",
+   "mounts": [
+    {
+     "path": "/dev",
+     "readOnly": true,
+     "propagation": false
+    }
+   ],
+   "capabilities": [],
+   "privileged": false,
+   "hostNetwork": false,
+   "rights": []
+  },
+  {
+   "feature": "CDI names",
+   "setting": "deviceListStrategy[]=cdi-*",
+   "mounts": [
+    {
+     "path": "/etc/cdi",
+     "readOnly": true,
+     "propagation": false
+    },
+    {
+     "path": "/var/run/cdi",
+     "readOnly": false,
+     "propagation": false,
+     "key": "cdi.specDir"
+    }
+   ],
+   "capabilities": [],
+   "privileged": false,
+   "hostNetwork": false,
+   "rights": []
+  },
+  {
+   "feature": "drivers and GPUs that come while the agent runs",
+   "setting": "containerDriverRoot=PATH",
+   "mounts": [
+    {
+     "path": "/run/nvidia/driver",
+     "readOnly": true,
+     "propagation": true
+    },
+    {
+     "path": "/dev",
+     "readOnly": true,
+     "propagation": false
+    }
+   ],
+   "capabilities": [],
+   "privileged": true,
+   "hostNetwork": false,
+   "rights": []
+  }
+ ],
  "sriov_net": [
   {
    "feature": "functions, links and routes",

@@ -14,10 +14,13 @@ metadata:
     app.kubernetes.io/part-of: nodeplug
   annotations:
     helm.sh/hook: test
-    helm.sh/hook-delete-policy: before-hook-creation
+    helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
 spec:
   restartPolicy: Never
   automountServiceAccountToken: false
+  {{- if $agent.values.hostNetwork }}
+  hostNetwork: true
+  {{- end }}
   {{- with include "nodeplug.pullSecrets" $agent | fromJsonArray }}
   imagePullSecrets:
     {{- toYaml . | nindent 4 }}

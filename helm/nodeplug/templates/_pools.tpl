@@ -80,7 +80,7 @@ charts of its backends have. Takes the chart's context and the pool.
 {{- $_ := set $values "hostPaths" (concat $values.hostPaths ($of.hostPaths | default list)) -}}
 {{- $_ = set $values "env" (concat $values.env ($of.env | default list) | uniq) -}}
 {{- $_ = set $values "tolerations" (concat $values.tolerations ($of.tolerations | default list) | uniq) -}}
-{{- with $of.driverRoot -}}{{- $_ := set $values "driverRoot" . -}}{{- end -}}
+{{- if $of.hostNetwork -}}{{- $_ := set $values "hostNetwork" true -}}{{- end -}}
 {{- if not $pool.runtimeClassName -}}{{- $classes = append $classes $of.runtimeClassName -}}{{- end -}}
 {{- end -}}
 {{- $classes = $classes | compact | uniq -}}
@@ -93,6 +93,6 @@ charts of its backends have. Takes the chart's context and the pool.
 {{- if $sections -}}{{- $_ := set $config "backends" $sections -}}{{- end -}}
 {{- if $offers -}}{{- $_ := set $config "offers" $offers -}}{{- end -}}
 {{- if $quarantine -}}{{- $_ := set $config "quarantine" $quarantine -}}{{- end -}}
-{{- $merged := include "nodeplug.poolConfig" (dict "config" $config "pool" $pool "backends" $pool.backends "driverRoot" $values.driverRoot) | fromJson -}}
+{{- $merged := include "nodeplug.poolConfig" (dict "config" $config "pool" $pool "backends" $pool.backends) | fromJson -}}
 {{- dict "values" $values "config" $merged | toJson -}}
 {{- end -}}
