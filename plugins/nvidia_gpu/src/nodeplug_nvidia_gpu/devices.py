@@ -8,7 +8,7 @@ from nodeplug.values.inventory import Inventory
 from nodeplug_nvidia_gpu.facts import Gpu, Slice, Versions
 from nodeplug_nvidia_gpu.health import HealthBook
 from nodeplug_nvidia_gpu.injection import Injection
-from nodeplug_nvidia_gpu.naming import GPU_RESOURCE, device_id, family
+from nodeplug_nvidia_gpu.naming import GPU_RESOURCE, device_id, family, printable
 from nodeplug_nvidia_gpu.settings import NvidiaGpuSettings
 from nodeplug_nvidia_gpu.surroundings import Place, Surroundings
 from nodeplug_nvidia_gpu.units import Unit, units
@@ -105,10 +105,7 @@ def _of_slice(gpu: Gpu, part: Slice) -> dict[str, Attribute]:
 
 
 def _fit(value: Attribute) -> Attribute:
-    if not isinstance(value, str):
-        return value
-    text = value if value.isprintable() else ascii(value)[1:-1]
-    return text[:_TEXT_LIMIT]
+    return printable(value)[:_TEXT_LIMIT] if isinstance(value, str) else value
 
 
 def _links(view: View, served: Sequence[Unit]) -> dict[tuple[str, str], int]:

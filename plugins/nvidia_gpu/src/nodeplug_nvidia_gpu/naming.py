@@ -21,6 +21,11 @@ def is_uuid(text: str) -> bool:
     return _UUID.fullmatch(text) is not None
 
 
+def printable(text: str) -> str:
+    """Return a text of strangers so that it forges no line."""
+    return text if text.isprintable() else ascii(text)[1:-1]
+
+
 def device_id(uuid: str) -> str:
     """Return the id of a device; only slices of drivers before 470 have another one as UUID."""
     return uuid.replace("/", ":")

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -160,7 +161,8 @@ class NvmlDriver:
             events, self._events = self._events, None
             self._heard = set()
             if events is not None:
-                self._nvml.try_(None, "nvmlEventSetFree", events)
+                with suppress(DriverError):
+                    self._nvml.ask("nvmlEventSetFree", events)
 
     def _found(self, path: Path | None) -> tuple[Path | None, Identity | None, frozenset[str]]:
         """Return what tells a driver with its GPUs from another."""

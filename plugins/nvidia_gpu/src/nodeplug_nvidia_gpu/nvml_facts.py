@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from nodeplug_nvidia_gpu.driver import DriverError
 from nodeplug_nvidia_gpu.facts import NO_INSTANCE, Gpu, Slice
-from nodeplug_nvidia_gpu.naming import profile_in, profile_of
+from nodeplug_nvidia_gpu.naming import printable, profile_in, profile_of
 from nodeplug_nvidia_gpu.nvml import Nvml
 
 _MIB: Final = 1 << 20
@@ -30,7 +30,7 @@ def read_gpu(nvml: Nvml, index: int) -> Gpu:
     return Gpu(
         index=index,
         uuid=str(nvml.ask("nvmlDeviceGetUUID", handle)),
-        name=str(nvml.try_("", "nvmlDeviceGetName", handle)),
+        name=printable(str(nvml.try_("", "nvmlDeviceGetName", handle))),
         minor=nvml.try_(None, "nvmlDeviceGetMinorNumber", handle),
         address=_address(nvml, handle),
         memory=total,
