@@ -49,12 +49,13 @@ class Nvml:
 
     def open(self, path: Path | None) -> None:
         """Load the library, from where the process's loader finds it if there is no path."""
-        self._api = self._api or _pynvml()
         try:
-            self._library = ctypes.CDLL(_spelling(path) if path else NAME)
+            library = ctypes.CDLL(_spelling(path) if path else NAME)
         except OSError as error:
             text = str(error) if path else f"{NAME} is not installed"
             raise DriverError(text, NO_LIBRARY) from error
+        self._api = self._api or _pynvml()
+        self._library = library
         # pynvml would open the bare name, which may lead elsewhere than the path.
         self._use(self._library)
         try:
