@@ -56,6 +56,13 @@ class Charts:
         assert done.returncode != 0, done.stdout
         return done.stderr
 
+    def notes(self, name: str, values: Values) -> str:
+        """Return what the operator reads after the installation."""
+        options = ("--dry-run=client", "--namespace", "devices", "--values", self._file(values))
+        done = self._run("install", "r", str(self.path(name)), *options)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.partition("NOTES:\n")[2]
+
     def lint(self, names: list[str], values: Values) -> subprocess.CompletedProcess[str]:
         """Look for what helm finds wrong with charts."""
         paths = [str(self.path(name)) for name in names]
@@ -76,7 +83,10 @@ class Charts:
 
     def _run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         command = (self._helm, *arguments)
-        return subprocess.run(command, capture_output=True, text=True, timeout=25, check=False)
+        nowhere = os.environ | {"KUBECONFIG": os.devnull}
+        return subprocess.run(
+            command, capture_output=True, text=True, timeout=25, check=False, env=nowhere
+        )
 
 
 def only(manifests: list[Manifest], kind: str) -> Manifest:

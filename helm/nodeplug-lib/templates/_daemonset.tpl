@@ -81,7 +81,7 @@ volumes:
 {{- define "nodeplug.container" -}}
 name: nodeplug
 image: {{ include "nodeplug.image" . | quote }}
-imagePullPolicy: {{ .values.image.pullPolicy }}
+imagePullPolicy: {{ (.place.image | default dict).pullPolicy | default .values.image.pullPolicy }}
 args:
   - run
   {{- range .backends }}
