@@ -12,6 +12,7 @@ _COMMANDS = {
     "allocations": "Show which pod has which device.",
     "backends": "Show which backends are installed and whether their hardware is here.",
     "config": "Check configuration files, print their schema.",
+    "conformance": "Judge any device plugin by the kubelet's rules.",
     "devices": "Discover once and show the devices.",
     "doctor": "Say what is wrong with this node, and what to do.",
     "run": "Run the agent.",

@@ -1,0 +1,1 @@
+"""Whether a device plugin, of any make and language, obeys the kubelet."""

@@ -1,0 +1,128 @@
+"""Rules about restarts of either side. They change the plugin's state, so they come last."""
+
+import time
+from collections.abc import Mapping
+
+import grpc.aio
+
+from nodeplug.conformance.checks_lists import one_with_devices
+from nodeplug.conformance.plugin import PluginProcess
+from nodeplug.conformance.stage import Stage, pause
+from nodeplug.conformance.verdicts import Broken, NotJudgedError
+from nodeplug.host.files import remove_quietly
+
+_REGISTER_SECONDS = 1.0
+_STREAM_SECONDS = 5.0
+_ABSENT_SECONDS = 2.0
+_FOREIGN = "another-plugins.sock"
+
+
+async def kubelet_restarts(stage: Stage) -> float | None:
+    """C2."""
+    slowest = 0.0
+    for _ in range(3):
+        before = _counts(stage)
+        started = time.monotonic()
+        await stage.kubelet.restart()
+        await _registered_since(stage, before, started + stage.patience)
+        slowest = max(slowest, time.monotonic() - started)
+        await pause(0.2)
+    if slowest > _REGISTER_SECONDS:
+        raise Broken(f"it is registered again after {slowest:.1f} s")
+    return slowest
+
+
+async def kubelet_is_absent(stage: Stage) -> float | None:
+    """C4."""
+    before = _counts(stage)
+    await stage.kubelet.stop(unlink=True)
+    await pause(_ABSENT_SECONDS)
+    if _process(stage).code is not None:
+        raise Broken(f"without a kubelet it ends with code {_process(stage).code}")
+    started = time.monotonic()
+    await stage.kubelet.start()
+    await _registered_since(stage, before, started + stage.patience)
+    return time.monotonic() - started
+
+
+async def socket_is_removed(stage: Stage) -> float | None:
+    """C5."""
+    before = _counts(stage)
+    resource = stage.resources[0]
+    path = stage.endpoint(resource)
+    remove_quietly(path)
+    started = time.monotonic()
+    while not path.exists() and stage.registered(resource) == before[resource]:
+        if time.monotonic() - started > _STREAM_SECONDS:
+            raise Broken(f"{resource}: it is neither put back nor registered anew within 5 s")
+        await pause(0.02)
+    return time.monotonic() - started
+
+
+async def stream_is_lost(stage: Stage) -> float | None:
+    """C6."""
+    slowest = 0.0
+    for resource in stage.resources:
+        before = len(stage.kubelet.journal.of("list", resource))
+        await stage.kubelet.drop_streams(resource)
+        seconds = await stage.within(
+            _STREAM_SECONDS,
+            lambda name=resource, count=before: (  # type: ignore[misc]
+                len(stage.kubelet.journal.of("list", name)) > count
+            ),
+            f"{resource}: no list comes after its stream was lost",
+        )
+        slowest = max(slowest, seconds)
+    return slowest
+
+
+async def restart_keeps_answers(stage: Stage) -> float | None:
+    """C21."""
+    resource = one_with_devices(stage)
+    ids = sorted(stage.healthy(resource))[:2]
+    before = await stage.allocate(resource, ids)
+    plugin, counts = _process(stage), _counts(stage)
+    await plugin.terminate()
+    await plugin.kill()
+    await plugin.start()
+    await _registered_since(stage, counts, time.monotonic() + stage.patience)
+    ready = lambda: set(ids) <= set(stage.healthy(resource))  # noqa: E731 - a condition
+    await stage.within(stage.patience, ready, f"{resource}: {ids} do not come back")
+    try:
+        after = await stage.allocate(resource, ids)
+    except grpc.aio.AioRpcError as error:
+        raise Broken(f"{resource}: Allocate fails after a restart: {error.details()}") from error
+    if after != before:
+        raise Broken(f"{resource}: the same devices get another answer after a restart")
+    return None
+
+
+async def sigterm_ends_it(stage: Stage) -> float | None:
+    """C19."""
+    foreign = stage.kubelet.directory / _FOREIGN
+    foreign.touch()
+    started = time.monotonic()
+    if not await _process(stage).terminate():
+        raise Broken("it goes on after SIGTERM")
+    seconds = time.monotonic() - started
+    if not foreign.exists():
+        raise Broken("it has removed a file that is not its own")
+    return seconds
+
+
+def _process(stage: Stage) -> PluginProcess:
+    if stage.plugin is None:
+        raise NotJudgedError("the plugin was not started by this command")
+    return stage.plugin
+
+
+def _counts(stage: Stage) -> Mapping[str, int]:
+    return {name: stage.registered(name) for name in stage.resources}
+
+
+async def _registered_since(stage: Stage, before: Mapping[str, int], until: float) -> None:
+    await stage.within(
+        max(0.0, until - time.monotonic()),
+        lambda: all(stage.registered(name) > count for name, count in before.items()),
+        "it is not registered again",
+    )

@@ -1,0 +1,78 @@
+"""The plugin under judgement: started by us, or running already."""
+
+import asyncio
+import os
+import shlex
+import signal
+from asyncio.subprocess import DEVNULL, Process
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from nodeplug.config.settings import PLUGIN_DIR
+
+PLACEHOLDER = "{dir}"
+# Whoever does not end by then is killed by a kubelet, which gives 30 s, or by us.
+END_SECONDS = 10.0
+
+
+class PluginProcess:
+    """A command in a process group of its own, so that nothing of it outlives the judgement.
+
+    Where its words hold no `{dir}`, the directory is bound over the kubelet's own path in a mount
+    namespace of the plugin's; that needs root.
+    """
+
+    def __init__(self, command: str, directory: Path, log: Path) -> None:
+        words = shlex.split(command)
+        self._directory = directory
+        self._log = log
+        self._process: Process | None = None
+        if any(PLACEHOLDER in word for word in words):
+            self.words = [word.replace(PLACEHOLDER, str(directory)) for word in words]
+        else:
+            self.words = _in_namespace(words, directory)
+
+    async def start(self) -> None:
+        """Start it."""
+        with self._log.open("ab") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                *self.words,
+                stdin=DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                env=os.environ | {"NODEPLUG_CONFORMANCE_DIR": str(self._directory)},
+            )
+
+    @property
+    def code(self) -> int | None:
+        """The exit code of a process that has ended."""
+        return self._process.returncode if self._process else None
+
+    async def terminate(self) -> bool:
+        """Send SIGTERM; return whether it ended in time."""
+        assert self._process is not None
+        self._signal(signal.SIGTERM)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(END_SECONDS):
+                await self._process.wait()
+                return True
+        return False
+
+    async def kill(self) -> None:
+        """End it and all that it has started."""
+        if self._process is not None:
+            self._signal(signal.SIGKILL)
+            await self._process.wait()
+
+    def _signal(self, number: int) -> None:
+        assert self._process is not None
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, number)
+
+
+def _in_namespace(words: Sequence[str], directory: Path) -> list[str]:
+    script = f'mkdir -p {PLUGIN_DIR} && mount --bind "$0" {PLUGIN_DIR} && exec "$@"'
+    unshare = ["unshare", "--mount", "--propagation", "private"]
+    return [*unshare, "sh", "-c", script, str(directory), *words]

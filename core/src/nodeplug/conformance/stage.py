@@ -1,0 +1,141 @@
+"""A kubelet, a plugin, and shorthand to ask both."""
+
+import asyncio
+import shutil
+import tempfile
+import time
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import grpc
+import grpc.aio
+
+from nodeplug.conformance.plugin import PluginProcess
+from nodeplug.conformance.verdicts import Broken
+from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2 as api
+from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2_grpc as api_grpc
+from nodeplug.testing import Kubelet, Profile
+
+CALL_SECONDS = 10.0
+_SETTLE_SECONDS = 3.0
+_OPTIONS = [
+    ("grpc.default_authority", "localhost"),
+    ("grpc.use_local_subchannel_pool", 1),
+    ("grpc.max_send_message_length", -1),
+    ("grpc.max_receive_message_length", -1),
+]
+
+
+class Stage:
+    """One judgement: `patience` is how long a plugin may take to register."""
+
+    def __init__(
+        self, kubelet: Kubelet, plugin: PluginProcess | None, profile: Profile, patience: float
+    ) -> None:
+        self.kubelet = kubelet
+        self.plugin = plugin
+        self.profile = profile
+        self.patience = patience
+
+    @property
+    def resources(self) -> list[str]:
+        """What the plugin has registered, each once."""
+        names = [event.resource for event in self.kubelet.journal.of("register")]
+        return list(dict.fromkeys(names))
+
+    def registered(self, resource: str) -> int:
+        """Return how often a resource has been registered with success."""
+        return sum(not event.detail for event in self.kubelet.journal.of("register", resource))
+
+    def healthy(self, resource: str) -> list[str]:
+        """Return the ids that may be allocated."""
+        return [i for i, health in self.kubelet.devices(resource).items() if health == "Healthy"]
+
+    def endpoint(self, resource: str) -> Path:
+        """Return the socket that was registered last."""
+        request = self.kubelet.journal.of("register", resource)[-1].request
+        assert request is not None
+        return self.kubelet.directory / request.endpoint
+
+    async def within(self, seconds: float, holds: Callable[[], bool], otherwise: str) -> float:
+        """Wait for something and return how long it took; raise Broken if it does not come."""
+        started = time.monotonic()
+        try:
+            await self.kubelet.until(holds, seconds)
+        except TimeoutError as error:
+            code = self.plugin.code if self.plugin else None
+            ended = f"; the plugin has ended with code {code}" if code is not None else ""
+            raise Broken(f"{otherwise} within {seconds:g} s{ended}") from error
+        return time.monotonic() - started
+
+    async def settled(self) -> None:
+        """Wait a while for devices that may be allocated; a plugin need not have any."""
+        with suppress(TimeoutError):
+            await self.kubelet.until(self._any_healthy, _SETTLE_SECONDS if self.resources else 0)
+
+    def _any_healthy(self) -> bool:
+        return any(self.healthy(resource) for resource in self.resources)
+
+    async def listed(self) -> None:
+        """Wait until every resource that was registered has a list."""
+        await self.within(self.patience, self._all_listed, "there is no list")
+
+    def _all_listed(self) -> bool:
+        names = self.resources
+        return bool(names) and all(self.kubelet.journal.of("list", name) for name in names)
+
+    @asynccontextmanager
+    async def calling(
+        self, resource: str
+    ) -> AsyncGenerator["api_grpc.DevicePluginAsyncStub", None]:
+        """Connect to the plugin as another client beside the kubelet."""
+        target = f"unix:{self.endpoint(resource)}"
+        async with grpc.aio.insecure_channel(target, options=_OPTIONS) as channel:
+            yield api_grpc.DevicePluginStub(channel)
+
+    async def allocate(self, resource: str, *containers: list[str]) -> api.AllocateResponse:
+        """Ask for devices; raise AioRpcError, or Broken when there is no answer."""
+        requests = [api.ContainerAllocateRequest(devices_ids=ids) for ids in containers]
+        async with self.calling(resource) as stub:
+            try:
+                return await stub.Allocate(
+                    api.AllocateRequest(container_requests=requests), timeout=CALL_SECONDS
+                )
+            except grpc.aio.AioRpcError as error:
+                if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+                    raise Broken(f"Allocate gives no answer within {CALL_SECONDS:g} s") from error
+                raise
+
+
+@asynccontextmanager
+async def opened(command: str, profile: Profile, patience: float) -> AsyncGenerator[Stage, None]:
+    """Start a kubelet and the plugin; in the end nothing is left of either."""
+    folder = Path(tempfile.mkdtemp(prefix="npq", dir="/tmp"))
+    directory = folder / "dp"
+    directory.mkdir()
+    plugin = PluginProcess(command, directory, folder / "plugin.log")
+    try:
+        async with _quiet(Kubelet(directory, profile=profile)) as kubelet:
+            try:
+                await plugin.start()
+                yield Stage(kubelet, plugin, profile, patience)
+            finally:
+                await plugin.kill()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@asynccontextmanager
+async def _quiet(kubelet: Kubelet) -> AsyncGenerator[Kubelet, None]:
+    """Run a kubelet whose violations are judged elsewhere."""
+    async with kubelet:
+        try:
+            yield kubelet
+        finally:
+            kubelet.journal.violations.clear()
+
+
+async def pause(seconds: float) -> None:
+    """Let time go by in which nothing should happen."""
+    await asyncio.sleep(seconds)
