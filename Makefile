@@ -105,6 +105,7 @@ tools:
 	@missing=$$(command -v umockdev-wrapper >/dev/null || echo umockdev; \
 	    PATH=$$PATH:/sbin:/usr/sbin; command -v ip >/dev/null || echo iproute2; \
 	    command -v cc >/dev/null || echo gcc libc6-dev; \
+	    PATH=$$PATH:/usr/sbin command -v runc >/dev/null || echo runc; \
 	    [ -e /usr/include/linux/fpga-dfl.h ] || echo linux-libc-dev; \
 	    PATH=$$PATH:/sbin:/usr/sbin ldconfig -p 2>/dev/null | grep -q libudev.so.1 || echo libudev1); \
 	[ -n "$$missing" ] || exit 0; \
