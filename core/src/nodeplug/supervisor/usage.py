@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from nodeplug.holdings import Holdings
@@ -33,6 +34,7 @@ class UsageWatch:
         self._holdings = holdings
         self._pools = pools
         self._pause = _SHORTEST_PAUSE
+        self._back = asyncio.Event()
 
     async def look_once(self) -> None:
         """Learn what was in use before this process started, if the kubelet answers soon."""
@@ -49,7 +51,7 @@ class UsageWatch:
             while True:
                 await self._holdings.doubt.wait()
                 await self._look()
-                await asyncio.sleep(self._pause)
+                await self._rest()
 
     async def _look(self) -> None:
         listing = await ask_kubelet(self._pod_resources, self._plugin_dir)
@@ -61,8 +63,17 @@ class UsageWatch:
         for pool in self._pools():
             pool.recheck()
 
+    async def _rest(self) -> None:
+        """Pause; a kubelet that is back is asked at once, however long the last was silent."""
+        self._back.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._pause):
+                await self._back.wait()
+
     async def _doubt_after_restarts(self) -> None:
         while True:
             identity = await self._watch.present()
+            self._pause = _SHORTEST_PAUSE
+            self._back.set()
             self._holdings.doubt.set()
             await self._watch.gone(identity)
