@@ -1,5 +1,6 @@
 """One release in one namespace on one node. Run by `make e2e`, never by `pytest` alone."""
 
+import contextlib
 import os
 from collections.abc import Callable, Generator, Iterator
 from typing import Any
@@ -10,7 +11,7 @@ from e2e import objects
 from e2e.cluster import Cluster, CommandError
 from e2e.parameters import from_environment
 from e2e.stage import RELEASE, Stage
-from e2e.watch import Object
+from e2e.watch import Object, WatchError
 from support.charts import UMBRELLA, Charts, program
 
 FIGURES = pytest.StashKey[list[str]]()
@@ -38,6 +39,8 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     stage = Stage(cluster, given, node["name"], node["labels"]["kubernetes.io/hostname"], chart)
     cluster.apply(objects.namespace(given.namespace))
     try:
+        with contextlib.suppress(WatchError):  # some clusters have no accounts
+            cluster.until(bool, "serviceaccounts", seconds=30)
         cluster.delete("pods", "--selector", "nodeplug-e2e=workload")
         stage.touch(f"cd /e2e && rm -f device-* && touch {' '.join(objects.NAMES)}")
         yield stage

@@ -104,7 +104,7 @@ def health(pod: Object) -> list[str]:
 
 
 def test_a_killed_agent_comes_back_and_nobody_notices(installed: Stage) -> None:
-    """Killed without a word: its successor serves the same devices."""
+    """Deleted by force: its successor serves the same devices."""
     installed.hold("holder", {NODES: 1})
     before = installed.agent()["metadata"]
     installed.cluster.delete("pod", before["name"], "--grace-period=0", "--force")

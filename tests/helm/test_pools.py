@@ -159,3 +159,23 @@ def test_helm_test_asks_for_each_resource_that_is_named(charts: Charts) -> None:
         {"example.com/b": 2},
     ]
     assert {each["image"] for each in containers} == {"nodeplug/custom:0.1.0"}
+
+
+def test_agents_of_two_pools_have_accounts_of_their_own(charts: Charts) -> None:
+    """Under a name of the operator's too: what one is granted is not the other's."""
+    pools = {name: {"nodeSelector": {"pool": name}, "backends": ["custom"]} for name in "ab"}
+    values = {
+        "global": {"nodePools": pools},
+        "custom": {"serviceAccount": {"name": "agents"}},
+    }
+    rendered = charts.render(UMBRELLA, values)
+    made = {each["metadata"]["name"] for each in of_kind(rendered, "ServiceAccount")}
+    used = {pod_spec(each)["serviceAccountName"] for each in of_kind(rendered, "DaemonSet")}
+    assert made == used == {"agents-a", "agents-b"}
+
+
+def test_an_account_of_the_operators_is_used_as_it_is(charts: Charts) -> None:
+    """By every agent of the chart, and none is made."""
+    rendered = charts.render("custom", {"serviceAccount": {"create": False, "name": "agents"}})
+    assert of_kind(rendered, "ServiceAccount") == []
+    assert pod_spec(only(rendered, "DaemonSet"))["serviceAccountName"] == "agents"

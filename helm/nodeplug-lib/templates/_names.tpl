@@ -54,7 +54,8 @@ metadata:
 
 {{- define "nodeplug.serviceAccountName" -}}
 {{- if .values.serviceAccount.create -}}
-{{- .values.serviceAccount.name | default (include "nodeplug.name" .) -}}
+{{- $own := list .values.serviceAccount.name .pool | compact | join "-" -}}
+{{- ternary $own (include "nodeplug.name" .) (ne .values.serviceAccount.name "") -}}
 {{- else -}}
 {{- .values.serviceAccount.name | default "default" -}}
 {{- end -}}
