@@ -62,7 +62,8 @@ class Stage(NamedTuple):
         """Start a pod that has devices until it is deleted."""
         pod = objects.pod(self.given, name, self.host, ":", *limits, wait=True)
         self.cluster.apply(pod)
-        self.cluster.until(in_phase("Running"), "pod", name, seconds=120)
+        found = self.cluster.until(in_phase("Running", "Failed"), "pod", name, seconds=120)
+        assert found["status"]["phase"] == "Running", found["status"]
 
     def said(self, name: str) -> list[list[str]]:
         """Wait for the end of a pod; return what each container said, line by line."""
