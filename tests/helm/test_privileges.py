@@ -13,6 +13,12 @@ from support.repository import PLUGINS
 
 BACKENDS = [folder.name for folder in PLUGINS]
 TABLES = {"core": CORE} | {name: load(name).privileges for name in BACKENDS}
+
+
+def hardware(match: Values) -> Values:
+    return {"resources": [{"name": "example.com/x", "hardware": [match]}]}
+
+
 # Sections that switch on what is more than a key and its value, by the setting in the table.
 SECTIONS: dict[str, Values] = {
     "offers[].inject=cdi*": {"offers": [{"resource": "a.b/c", "inject": "cdi-annotations"}]},
@@ -27,12 +33,15 @@ SECTIONS: dict[str, Values] = {
             }
         ]
     },
-    "resources[].hardware[].udev.tags": {
-        "resources": [{"name": "example.com/x", "hardware": [{"udev": {"tags": ["x"]}}]}]
-    },
-    "resources[].hardware[].health.open=true": {
-        "resources": [{"name": "example.com/x", "hardware": [{"health": {"open": True}}]}]
-    },
+    "resources[].hardware[].udev.tags": hardware({"udev": {"tags": ["x"]}}),
+    "resources[].hardware[].udev.properties": hardware({"udev": {"properties": {"A": "b"}}}),
+    "resources[].hardware[].members[].udev.tags": hardware(
+        {"members": [{"udev": {"tags": ["x"]}}]}
+    ),
+    "resources[].hardware[].members[].udev.properties": hardware(
+        {"members": [{"udev": {"properties": {"A": "b"}}}]}
+    ),
+    "resources[].hardware[].health.open=true": hardware({"health": {"open": True}}),
     "deviceListStrategy[]=cdi-*": {"deviceListStrategy": ["envvar", "cdi-cri"]},
 }
 

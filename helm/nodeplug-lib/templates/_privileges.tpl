@@ -136,8 +136,53 @@
    "rights": []
   },
   {
-   "feature": "what udev knows of hardware",
+   "feature": "udev's tags of hardware",
    "setting": "resources[].hardware[].udev.tags",
+   "mounts": [
+    {
+     "path": "/run/udev",
+     "readOnly": true,
+     "propagation": false
+    }
+   ],
+   "capabilities": [],
+   "privileged": false,
+   "hostNetwork": false,
+   "rights": []
+  },
+  {
+   "feature": "udev's properties of hardware",
+   "setting": "resources[].hardware[].udev.properties",
+   "mounts": [
+    {
+     "path": "/run/udev",
+     "readOnly": true,
+     "propagation": false
+    }
+   ],
+   "capabilities": [],
+   "privileged": false,
+   "hostNetwork": false,
+   "rights": []
+  },
+  {
+   "feature": "udev's tags of its members",
+   "setting": "resources[].hardware[].members[].udev.tags",
+   "mounts": [
+    {
+     "path": "/run/udev",
+     "readOnly": true,
+     "propagation": false
+    }
+   ],
+   "capabilities": [],
+   "privileged": false,
+   "hostNetwork": false,
+   "rights": []
+  },
+  {
+   "feature": "udev's properties of its members",
+   "setting": "resources[].hardware[].members[].udev.properties",
    "mounts": [
     {
      "path": "/run/udev",

@@ -11,11 +11,15 @@ PRIVILEGES: Final = (
         "the chart in `hostPaths`",
         mounts=[HostMount("/dev")],
     ),
-    Privilege(
-        feature="what udev knows of hardware",
-        setting="resources[].hardware[].udev.tags",
-        reason="tags and properties such as ID_MODEL are in udev's database alone",
-        mounts=[HostMount("/run/udev")],
+    *(
+        Privilege(
+            feature=f"udev's {what} of {whose}",
+            setting=f"resources[].hardware[].{key}.{what}",
+            reason="tags, and properties such as ID_MODEL, are in udev's database alone",
+            mounts=[HostMount("/run/udev")],
+        )
+        for key, whose in (("udev", "hardware"), ("members[].udev", "its members"))
+        for what in ("tags", "properties")
     ),
     Privilege(
         feature="opening a device to see whether it works",
