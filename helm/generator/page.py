@@ -38,7 +38,7 @@ def _rows(properties: Properties, prefix: str) -> Iterator[str]:
         name = f"{prefix}{key}"
         default = f"`{json.dumps(value['default'])}`" if "default" in value else ""
         yield f"| `{name}` | {_type(value)} | {default} | {value['description']} |"
-        if prefix or name != "combined":
+        if name != "combined":
             yield from _rows(value.get("properties", {}), f"{name}.")
             yield from _rows(value.get("items", {}).get("properties", {}), f"{name}[].")
 

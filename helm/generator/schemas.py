@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
 
-from helm.generator.values import Properties, source
+from helm.generator.values import Properties, source, world
 
 from nodeplug.backend import BackendSpec
 from nodeplug.config.load import schema
@@ -39,47 +39,30 @@ def _document(
         backends["additionalProperties"] = {"type": "object"} if name in _OPEN else False
     if is_open:
         del definitions["AgentSettings"]
-    pool = source("pool")
-    pool["config"]["$ref"] = _OPEN
     library = {"type": "object", "description": "Nothing; Helm puts `global` here."}
     whole = {
         "$schema": document["$schema"],
         "title": "Values of the chart",
         "type": "object",
-        "properties": {**properties, "global": _global(pool), "nodeplug-lib": library},
+        "properties": {**properties, "global": _global(), "nodeplug-lib": library},
         "$defs": definitions,
     }
     closed: dict[str, Any] = _closed(whole)
     return closed
 
 
-def _global(pool: Properties) -> dict[str, Any]:
-    return {
-        "description": "What all charts of a release see; other charts may have keys of their own.",
+def _global() -> dict[str, Any]:
+    """Return what all charts of a release see: open, but for the node pools."""
+    pool = source("pool")
+    pool["config"]["$ref"] = _OPEN
+    found = world()
+    pools = found["properties"]["nodePools"]
+    pools["additionalProperties"] = {
         "type": "object",
-        "additionalProperties": True,
-        "properties": {
-            "imageRegistry": {
-                "description": "Host of the registry for all images.",
-                "type": "string",
-            },
-            "imagePullSecrets": {
-                "description": "Secrets for the registry, `{name: ...}` each.",
-                "type": "array",
-                "items": {"type": "object"},
-            },
-            "nodePools": {
-                "description": "The node pools by name.",
-                "type": "object",
-                "propertyNames": {"pattern": "^[a-z0-9]([-a-z0-9]{0,14}[a-z0-9])?$"},
-                "additionalProperties": {
-                    "type": "object",
-                    "required": ["backends"],
-                    "properties": pool,
-                },
-            },
-        },
+        "required": ["backends"],
+        "properties": pool,
     }
+    return {**found, "additionalProperties": True}
 
 
 def _closed(node: Any) -> Any:

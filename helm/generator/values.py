@@ -41,10 +41,16 @@ def subchart(name: str) -> Properties:
     return properties
 
 
+def world() -> Properties:
+    """Return `global`."""
+    what = "What all charts of a release see; other charts may have keys of their own there."
+    return _object(what, source("global"))
+
+
 def umbrella(names: Iterable[str]) -> Properties:
     """Return the values of the umbrella chart."""
     own = source("umbrella")
-    foreign = _without_defaults(_agent("foreign") | source("foreign"))
+    foreign = _without_defaults(_agent() | source("foreign"))
     own["foreign"]["additionalProperties"] = _object("A backend.", foreign, required=["image"])
     charts = {
         dashed(name): {
@@ -54,13 +60,14 @@ def umbrella(names: Iterable[str]) -> Properties:
         }
         for name in names
     }
-    return charts | {"combined": _object(_COMBINED, _agent("combined"))} | own
+    combined = _object(_COMBINED, _agent("combined"))
+    return {"global": world(), **charts, "combined": combined, **own}
 
 
-def _agent(chart: str) -> Properties:
+def _agent(chart: str = "") -> Properties:
     """Return the values of an agent, with the other defaults and keys that a chart has."""
     properties = source("agent")
-    other = source(chart) if chart != "foreign" and (SOURCES / f"{chart}.yaml").exists() else {}
+    other = source(chart) if (SOURCES / f"{chart}.yaml").exists() else {}
     for key, value in other.get("defaults", {}).items():
         first, _, second = key.partition(".")
         changed = properties[first]["properties"][second] if second else properties[first]
