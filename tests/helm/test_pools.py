@@ -161,6 +161,25 @@ def test_helm_test_asks_for_each_resource_that_is_named(charts: Charts) -> None:
     assert {each["image"] for each in containers} == {"nodeplug/custom:0.1.0"}
 
 
+@pytest.mark.parametrize(
+    ("pool", "count"),
+    [
+        ({"backends": ["custom"]}, 1),
+        ({"backends": ["custom"], "agent": "combined"}, 1),
+        ({"backends": ["sriov_net"]}, 0),
+    ],
+)
+def test_a_backend_is_tested_where_some_pool_has_it(
+    charts: Charts, pool: dict[str, Any], count: int
+) -> None:
+    """By an agent of its own or by a combined one."""
+    values = {
+        "global": {"nodePools": {"edge": pool}},
+        "custom": {"test": {"resources": [{"resource": "example.com/a"}]}},
+    }
+    assert len(of_kind(charts.render(UMBRELLA, values), "Pod")) == count
+
+
 def test_agents_of_two_pools_have_accounts_of_their_own(charts: Charts) -> None:
     """Under a name of the operator's too: what one is granted is not the other's."""
     pools = {name: {"nodeSelector": {"pool": name}, "backends": ["custom"]} for name in "ab"}

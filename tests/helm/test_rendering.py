@@ -1,5 +1,6 @@
 """What the charts render is what Kubernetes takes."""
 
+import re
 from collections.abc import Iterator
 
 import kubernetes_validate
@@ -74,6 +75,18 @@ def test_alerts_are_rules_of_the_prometheus_operator(charts: Charts) -> None:
     """The file's groups stand where the operator looks for them."""
     (rules,) = of_kind(charts.render(*SCENARIOS["umbrella with everything on"]), "PrometheusRule")
     assert [group["name"] for group in rules["spec"]["groups"]] == ["nodeplug"]
+
+
+def test_alerts_know_the_agents_by_their_job(charts: Charts) -> None:
+    """Which the PodMonitor takes from a label of the pods, whatever the release is called."""
+    rendered = charts.render(*SCENARIOS["umbrella with everything on"])
+    expressions = yaml.safe_dump(of_kind(rendered, "PrometheusRule"))
+    (pattern,) = set(re.findall(r'job=~"(.*?)"', expressions))
+    for agent, monitor in zip(
+        of_kind(rendered, "DaemonSet"), of_kind(rendered, "PodMonitor"), strict=False
+    ):
+        labels = agent["spec"]["template"]["metadata"]["labels"]
+        assert re.fullmatch(pattern, labels[monitor["spec"]["jobLabel"]])
 
 
 def test_the_dashboard_is_json(charts: Charts) -> None:

@@ -6,14 +6,22 @@ Takes the chart's context; the backend is the chart's name with underscores.
 {{- include "nodeplug.checkPools" . -}}
 {{- $backend := .Chart.Name | replace "-" "_" -}}
 {{- $base := dict "root" . "values" .Values "component" .Chart.Name "backends" (list $backend) "foreign" dict -}}
-{{- $agents := include "nodeplug.spread" (dict "base" $base "backend" $backend) -}}
-{{ $agents }}
-{{- if or $agents .Values.enabled }}
+{{ include "nodeplug.spread" (dict "base" $base "backend" $backend) }}
+{{- if include "nodeplug.runs" $base }}
 {{- if .Values.nodeFeatureDiscovery.rule }}
 {{ include "nodeplug.featureRule" $base }}
 {{- end }}
 {{ include "nodeplug.tests" $base }}
 {{- end }}
+{{- end -}}
+
+{{/* "yes" if there is any agent with the one backend, be it a combined one. */}}
+{{- define "nodeplug.runs" -}}
+{{- $pools := (.root.Values.global | default dict).nodePools | default dict -}}
+{{- $backend := first .backends -}}
+{{- $named := false -}}
+{{- range $pools -}}{{- $named = or $named (has $backend .backends) -}}{{- end -}}
+{{- if ternary $named .values.enabled (not (empty $pools)) -}}yes{{- end -}}
 {{- end -}}
 
 {{/* One agent for each pool of the backend; without pools one, if it is enabled. */}}
