@@ -5,7 +5,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
+from nodeplug._version import __version__
 from support.repository import PLUGINS, ROOT
 
 each_plugin = pytest.mark.parametrize("plugin", PLUGINS, ids=lambda folder: folder.name)
@@ -28,3 +30,13 @@ def test_a_backend_has_a_chart_of_its_own(plugin: Path) -> None:
     umbrella = (ROOT / "helm/nodeplug/Chart.yaml").read_text()
     assert f"\nname: {name}\n" in chart
     assert f"- name: {name}\n" in umbrella
+
+
+@pytest.mark.parametrize(
+    "file", sorted(ROOT.glob("helm/**/Chart.yaml")), ids=lambda file: file.parent.name
+)
+def test_every_chart_has_the_version_of_the_agent(file: Path) -> None:
+    """So do the charts that it asks for."""
+    chart = yaml.safe_load(file.read_text())
+    needed = [each["version"] for each in chart.get("dependencies", [])]
+    assert {chart["version"], chart["appVersion"], *needed} == {__version__}
