@@ -12,6 +12,7 @@ from pathlib import Path
 from chaos.truth import Truth, VendorTruth
 from nodeplug.backend import BackendSpec, Simulator
 from nodeplug.host.root import HostRoot
+from nodeplug.kubelet.evidence import ask_kubelet
 from nodeplug.loader import installed, load_each
 from nodeplug.simulate.agent_process import AgentProcess
 from nodeplug.testing import AdmissionError, Kubelet, Pod
@@ -74,7 +75,10 @@ class World:
             await self.kubelet.until(self.truth.holds, seconds)
         except TimeoutError as error:
             log = "\n".join(self.agent.log.read_text().splitlines()[-_LOG_LINES:])
-            text = f"after {seconds} s: {self.truth.difference()}\n{log}"
+            evidence = await ask_kubelet(self.agent.pod_resources, self.agent.plugin_dir)
+            text = (
+                f"after {seconds} s: {self.truth.difference()}\nthe kubelet tells {evidence}\n{log}"
+            )
             raise BrokenError(f"{text}\n{str(error)[-_EVENTS_LENGTH:]}") from error
         if self.kubelet.journal.violations:
             raise BrokenError(str(self.kubelet.journal.violations[0]))
