@@ -81,8 +81,7 @@ class Container:
             source = self.host(mount["mountPath"])
             source.mkdir(exist_ok=True)
             if "configMap" in volumes[mount["name"]]:
-                for name, text in self._config.items():
-                    (source / name).write_text(text)
+                exchange(source, self._config)
             yield _bind(source, mount["mountPath"], read_only=mount.get("readOnly", False))
 
     @asynccontextmanager
@@ -121,6 +120,17 @@ class Container:
         arguments = (self._name, sys.executable, "-c", code, str(self.port), path)
         status, _, text = (await _runc("exec", *arguments)).partition(" ")
         return int(status), text.strip()
+
+
+def exchange(folder: Path, files: dict[str, str]) -> None:
+    """Put files into a folder as the kubelet does with a ConfigMap: all at once, by a link."""
+    version = Path(tempfile.mkdtemp(prefix="..", dir=folder))
+    for name, text in files.items():
+        (version / name).write_text(text)
+        if not (folder / name).is_symlink():
+            (folder / name).symlink_to(f"..data/{name}")
+    (folder / "..data_tmp").symlink_to(version.name)
+    (folder / "..data_tmp").rename(folder / "..data")
 
 
 def _bind(source: Path | str, path: str, *, read_only: bool = False) -> dict[str, Any]:
