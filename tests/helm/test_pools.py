@@ -146,21 +146,6 @@ def test_nodes_without_the_hardware_get_no_agent_where_they_are_known(charts: Ch
     assert {expression["key"]: expression["values"][0]} == rule["labels"]
 
 
-def test_helm_test_asks_for_each_resource_that_is_named(charts: Charts) -> None:
-    """One pod each, run by `helm test` only, with the agent's image."""
-    tests = {
-        "resources": [{"resource": "example.com/a"}, {"resource": "example.com/b", "count": 2}]
-    }
-    pods = of_kind(charts.render("custom", {"test": tests}), "Pod")
-    assert [each["metadata"]["annotations"]["helm.sh/hook"] for each in pods] == ["test"] * 2
-    containers = [pod_spec(each)["containers"][0] for each in pods]
-    assert [each["resources"]["limits"] for each in containers] == [
-        {"example.com/a": 1},
-        {"example.com/b": 2},
-    ]
-    assert {each["image"] for each in containers} == {"nodeplug/custom:0.1.0"}
-
-
 @pytest.mark.parametrize(
     ("pool", "count"),
     [
