@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
@@ -108,6 +109,19 @@ async def test_an_error_of_the_pci_function_counts_until_it_is_overcome(
         play.tell("change", card, "pci", ERROR_EVENT="BEGIN_RECOVERY")
         await play.reaches(**{name: "PCI function 0000:00:03.0 had an error"})
         play.tell("change", card, "pci", ERROR_EVENT="SUCCESSFUL_RECOVERY")
+        await play.reaches(**{name: ""})
+
+
+async def test_an_error_is_forgotten_when_events_were_lost(tree: HardwareTree) -> None:
+    """The event that it is overcome may be among them."""
+    card = tree.vfio("0000:00:03.0", 12)
+    async with watched(tree, {"pci": {"driver": "vfio-pci"}}) as play:
+        name = "pci-0000:00:03.0"
+        await play.reaches(**{name: ""})
+        play.tell("change", card, "pci", ERROR_EVENT="BEGIN_RECOVERY")
+        await play.reaches(**{name: "PCI function 0000:00:03.0 had an error"})
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+            sender.sendto(b"garbage", str(tree.socket))
         await play.reaches(**{name: ""})
 
 

@@ -88,6 +88,7 @@ class Changes:
 
     def _matters(self, event: Uevent | Changed | Resync) -> bool:
         if isinstance(event, Resync):
+            self._interest.events_were_lost()
             return True
         if isinstance(event, Changed):
             directory, name = self._root.to_host(event.directory), event.name

@@ -27,6 +27,10 @@ class Interest:
         """Whether there is hardware in the configuration at all."""
         return self._all or bool(self._subsystems)
 
+    def events_were_lost(self) -> None:
+        """Forget errors: the event that one is overcome may be among the lost."""
+        self.failed_pci.clear()
+
     def concerns(self, event: Uevent) -> bool:
         """Return whether an event may change what is found; take note of PCI errors."""
         if not self.any:

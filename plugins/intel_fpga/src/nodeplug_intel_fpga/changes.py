@@ -61,6 +61,8 @@ class Changes:
                 self._requested.set()
             if isinstance(event, Uevent):
                 self._note(event)
+            else:
+                self._errors.clear()  # the event that an error is overcome may be among the lost
 
     def _note(self, event: Uevent) -> None:
         address = event.devpath.rpartition("/")[2]
