@@ -1,6 +1,7 @@
 """When the backend looks again, and what it tells then."""
 
 import asyncio
+import socket
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
@@ -87,6 +88,17 @@ async def test_an_error_that_stays_ends_when_the_driver_is_bound_anew(fake: Fpga
         send_uevent(fake.socket, pci_event(ERROR_EVENT="FAILED_RECOVERY"))
         assert "could not recover" in (await told.next()).reason
         send_uevent(fake.socket, pci_event("bind"))
+        assert (await told.next()).healthy
+
+
+async def test_an_error_is_forgotten_when_events_were_lost(fake: FpgaHost) -> None:
+    """The event that it is overcome may be among them; the registers tell the rest."""
+    fake.card()
+    async with watching(fake) as told:
+        send_uevent(fake.socket, pci_event(ERROR_EVENT="BEGIN_RECOVERY"))
+        assert not (await told.next()).healthy
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+            sender.sendto(b"garbage", str(fake.socket))
         assert (await told.next()).healthy
 
 
