@@ -135,6 +135,20 @@ def test_probes_and_metrics_are_where_the_agent_serves_them(charts: Charts) -> N
     assert ports({"metrics": {"enabled": False}}) == []
 
 
+def test_probes_go_to_an_address_that_is_set(charts: Charts) -> None:
+    """In the host's network the pod's own address may be another."""
+
+    def host(address: str) -> str | None:
+        config = {"metrics": {"address": address}}
+        agent = only(charts.render("sriov-net", {"config": config}), "DaemonSet")
+        found: str | None = pod_spec(agent)["containers"][0]["readinessProbe"]["httpGet"].get(
+            "host"
+        )
+        return found
+
+    assert [host("127.0.0.1"), host("0.0.0.0"), host("")] == ["127.0.0.1", None, None]  # noqa: S104
+
+
 def test_nodes_without_the_hardware_get_no_agent_where_they_are_known(charts: Charts) -> None:
     """The rule's label and the affinity's are the same."""
     on = {"nodeFeatureDiscovery": {"rule": True, "affinity": True}}

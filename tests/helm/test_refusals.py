@@ -127,6 +127,18 @@ CASES = {
         "metrics.enabled: is false, but podMonitor.enabled is true",
         "switch the one on or the other off",
     ),
+    "an address that cannot be probed": Wrong(
+        "custom",
+        {"config": {"metrics": {"address": "127.0.0.1"}}},
+        "config: metrics.address: is 127.0.0.1",
+        "leave it out",
+    ),
+    "a port of some nodes only": Wrong(
+        "custom",
+        {"config": {"nodes": [{"names": ["a"], "config": {"metrics": {"port": 1}}}]}},
+        "config: nodes[0].config.metrics: changes where probes are answered",
+        "make these nodes a pool",
+    ),
     "a rule of no feature": Wrong(
         "custom",
         {"nodeFeatureDiscovery": {"rule": True}},

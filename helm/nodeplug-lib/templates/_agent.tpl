@@ -2,6 +2,7 @@
 {{- define "nodeplug.agent" -}}
 {{- include "nodeplug.checkAgent" . -}}
 {{- $agent := merge (dict "grants" (include "nodeplug.grants" . | fromJson)) . -}}
+{{- include "nodeplug.checkProbes" $agent -}}
 {{ include "nodeplug.configMap" $agent }}
 {{ include "nodeplug.daemonSet" $agent }}
 {{- if .values.serviceAccount.create }}

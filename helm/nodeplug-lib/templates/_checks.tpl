@@ -63,6 +63,26 @@
 {{- if has "custom" .backends -}}{{- include "nodeplug.checkPaths" . -}}{{- end -}}
 {{- end -}}
 
+{{/* Refuse metrics and probes where the kubelet would not find them. */}}
+{{- define "nodeplug.checkProbes" -}}
+{{- $at := include "nodeplug.place" . -}}
+{{- $address := (.config.metrics | default dict).address | default "" -}}
+{{- if and (or (hasPrefix "127." $address) (eq $address "::1")) (not .grants.hostNetwork) -}}
+{{- include "nodeplug.refuse" (dict "at" (printf "%s: metrics.address" $at)
+  "problem" (printf "is %s, where the kubelet cannot probe a pod with a network of its own" $address)
+  "remedy" "leave it out; networkPolicy.enabled keeps others away") -}}
+{{- end -}}
+{{- range $number, $override := .config.nodes -}}
+{{- with ($override.config | default dict).metrics -}}
+{{- if or (hasKey . "port") (hasKey . "enabled") (hasKey . "address") -}}
+{{- include "nodeplug.refuse" (dict "at" (printf "%s: nodes[%d].config.metrics" $at $number)
+  "problem" "changes where probes are answered, but all pods of a DaemonSet are probed alike"
+  "remedy" "make these nodes a pool in global.nodePools, with a configuration of its own") -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{/* Refuse devices of the backend `custom` that the agent could not see. */}}
 {{- define "nodeplug.checkPaths" -}}
 {{- $seen := list "/dev" "/sys" "/proc" -}}
