@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from nodeplug.backend import HostMount, Privilege
+from nodeplug.backend import ClusterRight, HostMount, Privilege
 from nodeplug.loader import load
 from nodeplug.operations.privileges import CORE
 from support.charts import UMBRELLA, Charts, Manifest, Values, of_kind, only, pod_spec
@@ -143,6 +143,43 @@ def test_a_combined_agent_has_the_union(charts: Charts) -> None:
     pool = {"backends": BACKENDS, "agent": "combined"}
     rendered = charts.render(UMBRELLA, {"global": {"nodePools": {"all": pool}}})
     assert granted(rendered) == told([line for name in BACKENDS for line in base(name)])
+
+
+LAMPS = Privilege(
+    feature="seeing lamps",
+    reason="",
+    setting="bright=true",
+    mounts=[HostMount("/run/lamps", read_only=False, propagation=True), HostMount("/dev")],
+    capabilities=["NET_ADMIN"],
+    rights=[ClusterRight("events", ["list"])],
+)
+
+
+@pytest.mark.parametrize("agent", ["separate", "combined"])
+@pytest.mark.parametrize(("bright", "lines"), [(True, [LAMPS]), (False, [])])
+def test_a_foreign_backend_is_granted_what_it_says(
+    charts: Charts, agent: str, *, bright: bool, lines: list[Privilege]
+) -> None:
+    """When its setting is given, alone and beside others."""
+    line = {
+        "feature": LAMPS.feature,
+        "setting": LAMPS.setting,
+        "mounts": [
+            {"path": "/run/lamps", "readOnly": False, "propagation": True},
+            {"path": "/dev"},
+        ],
+        "capabilities": ["NET_ADMIN"],
+        "rights": [{"resource": "events", "verbs": ["list"]}],
+    }
+    lamps = {
+        "image": {"repository": "x"},
+        "privileges": [line],
+        "config": {"backends": {"lamps": {"bright": bright}}},
+    }
+    pool = {"backends": ["lamps"], "agent": agent, "image": {"repository": "x"}}
+    values = {"foreign": {"lamps": lamps}, "global": {"nodePools": {"a": pool}}}
+    core = [each for each in CORE if not each.setting]
+    assert granted(charts.render(UMBRELLA, values)) == told([*core, *lines])
 
 
 def test_a_feature_for_some_nodes_is_granted(charts: Charts) -> None:

@@ -85,12 +85,14 @@ The table is in _privileges.tpl, which is generated from what core and backends 
 {{- $mounts := dict -}}{{- $capabilities := list -}}{{- $rights := dict -}}
 {{- $privileged := false -}}{{- $network := .values.hostNetwork -}}
 {{- range (include "nodeplug.grantedLines" . | fromJsonArray) -}}
-{{- $privileged = or $privileged .privileged -}}
-{{- $network = or $network .hostNetwork -}}
+{{- $privileged = or $privileged (.privileged | default false) -}}
+{{- $network = or $network (.hostNetwork | default false) -}}
 {{- $capabilities = concat $capabilities (.capabilities | default list) | uniq | sortAlpha -}}
 {{- range .mounts -}}
 {{- $path := include "nodeplug.mountPath" (dict "mount" . "config" $agent.config) -}}
-{{- include "nodeplug.addMount" (dict "mounts" $mounts "path" $path "readOnly" .readOnly "propagation" .propagation) -}}
+{{- $readOnly := ternary .readOnly true (hasKey . "readOnly") -}}
+{{- $later := .propagation | default false -}}
+{{- include "nodeplug.addMount" (dict "mounts" $mounts "path" $path "readOnly" $readOnly "propagation" $later) -}}
 {{- end -}}
 {{- range .rights -}}
 {{- $verbs := concat (index $rights .resource | default list) .verbs | uniq | sortAlpha -}}
