@@ -51,6 +51,23 @@ def test_each_chart_passes_strict_lint_with_its_defaults(charts: Charts) -> None
 
 
 @each_scenario
+def test_nothing_is_null(charts: Charts, scenario: str) -> None:
+    """A template that found nothing would say so, and the API server would take it."""
+    assert [path for each in charts.render(*SCENARIOS[scenario]) for path in nulls(each, "")] == []
+
+
+def nulls(found: object, path: str) -> Iterator[str]:
+    if found is None:
+        yield path
+    if isinstance(found, dict):
+        for key, value in found.items():
+            yield from nulls(value, f"{path}.{key}")
+    if isinstance(found, list):
+        for value in found:
+            yield from nulls(value, f"{path}[]")
+
+
+@each_scenario
 def test_no_two_objects_have_one_name(charts: Charts, scenario: str) -> None:
     """The second would take the place of the first."""
     names = [(e["kind"], e["metadata"]["name"]) for e in charts.render(*SCENARIOS[scenario])]
