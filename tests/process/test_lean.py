@@ -1,5 +1,6 @@
 """What keeps the agent small takes nothing away from libraries."""
 
+import os
 import subprocess
 import sys
 
@@ -19,3 +20,18 @@ def test_names_that_typing_lacks_come_from_the_true_module(name: str, *, loaded:
     run = (sys.executable, "-c", code)
     result = subprocess.run(run, capture_output=True, text=True, check=True)
     assert result.stdout == f"{loaded}\n"
+
+
+def test_protobuf_works_compiled_and_in_python() -> None:
+    """What is put off comes where it is needed."""
+    code = (
+        "from nodeplug.cli.lean import slim; slim();"
+        "from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2 as api;"
+        "data = api.ListAndWatchResponse(devices=[api.Device(ID='a')]).SerializeToString();"
+        "print(api.ListAndWatchResponse.FromString(data).devices[0].ID)"
+    )
+    for kind in ("upb", "python"):
+        environment = os.environ | {"PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION": kind}
+        run = (sys.executable, "-c", code)
+        done = subprocess.run(run, capture_output=True, text=True, check=True, env=environment)
+        assert done.stdout == "a\n"

@@ -15,6 +15,7 @@ def slim() -> None:
     """Prepare the process for the agent; to be called before asyncio and gRPC are imported."""
     _leave_out_ssl()
     _put_off_typing_extensions()
+    _put_off_protobuf_in_python()
     _share_one_heap()
 
 
@@ -26,7 +27,13 @@ def _leave_out_ssl() -> None:
 
 def _put_off_typing_extensions() -> None:
     """Load it only for what `typing` does not have: 0.3 MiB for names that it has."""
-    sys.modules.setdefault("typing_extensions", _TypingFirst("typing_extensions"))
+    sys.modules.setdefault("typing_extensions", _Later("typing_extensions", typing))
+
+
+def _put_off_protobuf_in_python() -> None:
+    """Load it only where protobuf has no compiled form: 1 MiB that is imported and not used."""
+    name = "google.protobuf.internal.python_message"
+    sys.modules.setdefault(name, _Later(name))
 
 
 def _share_one_heap() -> None:
@@ -36,12 +43,18 @@ def _share_one_heap() -> None:
         set_option(_M_ARENA_MAX, 1)
 
 
-class _TypingFirst(types.ModuleType):
+class _Later(types.ModuleType):
+    """A module that is loaded by the first name that is asked of it and `instead` lacks."""
+
+    def __init__(self, name: str, instead: types.ModuleType | None = None) -> None:
+        super().__init__(name)
+        self._instead = instead
+
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):  # the import system asks whether this is a package
             raise AttributeError(name)
-        if hasattr(typing, name):
-            return getattr(typing, name)
+        if hasattr(self._instead, name):
+            return getattr(self._instead, name)
         if sys.modules.get(self.__name__) is self:
             del sys.modules[self.__name__]
         return getattr(importlib.import_module(self.__name__), name)
