@@ -5,7 +5,11 @@ import asyncio
 import pytest
 
 from nodeplug.supervisor import usage
-from support.stage import stage
+from nodeplug.testing import Pod
+from support.awkward.state import State
+from support.stage import BOARD, stage
+
+RENAMED = "awkward.example.com/board-renamed"
 
 
 async def test_a_kubelet_that_is_back_is_asked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -23,3 +27,19 @@ async def test_a_kubelet_that_is_back_is_asked_at_once(monkeypatch: pytest.Monke
         async with asyncio.timeout(5):
             while holdings.doubt.is_set():  # noqa: ASYNC110 - likewise
                 await asyncio.sleep(0.01)
+
+
+async def test_a_record_older_than_the_end_of_a_pod_holds_nothing_back() -> None:
+    """The kubelet frees devices in memory, and writes that down at the next list only (R47)."""
+    async with stage() as play:
+        await play.kubelet.admit(Pod.of({BOARD: 1}))
+        while play.agent._holdings.doubt.is_set():  # noqa: ASYNC110 - a look tells nobody
+            await asyncio.sleep(0.01)
+        pod = Pod.of({BOARD: 1})
+        before = play.kubelet.held(BOARD)
+        await play.kubelet.admit(pod)
+        [board] = play.kubelet.held(BOARD) - before
+        play.set(State(renamed=(board,)))
+        await play.kubelet.until(lambda: board in play.kubelet.devices(RENAMED))
+        await play.kubelet.remove(pod)
+        await play.listed(RENAMED, allocatable=1)

@@ -125,6 +125,14 @@ class Holdings:
         if self._buried or self._unlisted:
             self.doubt.set()
 
+    def only_recorded(self, listing: Listing) -> Collection[str]:
+        """Return the resources of buried ids that nothing but this listing's record keeps there.
+
+        A kubelet frees devices in its memory; what it has recorded may be older.
+        """
+        kept = self._buried.keys() & self._unlisted.keys() - self._held.keys()
+        return {key[0] for key in kept if self._unlisted[key] < listing.started}
+
     def _reindex(self) -> None:
         self.generation += 1
         self._holders = {}

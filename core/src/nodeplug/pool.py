@@ -5,7 +5,7 @@ import itertools
 import logging
 import time
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from nodeplug.holdings import Holdings
 from nodeplug.offers import Offer, OfferedDevice
@@ -126,6 +126,11 @@ class ResourcePool:
         self._tombs = found | kept
         self.refresh()
 
+    def repeat(self) -> None:
+        """Send the list once more as it is."""
+        self.snapshot = replace(self.snapshot, version=self.snapshot.version + 1)
+        self._wake()
+
     def refresh(self) -> None:
         """Work out the list anew from what is offered, buried, suspected and held elsewhere."""
         self._refresh(KUBELET_LIMIT)
@@ -236,5 +241,8 @@ class ResourcePool:
         devices = tuple(entry.listed for entry in ordered)
         since = self._news or time.monotonic()
         self.snapshot = Snapshot(self.snapshot.version + 1, devices, payload, since)
+        self._wake()
+
+    def _wake(self) -> None:
         self._changed.set()
         self._changed = asyncio.Event()

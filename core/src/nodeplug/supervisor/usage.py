@@ -1,7 +1,8 @@
 """Keeps the record of devices in use up to date."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,6 +16,8 @@ _SHORTEST_PAUSE = 1.0
 _LONGEST_PAUSE = 10.0
 # The first list waits no longer than this for what was in use before our start.
 _START_SECONDS = 1.0
+# R26: a list that says nothing new costs the kubelet a write.
+_REPEAT_SECONDS = 10.0
 
 
 class UsageWatch:
@@ -35,6 +38,7 @@ class UsageWatch:
         self._pools = pools
         self._pause = _SHORTEST_PAUSE
         self._back = asyncio.Event()
+        self._repeated = -_REPEAT_SECONDS
 
     async def look_once(self) -> None:
         """Learn what was in use before this process started, if the kubelet answers soon."""
@@ -62,6 +66,17 @@ class UsageWatch:
         self._holdings.observe(listing)
         for pool in self._pools():
             pool.recheck()
+        self._freshen(self._holdings.only_recorded(listing))
+
+    def _freshen(self, resources: Collection[str]) -> None:
+        # R3, R47: the call has freed devices in the kubelet's memory, which is written down only
+        # at the next list or allocation.
+        now = time.monotonic()
+        if resources and now - self._repeated >= _REPEAT_SECONDS:
+            self._repeated = now
+            for pool in self._pools():
+                if pool.resource in resources:
+                    pool.repeat()
 
     async def _rest(self) -> None:
         """Pause; a kubelet that is back is asked at once, however long the last was silent."""
