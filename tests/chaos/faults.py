@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import NamedTuple
 
+from chaos.truth import VendorTruth
 from chaos.world import RESTART_SECONDS, World
 from nodeplug.host.files import remove_quietly
 
@@ -51,7 +52,10 @@ def _remove_one(world: World, pattern: str) -> None:
 
 
 async def device_is_lost_or_recovers(world: World) -> None:
-    vendor = world.dice.choice(world.vendors)
+    _turn(world.dice.choice(world.vendors))
+
+
+def _turn(vendor: VendorTruth) -> None:
     if vendor.lost:
         vendor.recover()
     else:
@@ -109,10 +113,13 @@ async def events_are_garbage(world: World) -> None:
 
 
 async def agent_is_frozen(world: World) -> None:
+    vendor, seconds = world.dice.choice(world.vendors), world.dice.uniform(0, 0.2)
     os.kill(world.agent.pid, signal.SIGSTOP)
-    await device_is_lost_or_recovers(world)
-    await asyncio.sleep(world.dice.uniform(0, 0.2))
+    # A simulator's event waits for room where events of before have not been read yet.
+    turning = asyncio.create_task(asyncio.to_thread(_turn, vendor))
+    await asyncio.sleep(seconds)
     os.kill(world.agent.pid, signal.SIGCONT)
+    await turning
 
 
 async def agent_is_killed(world: World) -> None:

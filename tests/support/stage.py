@@ -34,6 +34,7 @@ class Stage:
         self.pod_resources = folder / "pr.sock"
         self.cdi_dir = folder / "cdi"
         self.features = ""
+        self.registry: Path | None = None
         self.agents: list[asyncio.Task[None]] = []
         self.rules: list[OfferRule] = []
 
@@ -47,7 +48,12 @@ class Stage:
             backends,
             host,
             Node(
-                self.directory, self.pod_resources, Rules(self.rules), self.cdi_dir, self.features
+                self.directory,
+                self.pod_resources,
+                Rules(self.rules),
+                self.cdi_dir,
+                self.features,
+                self.registry,
             ),
         )
         task = asyncio.create_task(agent.run())
@@ -74,16 +80,22 @@ class Stage:
 
 @asynccontextmanager
 async def stage(
-    state: State | None = None, *, agents: int = 1, **options: object
+    state: State | None = None, *, agents: int = 1, watcher: bool = False, **options: object
 ) -> AsyncGenerator[Stage, None]:
-    """Open a stage with four boards, and wait until they are listed if an agent is wanted."""
+    """Open a stage with four boards, and wait until they are listed if an agent is wanted.
+
+    With `watcher` agents are found by the kubelet instead of calling it.
+    """
     folder = Path(tempfile.mkdtemp(prefix="np", dir="/tmp"))
-    for name in ("dp", "host"):
+    for name in ("dp", "host", "registry"):
         (folder / name).mkdir()
+    if watcher:
+        options["plugin_registry"] = folder / "registry"
     kubelet = Kubelet(folder / "dp", pod_resources=folder / "pr.sock", **options)  # type: ignore[arg-type]
     try:
         async with kubelet:
             play = Stage(folder, kubelet)
+            play.registry = folder / "registry" if watcher else None
             play.set(state or State())
             for _ in range(agents):
                 play.start_agent()

@@ -20,6 +20,22 @@
    "rights": []
   },
   {
+   "feature": "being found by the kubelet",
+   "setting": "kubelet.registration=watcher",
+   "mounts": [
+    {
+     "path": "/var/lib/kubelet/plugins_registry",
+     "readOnly": false,
+     "propagation": false,
+     "key": "kubelet.pluginRegistryDir"
+    }
+   ],
+   "capabilities": [],
+   "privileged": false,
+   "hostNetwork": false,
+   "rights": []
+  },
+  {
    "feature": "knowing what is in use",
    "setting": "",
    "mounts": [

@@ -1,6 +1,7 @@
 """`nodeplug config check` and `nodeplug config schema`."""
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -10,9 +11,10 @@ from nodeplug.cli.options import USAGE, source_of
 from nodeplug.cli.tables import print_json, printable
 from nodeplug.config.document import read_document
 from nodeplug.config.load import Source, load_configuration, schema
+from nodeplug.config.settings import KubeletSettings
 from nodeplug.kubelet.sockets import check_length
 from nodeplug.loader import installed, load_each
-from nodeplug.values.errors import ConfigError, NodeplugError
+from nodeplug.values.errors import ConfigError, KubeletDirectoryError, NodeplugError
 
 
 @click.group("config")
@@ -47,11 +49,8 @@ def _errors(source: Source) -> list[NodeplugError]:
         results = load_each([source.backend] if source.backend else _named(file))
         specs = {name: s for name, s in results.items() if isinstance(s, BackendSpec)}
         configuration = load_configuration([source], specs)
-        check_length(Path(configuration.agent.kubelet.device_plugin_dir))
     except ConfigError as error:
         return [error]
-    except NodeplugError as error:
-        return [ConfigError(f"{file}: kubelet.devicePluginDir: {error}")]
     for line in configuration.ignored:
         click.echo(f"ignored: {printable(line)}")
     broken = [
@@ -59,7 +58,18 @@ def _errors(source: Source) -> list[NodeplugError]:
         for name, error in results.items()
         if not isinstance(error, BackendSpec)
     ]
-    return [*broken, *configuration.errors]
+    return [*broken, *configuration.errors, *_too_long(file, configuration.agent.kubelet)]
+
+
+def _too_long(file: Path, kubelet: KubeletSettings) -> Iterator[ConfigError]:
+    directories = {"devicePluginDir": kubelet.device_plugin_dir}
+    if kubelet.registration == "watcher":
+        directories["pluginRegistryDir"] = kubelet.plugin_registry_dir
+    for key, directory in directories.items():
+        try:
+            check_length(Path(directory))
+        except KubeletDirectoryError as error:
+            yield ConfigError(f"{file}: kubelet.{key}: {error}")
 
 
 def _named(file: Path) -> list[str]:

@@ -12,6 +12,7 @@ from nodeplug.values.section import Section
 PLUGIN_DIR = "/var/lib/kubelet/device-plugins"
 CDI_DIR = "/var/run/cdi"
 FEATURE_DIR = "/etc/kubernetes/node-feature-discovery/features.d"
+PLUGIN_REGISTRY = "/var/lib/kubelet/plugins_registry"
 POD_RESOURCES = "/var/lib/kubelet/pod-resources/kubelet.sock"
 
 
@@ -32,6 +33,20 @@ class KubeletSettings(Section, frozen=True):
             "stay listed as Unhealthy for the life of the agent."
         ),
     ] = POD_RESOURCES
+    registration: Annotated[
+        Literal["socket", "watcher"],
+        msgspec.Meta(
+            description="How the kubelet learns of resources: `socket` calls it; with `watcher` it "
+            "finds sockets in its plugin registry directory. Not changed by a reload."
+        ),
+    ] = "socket"
+    plugin_registry_dir: Annotated[
+        str,
+        msgspec.Meta(
+            description="The kubelet's plugin registry directory, as this process sees it; used "
+            "with `registration: watcher`. It must be one mount, readable and writable."
+        ),
+    ] = PLUGIN_REGISTRY
 
 
 class HostSettings(Section, frozen=True):

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import random
-import time
 
 import grpc.aio
 
@@ -12,15 +11,13 @@ from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2_grpc as api_grpc
 from nodeplug.kubelet.lock import ResourceLock
 from nodeplug.kubelet.server import DevicePluginServer
 from nodeplug.kubelet.sockets import KUBELET_SOCKET
+from nodeplug.kubelet.vigil import Vigil
 from nodeplug.kubelet.watch import Identity, KubeletWatch
 from nodeplug.meters.catalogue import REGISTRATIONS
-from nodeplug.values.errors import ResourceLostError
 
 VERSION = "v1beta1"
 # R18: above the 10 s that the kubelet takes to dial us.
 REGISTER_SECONDS = 20.0
-# R24: without a stream for so long, the kubelet has dropped us and will not come back by itself.
-WATCHDOG_SECONDS = 2.0
 # R8: kubelet.sock is bound an instant before it listens.
 _FIRST_PAUSE = 0.002
 _LONGEST_PAUSE = 5.0
@@ -43,11 +40,9 @@ class Registration:
         self.error = ""
         self._resource = resource
         self._server = server
-        self._service = server.service
         self._lock = lock
         self._watch = watch
-        self._wake = asyncio.Event()
-        self._told = api.DevicePluginOptions()
+        self._vigil = Vigil(resource, server, lock, watch)
         self._target = f"unix:{server.directory.plugin_dir / KUBELET_SOCKET}"
 
     async def run(self) -> None:
@@ -55,15 +50,9 @@ class Registration:
 
         Raise ResourceLostError when another instance has taken the resource over.
         """
-        wakers = self._watch.wakers, self._service.wakers
-        for waiting in wakers:
-            waiting.add(self._wake)
-        try:
+        with self._vigil:
             while True:
                 await self._serve_one_kubelet(await self._watch.present())
-        finally:
-            for waiting in wakers:
-                waiting.discard(self._wake)
 
     async def _serve_one_kubelet(self, identity: Identity) -> None:
         session = asyncio.create_task(self._session())
@@ -81,7 +70,7 @@ class Registration:
     async def _session(self) -> None:
         while True:
             await self._register_until_accepted()
-            await self._trouble()
+            await self._vigil.trouble()
             self.registered = False
 
     async def _register_until_accepted(self) -> None:
@@ -94,16 +83,14 @@ class Registration:
 
     async def _register(self) -> bool:
         # R11: a socket that is gone would cost the kubelet 10 s and us the resource (R16).
-        if not self._server.repair():
-            await self._server.restart()
-        self._told = self._service.options()
+        await self._vigil.sound()
         endpoint = self._server.new_endpoint()
         self._lock.announce(endpoint)
         request = api.RegisterRequest(
             version=VERSION,
             endpoint=endpoint,
             resource_name=self._resource,
-            options=self._told,
+            options=self._server.service.options(),
         )
         error = await self._call(request)
         REGISTRATIONS.add(self._resource, "failed" if error else "accepted")
@@ -126,32 +113,6 @@ class Registration:
             except grpc.aio.AioRpcError as error:
                 return error.details() or error.code().name
         return ""
-
-    async def _trouble(self) -> None:
-        """Return when registering again is due."""
-        streamless_since = time.monotonic()
-        while True:
-            self._wake.clear()
-            if self._lock.lost():
-                raise ResourceLostError(f"another instance has taken over {self._resource}")
-            if self._service.options() != self._told:
-                return await self._server.restart()
-            if not self._server.repair():
-                return None
-            now = time.monotonic()
-            if self._service.streams:
-                streamless_since = now
-            elif now - streamless_since >= WATCHDOG_SECONDS:
-                facts = {"resource": self._resource}
-                return _log.warning("stream lost, registering again", extra={"nodeplug": facts})
-            await self._wait(streamless_since + WATCHDOG_SECONDS - now)
-
-    async def _wait(self, seconds: float) -> None:
-        try:
-            async with asyncio.timeout(None if self._service.streams else seconds):
-                await self._wake.wait()
-        except TimeoutError:
-            return
 
 
 def _is_permanent(error: str) -> bool:

@@ -2,9 +2,10 @@
 
 import asyncio
 import os
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
 
+import grpc
 import grpc.aio
 
 from nodeplug.host.files import remove_quietly
@@ -18,11 +19,20 @@ _OPTIONS = [("grpc.max_receive_message_length", -1), ("grpc.so_reuseport", 0)]
 
 
 class DevicePluginServer:
-    """Serves one resource. Bound once; each registration gets a fresh link to the socket."""
+    """Serves one resource. Bound once; each registration gets a fresh link to the socket.
 
-    def __init__(self, service: DevicePluginService, directory: SocketDirectory) -> None:
+    What is `beside` the service is served on the same socket.
+    """
+
+    def __init__(
+        self,
+        service: DevicePluginService,
+        directory: SocketDirectory,
+        beside: Sequence[grpc.GenericRpcHandler] = (),
+    ) -> None:
         self.service = service
         self.directory = directory
+        self._beside = beside
         self._server: grpc.aio.Server | None = None
         self._bound = Path()
         self._link = Path()
@@ -38,7 +48,7 @@ class DevicePluginServer:
         self.directory.open()
         self._bound = self._link = self.directory.new_path()
         self._server = grpc.aio.server(options=_OPTIONS)
-        self._server.add_generic_rpc_handlers((self.service.handlers(),))
+        self._server.add_generic_rpc_handlers((self.service.handlers(), *self._beside))
         self._server.add_insecure_port(f"unix:{self._bound}")
         await _to_its_end(self._server.start())
         self._bound.chmod(0o600)
@@ -63,10 +73,13 @@ class DevicePluginServer:
             await asyncio.sleep(SETTLE_SECONDS)
 
     def new_endpoint(self) -> str:
-        """Return the endpoint for one more registration; the previous one ends to exist."""
-        previous, self._link = self._link, self.directory.new_link(self._bound)
-        if previous not in {self._bound, self._link}:
-            remove_quietly(previous)
+        """Return the endpoint for one more registration; the previous one ends to exist.
+
+        R77: it does so first, since its removal may drop whatever is registered by then.
+        """
+        if self._link != self._bound:
+            remove_quietly(self._link)
+        self._link = self.directory.new_link(self._bound)
         return self.directory.endpoint(self._link)
 
     def repair(self) -> bool:

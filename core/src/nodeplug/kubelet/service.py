@@ -57,6 +57,11 @@ class DevicePluginService:
         self._pool = pool
         self._allocator = allocator
 
+    @property
+    def resource(self) -> str:
+        """The public name of what is served."""
+        return self._pool.resource
+
     def options(self) -> api.DevicePluginOptions:
         """Return what the kubelet should call, for both places that tell it (R17)."""
         return api.DevicePluginOptions(

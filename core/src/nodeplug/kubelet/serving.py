@@ -2,7 +2,10 @@
 
 import asyncio
 import logging
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 from nodeplug.allocation import Allocator
 from nodeplug.kubelet.lock import ResourceLock
@@ -14,10 +17,33 @@ from nodeplug.kubelet.watch import KubeletWatch
 from nodeplug.pool import ResourcePool
 from nodeplug.values.errors import ResourceLostError
 
+if TYPE_CHECKING:
+    from nodeplug.kubelet.watched_registration import WatchedRegistration
+
 _FIRST_PAUSE = 1.0
 _LONGEST_PAUSE = 30.0
 
 _log = logging.getLogger("nodeplug.kubelet")
+
+
+class Site(NamedTuple):
+    """Where resources are served: the kubelet's directory with our sockets, and its kubelet.
+
+    With a `registry` the sockets are there instead, for the kubelet to find (R72).
+    """
+
+    directory: SocketDirectory
+    watch: KubeletWatch
+    registry: SocketDirectory | None = None
+
+    @contextmanager
+    def opened(self) -> Iterator[None]:
+        """Hold our directories; raise KubeletDirectoryError where one is unusable."""
+        with ExitStack() as stack:
+            for directory in filter(None, (self.directory, self.registry)):
+                stack.callback(directory.close)
+                directory.open()
+            yield
 
 
 class ServedResource:
@@ -27,13 +53,14 @@ class ServedResource:
         self,
         pool: ResourcePool,
         allocator: Allocator,
-        directory: SocketDirectory,
-        watch: KubeletWatch,
+        site: Site,
     ) -> None:
         self.pool = pool
-        self._lock = ResourceLock(directory.plugin_dir, pool.resource)
-        self._server = DevicePluginServer(DevicePluginService(pool, allocator), directory)
-        self._registration = Registration(pool.resource, self._server, self._lock, watch)
+        self._lock = ResourceLock(site.directory.plugin_dir, pool.resource)
+        service = DevicePluginService(pool, allocator)
+        open_up = _to_be_called if site.registry is None else _to_be_found
+        self._registration: Registration | WatchedRegistration
+        self._server, self._registration = open_up(service, self._lock, site)
 
     @property
     def streams(self) -> int:
@@ -81,3 +108,23 @@ class ServedResource:
     def _report(self, error: Exception) -> None:
         facts = {"resource": self.pool.resource, "error": repr(error)}
         _log.error("serving interrupted", extra={"nodeplug": facts})
+
+
+def _to_be_called(
+    service: DevicePluginService, lock: ResourceLock, site: Site
+) -> tuple[DevicePluginServer, Registration]:
+    server = DevicePluginServer(service, site.directory)
+    return server, Registration(service.resource, server, lock, site.watch)
+
+
+def _to_be_found(
+    service: DevicePluginService, lock: ResourceLock, site: Site
+) -> "tuple[DevicePluginServer, WatchedRegistration]":
+    # Few want it, and everyone would pay for its generated code in memory.
+    from nodeplug.kubelet.introduction import Introduction  # noqa: PLC0415
+    from nodeplug.kubelet.watched_registration import WatchedRegistration  # noqa: PLC0415
+
+    assert site.registry is not None
+    introduction = Introduction(service.resource)
+    server = DevicePluginServer(service, site.registry, [introduction.handlers()])
+    return server, WatchedRegistration(service.resource, server, introduction, lock, site.watch)

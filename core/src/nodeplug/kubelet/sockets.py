@@ -1,7 +1,8 @@
-"""Our own sub-directory of the kubelet's device plugin directory, and the sockets in it.
+"""Our own sub-directory of a directory of the kubelet, and the sockets in it.
 
-The kubelet's sweep at its start removes sockets from the top level only (R5), so what is bound
-here survives. The leading dot keeps the directory out of the kubelet's list of checkpoints.
+The kubelet's sweep of its device plugin directory removes sockets from the top level only (R5), so
+what is bound here survives. The leading dot keeps the sub-directory out of the kubelet's list of
+checkpoints. In the plugin registry, where names with a dot are overlooked (R72), it has none.
 """
 
 import itertools
@@ -12,6 +13,7 @@ from nodeplug.host.files import FileLock, remove_quietly
 from nodeplug.values.errors import KubeletDirectoryError
 
 HOME = ".nodeplug"
+REGISTRY_HOME = "nodeplug"
 KUBELET_SOCKET = "kubelet.sock"
 # The size of sun_path less its terminating NUL (unix(7), R13).
 _PATH_LIMIT = 107
@@ -21,15 +23,16 @@ _LONGEST_ENDPOINT = f"{HOME}/01234567/99999-99999.sock"
 class SocketDirectory:
     """The directory `.nodeplug/<instance>` with a lock held for this process's life."""
 
-    def __init__(self, plugin_dir: Path) -> None:
+    def __init__(self, plugin_dir: Path, home: str = HOME) -> None:
         self.plugin_dir = plugin_dir
+        self._all = plugin_dir / home
         self._instance = os.urandom(4).hex()
         self._numbers = itertools.count(1)
         self._lock = FileLock(self._home / "lock")
 
     @property
     def _home(self) -> Path:
-        return self.plugin_dir / HOME / self._instance
+        return self._all / self._instance
 
     def open(self) -> None:
         """Make the directory, or make it anew; sweep what dead instances left.
@@ -43,7 +46,7 @@ class SocketDirectory:
             self._lock.try_acquire()
         except OSError as error:
             raise KubeletDirectoryError(
-                f"{self.plugin_dir}: cannot create {HOME} in it: {error.strerror}; "
+                f"{self.plugin_dir}: cannot create {self._all.name} in it: {error.strerror}; "
                 "run as root with the directory mounted read-write"
             ) from error
         self._sweep()
@@ -74,7 +77,7 @@ class SocketDirectory:
         self._lock.release()
 
     def _sweep(self) -> None:
-        for other in (self.plugin_dir / HOME).iterdir():
+        for other in self._all.iterdir():
             if other == self._home or not (other / "lock").exists():
                 continue
             lock = FileLock(other / "lock")
@@ -99,7 +102,7 @@ def check_plugin_dir(plugin_dir: Path) -> None:
     if not plugin_dir.is_dir():
         raise KubeletDirectoryError(
             f"{plugin_dir}: no such directory; is a kubelet on this host, and is its "
-            "device-plugins directory mounted here?"
+            f"{plugin_dir.name} directory mounted here?"
         )
     if plugin_dir.stat().st_nlink == 0:
         raise KubeletDirectoryError(

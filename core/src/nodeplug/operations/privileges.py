@@ -1,13 +1,25 @@
 """What core itself needs on the host, by feature; each backend's spec adds its own."""
 
 from nodeplug.backend import ClusterRight, HostMount, Privilege
-from nodeplug.config.settings import CDI_DIR, FEATURE_DIR, PLUGIN_DIR, POD_RESOURCES
+from nodeplug.config.settings import (
+    CDI_DIR,
+    FEATURE_DIR,
+    PLUGIN_DIR,
+    PLUGIN_REGISTRY,
+    POD_RESOURCES,
+)
 
 CORE = (
     Privilege(
         feature="serving devices",
         reason="sockets are made beside the kubelet's",
         mounts=[HostMount(PLUGIN_DIR, read_only=False)],
+    ),
+    Privilege(
+        feature="being found by the kubelet",
+        setting="kubelet.registration=watcher",
+        reason="sockets are made where the kubelet looks for plugins",
+        mounts=[HostMount(PLUGIN_REGISTRY, read_only=False)],
     ),
     Privilege(
         feature="knowing what is in use",

@@ -14,8 +14,8 @@ from nodeplug.config.settings import CDI_DIR
 from nodeplug.holdings import Holdings
 from nodeplug.host.calls import call
 from nodeplug.host.host import Host
-from nodeplug.kubelet.serving import ServedResource
-from nodeplug.kubelet.sockets import SocketDirectory
+from nodeplug.kubelet.serving import ServedResource, Site
+from nodeplug.kubelet.sockets import REGISTRY_HOME, SocketDirectory
 from nodeplug.kubelet.translate import encode_listed
 from nodeplug.kubelet.watch import KubeletWatch
 from nodeplug.offers import Offer, OfferRule, make_offers
@@ -55,7 +55,8 @@ class Node(NamedTuple):
     `plugin_dir` is the kubelet's device plugin directory and `pod_resources` its pod resources
     socket, both as this process sees them; `rules` say how resources are advertised; in `cdi_dir`
     the container runtime looks for specifications. In `feature_dir`, a path of the host, labels
-    of the node are written; empty is nowhere.
+    of the node are written; empty is nowhere. With `registry`, the kubelet's plugin registry
+    directory, the kubelet finds resources there instead of being called.
     """
 
     plugin_dir: Path
@@ -63,6 +64,7 @@ class Node(NamedTuple):
     rules: Rules = Rules()
     cdi_dir: Path = Path(CDI_DIR)
     feature_dir: str = ""
+    registry: Path | None = None
 
 
 class _Owned(NamedTuple):
@@ -79,10 +81,11 @@ class Agent:
         host: Host,
         node: Node,
     ) -> None:
-        plugin_dir, pod_resources, self.rules, cdi_dir, feature_dir = node
+        plugin_dir, pod_resources, self.rules, cdi_dir, feature_dir, registry = node
         self._holdings = Holdings()
-        self._directory = SocketDirectory(plugin_dir)
         self._watch = KubeletWatch(plugin_dir)
+        found = SocketDirectory(registry, REGISTRY_HOME) if registry else None
+        self._site = Site(SocketDirectory(plugin_dir), self._watch, found)
         self._resources: dict[str, _Owned] = {}
         self._refused: set[tuple[str, str]] = set()
         self._tasks = asyncio.TaskGroup()
@@ -109,16 +112,13 @@ class Agent:
 
     async def run(self) -> None:
         """Serve until cancelled. Raise KubeletDirectoryError when the directory is unusable."""
-        self._directory.open()
-        try:
+        with self._site.opened():
             await self._usage.look_once()
             async with self._tasks as tasks:
                 tasks.create_task(self._watch.run())
                 tasks.create_task(self._usage.run())
                 for runner in self._runners.values():
                     tasks.create_task(runner.run())
-        finally:
-            self._directory.close()
 
     async def apply(self, rules: Rules, settings: Mapping[str, Any]) -> list[str]:
         """Take over a new configuration; return what of it is new.
@@ -190,7 +190,7 @@ class Agent:
         pool.recheck()
         self._replace(pool, offer)
         allocator = Allocator(pool, self._holdings, backend)
-        served = ServedResource(pool, allocator, self._directory, self._watch)
+        served = ServedResource(pool, allocator, self._site)
         self._resources[offer.resource] = _Owned(backend.name, served)
         self._tasks.create_task(served.run())
 

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from nodeplug.backend import Finding, HostMount, Privilege
-from nodeplug.config.settings import CDI_DIR, FEATURE_DIR
+from nodeplug.config.settings import CDI_DIR, FEATURE_DIR, PLUGIN_REGISTRY
 from nodeplug.operations.doctor.mounts import covering, read_mounts
 from nodeplug.operations.doctor.patient import Patient, problem, warning
 from nodeplug.operations.privileges import CORE
@@ -120,4 +120,6 @@ def _mount(
 def _place(path: str, patient: Patient) -> Path:
     if path == CDI_DIR:
         return Path(patient.agent.cdi.spec_dir)
+    if path == PLUGIN_REGISTRY:
+        return Path(patient.agent.kubelet.plugin_registry_dir)
     return patient.root.path(patient.agent.labels.feature_dir if path == FEATURE_DIR else path)

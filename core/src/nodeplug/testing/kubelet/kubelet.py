@@ -22,6 +22,7 @@ from nodeplug.testing.kubelet.endpoint import CallError
 from nodeplug.testing.kubelet.journal import Journal
 from nodeplug.testing.kubelet.node import NodeStatus
 from nodeplug.testing.kubelet.order import Order
+from nodeplug.testing.kubelet.plugin_manager import PluginManager
 from nodeplug.testing.kubelet.podresources import PodResources
 from nodeplug.testing.kubelet.pods import ContainerRun, Pod
 from nodeplug.testing.kubelet.registry import Registry
@@ -40,6 +41,8 @@ class ViolationError(AssertionError):
 class Kubelet:
     """A kubelet's device manager on real sockets in a directory.
 
+    With `plugin_registry` it looks for plugins in that directory, too, and dials what it finds.
+
     `async with Kubelet(directory) as kubelet` starts it and at the end stops it; violations that
     the test has not cleared from `journal.violations` are raised then. `stop` is the death of the
     process: the socket stays as a dead file (R6). Pods and their allocations outlive it.
@@ -50,11 +53,12 @@ class Kubelet:
     any will do, responses to merge (R41, R60).
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all but the first are options
         self,
         directory: Path,
         *,
         pod_resources: Path | None = None,
+        plugin_registry: Path | None = None,
         profile: Profile = Profile.V1_36,
         clock: Clock | None = None,
         topology: Topology | None = None,
@@ -63,6 +67,7 @@ class Kubelet:
         self.journal = Journal()
         self.clock = clock or Clock()
         self._pod_resources = pod_resources
+        self._plugin_registry = plugin_registry
         self._profile = profile
         self._topology = topology or Topology()
         self.physical: Physical = without_replica
@@ -74,6 +79,7 @@ class Kubelet:
         self._syncing: asyncio.Task[None] | None = None
         self._admitting = asyncio.Lock()
         self._registry: Registry | None = None
+        self._manager: PluginManager | None = None
         self._servers: list[grpc.aio.Server] = []
 
     async def __aenter__(self) -> Self:
@@ -103,6 +109,9 @@ class Kubelet:
         self._registry.on_change = self._changed
         try:
             await self._serve(self._registry)
+            if self._plugin_registry is not None:
+                self._manager = PluginManager(self._plugin_registry, self._registry, self.clock)
+                self._manager.start()
             self._syncing = asyncio.create_task(self._node.keep_written(self.clock, self._sync))
         except BaseException:
             await self.stop()
@@ -115,6 +124,9 @@ class Kubelet:
         servers, self._servers = self._servers, []
         for server in servers:
             await server.stop(grace=None)
+        manager, self._manager = self._manager, None
+        if manager is not None:
+            await manager.stop()
         registry, self._registry = self._registry, None
         if registry is not None:
             await registry.close()

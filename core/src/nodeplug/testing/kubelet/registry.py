@@ -62,6 +62,27 @@ class Registry:
             await context.abort(grpc.StatusCode.UNKNOWN, problem)
         return api.Empty()
 
+    async def connect_found(self, resource: str, path: str) -> None:
+        """Connect to a plugin whose socket was found (R76); raise Refusal."""
+        request = api.RegisterRequest(version=_VERSION, endpoint=path, resource_name=resource)
+        problem = ""
+        try:
+            _check(request)
+            endpoint = await self._connected(Endpoint(resource, path), None)
+            request.options.CopyFrom(endpoint.options)
+        except Refusal as refusal:
+            problem = str(refusal)
+            raise
+        finally:
+            self._journal.note("register", resource, problem, request=request, found=True)
+
+    async def deregister(self, resource: str, path: str) -> None:
+        """Drop a plugin whose socket has gone, or up to 1.36 whichever has its name (R77)."""
+        client = self._clients.find(Endpoint(resource, path))
+        if client is not None:
+            self._disconnected(client)
+            await client.close()
+
     async def close(self) -> None:
         """Break all connections, as the death of the process does."""
         tasks = [*self._attempts, *self._runs.values()]
@@ -87,7 +108,9 @@ class Registry:
 
     async def _register(self, request: api.RegisterRequest, until: float | None) -> None:
         _check(request)
-        endpoint = Endpoint(request.resource_name, self._join(request.endpoint))
+        await self._connected(Endpoint(request.resource_name, self._join(request.endpoint)), until)
+
+    async def _connected(self, endpoint: Endpoint, until: float | None) -> Endpoint:
         self._clients.add(endpoint)
         self._connections.append(endpoint)
         try:
@@ -98,6 +121,7 @@ class Registry:
             raise
         self._tables.endpoints[endpoint.resource] = endpoint
         self._runs[endpoint] = asyncio.create_task(self._run(endpoint))
+        return endpoint
 
     async def _connect(self, endpoint: Endpoint, until: float | None) -> None:
         try:

@@ -1,0 +1,73 @@
+"""Noticing that a resource has to be registered again."""
+
+import asyncio
+import logging
+import time
+
+from nodeplug.kubelet.lock import ResourceLock
+from nodeplug.kubelet.server import DevicePluginServer
+from nodeplug.kubelet.watch import KubeletWatch
+from nodeplug.values.errors import ResourceLostError
+
+# R24: without a stream for so long, the kubelet has dropped us and will not come back by itself.
+WATCHDOG_SECONDS = 2.0
+
+_log = logging.getLogger("nodeplug.kubelet")
+
+
+class Vigil:
+    """Watches over the server, the lock, the options and the streams of one resource."""
+
+    def __init__(
+        self, resource: str, server: DevicePluginServer, lock: ResourceLock, watch: KubeletWatch
+    ) -> None:
+        self.wake = asyncio.Event()
+        self._resource = resource
+        self._server = server
+        self._service = server.service
+        self._lock = lock
+        self._wakers = watch.wakers, server.service.wakers
+        self._told = self._service.options()
+
+    def __enter__(self) -> None:
+        for waiting in self._wakers:
+            waiting.add(self.wake)
+
+    def __exit__(self, *_: object) -> None:
+        for waiting in self._wakers:
+            waiting.discard(self.wake)
+
+    async def sound(self) -> None:
+        """Make sure that somebody serves where the kubelet will dial (R11)."""
+        if not self._server.repair():
+            await self._server.restart()
+        self._told = self._service.options()
+
+    async def trouble(self, patience: float = WATCHDOG_SECONDS) -> None:
+        """Return when registering again is due, at first after so many seconds without a stream.
+
+        Raise ResourceLostError when another instance has taken the resource over.
+        """
+        streamless_since = time.monotonic()
+        while True:
+            self.wake.clear()
+            if self._lock.lost():
+                raise ResourceLostError(f"another instance has taken over {self._resource}")
+            if self._service.options() != self._told:
+                return await self._server.restart()
+            if not self._server.repair():
+                return None
+            now = time.monotonic()
+            if self._service.streams:
+                streamless_since, patience = now, WATCHDOG_SECONDS
+            elif now - streamless_since >= patience:
+                facts = {"resource": self._resource}
+                return _log.warning("stream lost, registering again", extra={"nodeplug": facts})
+            await self._wait(streamless_since + patience - now)
+
+    async def _wait(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(None if self._service.streams else seconds):
+                await self.wake.wait()
+        except TimeoutError:
+            return

@@ -1,0 +1,177 @@
+"""Registration by sockets that the kubelet finds in its plugin registry (C23)."""
+
+import asyncio
+import json
+import os
+import stat
+import sys
+import time
+from asyncio.subprocess import PIPE
+
+import grpc.aio
+import pytest
+
+from nodeplug.kubelet.api import pluginregistration_v1_pb2 as api
+from nodeplug.kubelet.api import pluginregistration_v1_pb2_grpc as api_grpc
+from nodeplug.supervisor.report import ResourceReport
+from nodeplug.testing import Kubelet, Pod, Profile
+from support.awkward.state import State
+from support.repository import ROOT
+from support.stage import BOARD, Stage, stage
+
+TESTS = ROOT / "tests"
+
+
+def shown(play: Stage) -> list[str]:
+    """Return the paths of the sockets that a kubelet would look at."""
+    assert play.registry is not None
+    sockets = (p for p in play.registry.rglob("*") if stat.S_ISSOCK(p.lstat().st_mode))
+    return sorted(str(p) for p in sockets if not p.name.startswith("."))
+
+
+def registrations(kubelet: Kubelet) -> list[str]:
+    found = kubelet.journal.of("register", BOARD)
+    assert all(event.found for event in found)
+    return [event.request.endpoint for event in found if event.request]
+
+
+async def test_c23_a_resource_is_found_and_never_registered_by_a_call() -> None:
+    """R82: one mode for one resource; pods get their devices as ever."""
+    async with stage(watcher=True) as play:
+        run = await play.kubelet.admit(Pod.of({BOARD: 2}))
+        assert run["c0"].envs
+        assert len(registrations(play.kubelet)) == 1
+
+
+@pytest.mark.parametrize("profile", Profile)
+async def test_c23_a_kubelet_that_restarts_finds_the_same_socket(profile: Profile) -> None:
+    """R80: nothing is needed of us."""
+    async with stage(watcher=True, profile=profile) as play:
+        before = shown(play)
+        await play.kubelet.restart()
+        await play.listed(allocatable=4)
+        assert shown(play) == before
+        assert set(registrations(play.kubelet)) <= set(before)
+
+
+@pytest.mark.parametrize("profile", Profile)
+async def test_c23_a_lost_stream_is_replaced_by_a_socket_of_a_new_name(profile: Profile) -> None:
+    """R78: the plugin manager does not notice it; within 5 s."""
+    async with stage(watcher=True, profile=profile) as play:
+        started = time.monotonic()
+        await play.kubelet.drop_streams(BOARD)
+        await play.listed(allocatable=0)
+        await play.listed(allocatable=4)
+        assert time.monotonic() - started < 5
+        first, second = registrations(play.kubelet)
+        assert first not in shown(play)
+        assert second in shown(play)
+
+
+async def test_a_socket_that_somebody_removed_is_put_back() -> None:
+    """R77: its removal alone deregisters the resource."""
+    async with stage(watcher=True) as play:
+        for path in shown(play):
+            os.unlink(path)  # noqa: PTH108 - as text
+        await play.listed(allocatable=0)
+        await play.listed(allocatable=4)
+
+
+async def test_changes_arrive_as_ever() -> None:
+    """The list is the same service."""
+    async with stage(watcher=True) as play:
+        play.set(State(sick=("awk-board-0",)))
+        await play.listed(allocatable=3)
+
+
+async def test_only_sockets_with_a_plain_name_are_shown() -> None:
+    """One for each resource, for its owner alone; nothing is left at the end."""
+    async with stage(watcher=True) as play:
+        sockets = shown(play)
+        assert len(sockets) == 2
+        assert {stat.S_IMODE(os.stat(path).st_mode) for path in sockets} == {0o600}  # noqa: PTH116
+        await play.stop_agent(play.agents[0])
+        assert not shown(play)
+
+
+async def test_a_second_instance_takes_over_when_the_first_ends() -> None:
+    """Sockets of both are never shown at once."""
+    async with stage(watcher=True) as play:
+        first = play.agents[0]
+        before = shown(play)
+        play.start_agent()
+        await asyncio.wait({first}, timeout=0.5)
+        assert shown(play) == before
+        await play.stop_agent(first)
+        await play.listed(allocatable=0)
+        await play.listed(allocatable=4)
+
+
+async def test_c23_who_it_is_is_answered_within_a_second_under_load() -> None:
+    """R80, with a hundred callers at a time."""
+    async with stage(watcher=True) as play:
+        options = [("grpc.use_local_subchannel_pool", 1)]
+
+        async def ask() -> api.PluginInfo:
+            target = f"unix:{shown(play)[0]}"
+            async with grpc.aio.insecure_channel(target, options=options) as channel:
+                return await api_grpc.RegistrationStub(channel).GetInfo(
+                    api.InfoRequest(), timeout=1
+                )
+
+        infos = await asyncio.gather(*(ask() for _ in range(100)))
+        assert {info.type for info in infos} == {"DevicePlugin"}
+        assert {tuple(info.supported_versions) for info in infos} == {("v1beta1",)}
+
+
+async def test_a_refusal_is_what_the_report_says() -> None:
+    """R75: its text is what an operator sees."""
+    async with stage(watcher=True) as play:
+
+        def report() -> ResourceReport:
+            [found] = [r for r in play.agent.report().resources if r.pool.resource == BOARD]
+            return found
+
+        async with asyncio.timeout(5):
+            while not report().registered:  # noqa: ASYNC110 - a report tells nobody
+                await asyncio.sleep(0.01)
+        status = api.RegistrationStatus(plugin_registered=False, error="no room")
+        target = f"unix:{registrations(play.kubelet)[0]}"
+        async with grpc.aio.insecure_channel(target) as channel:
+            await api_grpc.RegistrationStub(channel).NotifyRegistrationStatus(status)
+        assert (report().registered, report().error) == (False, "no room")
+
+
+async def test_sockets_of_a_dead_instance_are_swept() -> None:
+    """R73: a stale one would be tried again and again."""
+    async with stage(watcher=True, agents=0) as play:
+        assert play.registry is not None
+        stale = play.registry / "nodeplug/01234567"
+        stale.mkdir(parents=True)
+        (stale / "lock").touch()
+        (stale / "1-1.sock").touch()
+        play.start_agent()
+        await play.listed(allocatable=4)
+        assert not stale.exists()
+
+
+async def test_a_file_system_without_hard_links_is_refused_in_words() -> None:
+    """The kubelet overlooks the name that is bound."""
+    async with stage(watcher=True, agents=0) as play:
+        assert play.registry is not None
+        settings = {"registration": "watcher", "pluginRegistryDir": str(play.registry)}
+        kubelet = {"devicePluginDir": str(play.directory), **settings}
+        config = play.host.root / "nodeplug.json"
+        host = {"root": str(play.host.root), "uevents": str(play.host.root / "uevents.sock")}
+        section = {"resources": [{"name": "example.com/x", "devices": [{"path": "/dev/x"}]}]}
+        content = {"kubelet": kubelet, "host": host, "backends": {"custom": section}}
+        config.write_text(json.dumps(content | {"metrics": {"enabled": False}}))
+        command = (sys.executable, str(TESTS / "support/without_links.py"), sys.executable)
+        words = ("-m", "nodeplug", "run", "--backend", "custom", "--config", str(config))
+        process = await asyncio.create_subprocess_exec(*command, *words, stderr=PIPE)
+        assert process.stderr is not None
+        async with asyncio.timeout(20):
+            while b"set kubelet.registration: socket" not in await process.stderr.readline():
+                pass
+        process.kill()
+        await process.wait()
