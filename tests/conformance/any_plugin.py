@@ -1,11 +1,14 @@
 """A device plugin by hand, right in everything but the rule that it is told to break.
 
-`python any_plugin.py DIRECTORY [RULE]`
+`python any_plugin.py DIRECTORY [RULE [REGISTRY]]`: with REGISTRY, a kubelet has to find it there.
+A device is lost while DIRECTORY holds a file `lost`.
 """
 
 import asyncio
+import os
 import random
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -16,15 +19,23 @@ import grpc.aio
 
 from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2 as api
 from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2_grpc as api_grpc
+from nodeplug.kubelet.api import pluginregistration_v1_pb2 as found
+from nodeplug.kubelet.api import pluginregistration_v1_pb2_grpc as found_grpc
 
 RESOURCE = "example.com/any"
+LONGEST_PATH = 107
 
 
-class AnyPlugin(api_grpc.DevicePluginServicer):
-    def __init__(self, directory: Path, broken: str) -> None:
+class AnyPlugin(api_grpc.DevicePluginServicer, found_grpc.RegistrationServicer):
+    def __init__(self, directory: Path, broken: str, registry: Path | None) -> None:
         self.directory = directory
+        self.registry = registry
         self.broken = broken
+        self.turn = asyncio.Lock()
+        self.followed = -10.0
+        self.given_up: object = ()
         self.streams = 0
+        self.opened = 0
         self.number = 0
         self.server: grpc.aio.Server | None = None
         self.options = api.DevicePluginOptions(
@@ -35,13 +46,14 @@ class AnyPlugin(api_grpc.DevicePluginServicer):
 
     @property
     def socket(self) -> Path:
-        return self.directory / f"any-{self.number}.sock"
+        return (self.registry or self.directory) / f"any-{os.getpid()}-{self.number}.sock"
 
     async def serve(self) -> None:
         self.number += 1
         limit = 4 * 1024 * 1024 if self.broken == "C22" else -1
         self.server = grpc.aio.server(options=[("grpc.max_receive_message_length", limit)])
         api_grpc.add_DevicePluginServicer_to_server(self, self.server)
+        found_grpc.add_RegistrationServicer_to_server(self, self.server)
         self.server.add_insecure_port(f"unix:{self.socket}")
         await self.server.start()
 
@@ -62,38 +74,68 @@ class AnyPlugin(api_grpc.DevicePluginServicer):
         known: object = None
         while True:
             try:
-                found = (self.directory / "kubelet.sock").stat()
-                identity = (found.st_ino, found.st_mtime_ns)
-                lost = self._lost()
-                if identity != known or lost:
-                    if known is not None and identity != known and self.broken == "C2":
-                        await asyncio.sleep(1.5)
-                    await self._anew()
-                    known = identity
+                known = await self._keep(known)
             except (OSError, grpc.aio.AioRpcError) as error:
                 if known is not None and isinstance(error, OSError) and self.broken == "C4":
                     sys.exit(3)
+                if self.broken == "C8" and not isinstance(error, OSError):
+                    self.given_up = self._identity()
                 known = None
             await asyncio.sleep(0.05)
 
+    async def _keep(self, known: object) -> object:
+        identity = self._identity() if self.registry is None else "whichever finds it"
+        if identity == self.given_up:
+            return known
+        if identity != known or self._lost():
+            if known is not None and identity != known and self.broken == "C2":
+                await asyncio.sleep(1.5)
+            await self._anew()
+        return identity
+
+    def _identity(self) -> object:
+        seen = (self.directory / "kubelet.sock").stat()
+        return seen.st_ino, seen.st_ctime_ns if self.broken == "C3" else seen.st_mtime_ns
+
     def _lost(self) -> bool:
-        gone = not self.socket.exists() and self.broken != "C5"
-        silent = not self.streams and self.broken != "C6"
-        return gone or silent
+        now = asyncio.get_running_loop().time()
+        if self.streams:
+            self.followed = now
+        # A kubelet that comes back finds the socket within a second.
+        patience = 0.0 if self.registry is None else 0.6
+        silent = now - self.followed > patience and self.broken != "C6"
+        return silent or (not self.socket.exists() and self.broken != "C5")
 
     async def _anew(self) -> None:
         if self.server is not None:
+            followed = self.streams > 0
             await self.server.stop(grace=None)
-            await asyncio.sleep(0.1)
+            # R15: the kubelet takes note of the end after the fact.
+            await asyncio.sleep(0.5 if followed else 0)
         if self.broken == "C1":
             self.number += 1
             await asyncio.sleep(0)
         else:
             await self.serve()
-        await self.register()
-        async with asyncio.timeout(0.3):
-            while not self.streams:  # noqa: ASYNC110 - a plugin as many are
+        opened = self.opened
+        if self.registry is None:
+            await self.register()
+        async with asyncio.timeout(3):
+            while self.opened == opened:  # noqa: ASYNC110 - a plugin as many are
                 await asyncio.sleep(0.01)
+
+    async def GetInfo(  # noqa: N802
+        self, _request: found.InfoRequest, _context: Any
+    ) -> found.PluginInfo:
+        async with self.turn:
+            await asyncio.sleep(0.1 if self.broken == "C23" else 0)
+        versions = ["v1beta1"]
+        return found.PluginInfo(type="DevicePlugin", name=RESOURCE, supported_versions=versions)
+
+    async def NotifyRegistrationStatus(  # noqa: N802
+        self, _request: found.RegistrationStatus, _context: Any
+    ) -> found.RegistrationStatusResponse:
+        return found.RegistrationStatusResponse()
 
     async def GetDevicePluginOptions(  # noqa: N802
         self, _request: api.Empty, _context: Any
@@ -106,18 +148,34 @@ class AnyPlugin(api_grpc.DevicePluginServicer):
         if self.streams and self.broken == "C9":
             return
         self.streams += 1
+        self.opened += 1
         try:
             if self.broken == "C10":
                 yield api.ListAndWatchResponse()
                 await asyncio.sleep(0.5)
-            while True:
+            flooded = self.directory / "flooded"
+            if self.broken == "C13" and not flooded.exists():
+                flooded.touch()
                 yield api.ListAndWatchResponse(devices=self._devices())
-                await asyncio.sleep(0.5 if self.broken == "C18" else 3600)
+                await asyncio.sleep(0.2)
+                many = [
+                    api.Device(ID=f"{number:060}", health="Healthy") for number in range(70_000)
+                ]
+                yield api.ListAndWatchResponse(devices=many)
+            last: list[api.Device] = []
+            while True:
+                if last != (last := self._devices()) or self.broken in {"C18", "flood"}:
+                    yield api.ListAndWatchResponse(devices=last)
+                await asyncio.sleep({"C18": 0.5, "flood": 0}.get(self.broken, 0.05))
         finally:
             self.streams -= 1
 
     def _devices(self) -> list[api.Device]:
         devices = [api.Device(ID=f"d{number}", health="Healthy") for number in range(3)]
+        if (self.directory / "lost").exists():
+            lost = devices.pop()
+            if self.broken != "C12":
+                devices.append(api.Device(ID=lost.ID, health="Unhealthy"))
         if self.broken == "C11":
             devices[0].topology.nodes.append(api.NUMANode(ID=-1))
         return devices
@@ -159,12 +217,27 @@ class AnyPlugin(api_grpc.DevicePluginServicer):
         return api.PreStartContainerResponse()
 
 
-async def main(directory: Path, broken: str) -> None:
-    plugin = AnyPlugin(directory, broken)
+async def main(directory: Path, broken: str, registry: Path | None) -> None:
+    plugin = AnyPlugin(directory, broken, registry)
+    if len(os.fsencode(plugin.socket)) > LONGEST_PATH:
+        if broken == "C20":
+            await asyncio.Event().wait()
+        sys.exit(2)
     if broken == "C19":
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, lambda: None)
+    while broken in {"C6", "C7"} and any(map(answers, directory.glob("any-*.sock"))):
+        if broken == "C7":
+            sys.exit(4)
+        await asyncio.sleep(0.05)
     await plugin.run()
 
 
+def answers(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as caller:
+        return not caller.connect_ex(str(path))
+
+
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else ""))
+    words = [*sys.argv[1:], ""]
+    found_in = Path(words[2]) if len(words) > 3 else None
+    asyncio.run(main(Path(words[0]), words[1], found_in))

@@ -14,23 +14,46 @@ from pathlib import Path
 import psutil
 import pytest
 
-from nodeplug.config.settings import PLUGIN_DIR
+from nodeplug.config.settings import PLUGIN_DIR, PLUGIN_REGISTRY
 from nodeplug.conformance import plugin
 from nodeplug.conformance.judge import judge
 from nodeplug.conformance.rules import RULES
-from nodeplug.testing import Profile
+from nodeplug.conformance.subject import Places, Subject
+from nodeplug.testing import Kubelet, Profile
 from support.command import nodeplug
 from support.needs import require
 
 ANY = f"{sys.executable} {Path(__file__).with_name('any_plugin.py')} {{dir}}"
-
+# Registers a socket at which it talks, but not the language of the kubelet.
+GARBAGE = """
+import os, socket, sys, grpc
+from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2 as api
+from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2_grpc as api_grpc
+folder = sys.argv[1]
+server = socket.socket(socket.AF_UNIX)
+server.bind(f"{folder}/g.sock")
+server.listen()
+request = api.RegisterRequest(version="v1beta1", endpoint="g.sock", resource_name="example.com/g")
+channel = grpc.insecure_channel(f"unix:{folder}/kubelet.sock")
+answer = api_grpc.RegistrationStub(channel).Register.future(request, timeout=30)
+while True:
+    caller, _ = server.accept()
+    caller.sendall(os.urandom(1000))
+"""
+CHANGE, UNDO = "touch {dir}/lost", "rm {dir}/lost"
 
 # Judging is mostly waiting; more at a time would make the machine the judge.
-AT_ONCE = 4
+AT_ONCE = 6
 
 
-async def outcomes(command: str, profile: Profile = Profile.V1_36) -> dict[str, str]:
-    return {v.number: v.outcome async for v in judge(command, profile, 10.0)}
+def subject(rule: str, *, found: bool = False) -> Subject:
+    """Return the plugin that breaks a rule; "" breaks none."""
+    command = f'{ANY} "{rule}" {"{registry}" if found else ""}'
+    return Subject(command, change=CHANGE, undo=UNDO)
+
+
+async def outcomes(subject: Subject, profile: Profile = Profile.V1_36) -> dict[str, str]:
+    return {v.number: v.outcome async for v in judge(subject, profile)}
 
 
 def bad(found: dict[str, str]) -> set[str]:
@@ -46,7 +69,7 @@ def _judged() -> dict[str, dict[str, str]]:
 
         async def one(rule: str) -> dict[str, str]:
             async with turns:
-                return await outcomes(f"{ANY} {rule}")
+                return await outcomes(subject(rule, found=rule == "C23"))
 
         rules = ["", *sorted(RULES.keys() - {"C1", "C19"})]
         found = await asyncio.gather(*map(one, rules))
@@ -57,8 +80,8 @@ def _judged() -> dict[str, dict[str, str]]:
 
 @pytest.mark.timeout(180)
 def test_a_plugin_that_obeys_breaks_nothing(judged: dict[str, dict[str, str]]) -> None:
-    """Every rule is judged."""
-    assert judged[""] == dict.fromkeys(RULES, "held")
+    """Every rule is judged, but that for plugins which do not call the kubelet."""
+    assert judged[""] == dict.fromkeys(RULES, "held") | {"C23": "not judged"}
 
 
 @pytest.mark.timeout(180)
@@ -69,9 +92,11 @@ def test_a_broken_rule_is_found_and_no_other(rule: str, judged: dict[str, dict[s
 
 
 @pytest.mark.timeout(60)
-async def test_newer_kubelets_judge_alike() -> None:
-    """Of 1.37 and later."""
-    assert await outcomes(ANY, Profile.V1_37) == dict.fromkeys(RULES, "held")
+@pytest.mark.parametrize("profile", Profile)
+async def test_a_plugin_that_is_found_is_judged_by_the_same_rules(profile: Profile) -> None:
+    """And by the one about being found; by newer kubelets, too."""
+    found = await outcomes(subject("", found=True), profile)
+    assert found == dict.fromkeys(RULES, "held")
 
 
 @pytest.mark.timeout(60)
@@ -80,16 +105,53 @@ async def test_a_plugin_that_does_not_end_is_found_and_killed(
 ) -> None:
     """Nothing of it is left."""
     monkeypatch.setattr(plugin, "END_SECONDS", 1.0)
-    assert bad(await outcomes(f"{ANY} C19")) == {"C19"}
+    assert bad(await outcomes(subject("C19"))) == {"C19"}
     assert not [p for p in psutil.process_iter(["cmdline"]) if "C19" in (p.info["cmdline"] or [])]
 
 
 @pytest.mark.timeout(60)
 async def test_a_plugin_that_registers_before_it_serves_is_found() -> None:
     """Nothing else can be judged then."""
-    found = await outcomes(f"{ANY} C1")
+    found = await outcomes(subject("C1"))
     assert found.pop("C1") == "broken"
     assert set(found.values()) == {"not judged"}
+
+
+@pytest.mark.timeout(60)
+async def test_a_plugin_that_floods_is_judged_in_time() -> None:
+    """It breaks one rule, and does not keep the others from being judged."""
+    assert bad(await outcomes(subject("flood"))) == {"C18"}
+
+
+@pytest.mark.timeout(60)
+async def test_a_plugin_that_answers_garbage_is_reported_in_time(tmp_path: Path) -> None:
+    """The kubelet dials it for 10 s."""
+    script = tmp_path / "garbage.py"
+    script.write_text(GARBAGE)
+    verdicts = [
+        verdict
+        async for verdict in judge(Subject(f"{sys.executable} {script} {{dir}}"), Profile.V1_36)
+    ]
+    assert verdicts[0].outcome == "broken"
+    assert "the kubelet refuses it: failed to dial" in verdicts[0].detail
+
+
+async def test_a_plugin_that_runs_is_judged_by_its_socket() -> None:
+    """Rules about its process are left out, and nothing happens to it."""
+    with tempfile.TemporaryDirectory(prefix="np", dir="/tmp") as folder:
+        process = await asyncio.create_subprocess_exec(
+            *shlex.split(ANY.format(dir=folder)), stderr=asyncio.subprocess.DEVNULL
+        )
+        async with Kubelet(Path(folder)) as kubelet:
+            await kubelet.until(lambda: kubelet.capacity("example.com/any") is not None)
+        [socket] = Path(folder).glob("any-*.sock")
+        found = await outcomes(Subject(socket=socket))
+        assert process.returncode is None
+        process.kill()
+        await process.wait()
+    judged = {"C1", "C9", "C10", "C11", "C13", "C14", "C15", "C16", "C18", "C22"}
+    assert {number for number, outcome in found.items() if outcome == "held"} == judged
+    assert not bad(found)
 
 
 @pytest.mark.parametrize(
@@ -104,7 +166,8 @@ async def test_a_plugin_that_never_comes_is_reported_in_time(words: str, seen: s
     """Whatever it does instead; its processes and files are gone afterwards."""
     started = time.monotonic()
     before = set(Path(tempfile.gettempdir()).glob("npq*"))
-    verdicts = [v async for v in judge(f"{words} # {{dir}}", Profile.V1_36, 1.0)]
+    unborn = Subject(f"{words} # {{dir}}", patience=1.0)
+    verdicts = [v async for v in judge(unborn, Profile.V1_36)]
     assert seen in verdicts[0].detail
     assert time.monotonic() - started < 10
     assert set(Path(tempfile.gettempdir()).glob("npq*")) <= before
@@ -112,15 +175,20 @@ async def test_a_plugin_that_never_comes_is_reported_in_time(words: str, seen: s
 
 def test_a_plugin_without_a_placeholder_sees_the_usual_path() -> None:
     """In a mount namespace of its own."""
-    words = plugin.PluginProcess("any --flag", Path("/tmp/x"), Path("/tmp/log")).words
+    places = Places(Path("/tmp/x"), Path("/tmp/y"))
+    words = plugin.PluginProcess("any --flag", places, Path("/tmp/log")).words
     assert words[:3] == ["unshare", "--mount", "--propagation"]
-    assert words[-3:] == ["/tmp/x", "any", "--flag"]
+    assert words[-2:] == ["any", "--flag"]
     require(os.geteuid() == 0, "mounting needs root")
     with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "mark").touch()
-        listing = plugin.PluginProcess(f"ls {PLUGIN_DIR}", Path(folder), Path(folder)).words
+        places = Places(Path(folder) / "it's one", Path(folder) / "another")
+        for place, mark in zip(places, ("one", "two"), strict=True):
+            place.mkdir()
+            (place / mark).touch()
+        command = f"ls {PLUGIN_DIR} {PLUGIN_REGISTRY}"
+        listing = plugin.PluginProcess(command, places, Path(folder)).words
         shown = subprocess.run(listing, capture_output=True, text=True, check=True).stdout
-    assert shown == "mark\n"
+    assert [line for line in shown.split() if ":" not in line] == ["one", "two"]
 
 
 @pytest.mark.timeout(120)

@@ -113,7 +113,7 @@ async def test_a_socket_that_appears_is_registered_and_its_plugin_told() -> None
         await plugin.until_told()
         assert plugin.told == [(True, "")]
         [event] = play.kubelet.journal.of("register")
-        assert event.found
+        assert event.found == str(play.registry / "a.sock")
         assert event.request is not None
         assert event.request.endpoint == str(play.registry / "a.sock")
 

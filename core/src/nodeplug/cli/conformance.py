@@ -6,10 +6,11 @@ from pathlib import Path
 
 import click
 
-from nodeplug.cli.options import FAILED, output_option
+from nodeplug.cli.options import FAILED, USAGE, fail, output_option
 from nodeplug.cli.tables import print_json, printable
 from nodeplug.conformance.judge import judge
 from nodeplug.conformance.junit import junit
+from nodeplug.conformance.subject import Subject
 from nodeplug.conformance.verdicts import Verdict
 from nodeplug.testing import Profile
 
@@ -20,18 +21,38 @@ _COLOURS = {"held": "green", "broken": "red", "not judged": "yellow"}
 @click.option(
     "--command",
     "plugin",
-    required=True,
-    help="How to start the plugin; {dir} stands for the kubelet's directory. Without it, the "
-    "plugin sees that directory at its usual path (needs root).",
+    default="",
+    help="How to start the plugin; {dir} stands for the kubelet's directory, {registry} for the "
+    "one in which it finds plugins. Without either, the plugin sees them at their usual paths "
+    "(needs root).",
 )
+@click.option(
+    "--socket",
+    type=click.Path(exists=True, path_type=Path),
+    help="The socket of a plugin that runs; rules about its process are not judged.",
+)
+@click.option("--change", default="", help="A command after which the plugin loses a device.")
+@click.option("--undo", default="", help="A command after which it has the device again.")
 @click.option(
     "--seconds", default=10.0, show_default=True, help="How long it may take to register."
 )
 @click.option("--junit", "report", type=click.Path(path_type=Path), help="Write a JUnit file.")
 @output_option
-def command(plugin: str, seconds: float, report: Path | None, output: str) -> None:
+def command(  # noqa: PLR0913 - all are options
+    *,
+    plugin: str,
+    socket: Path | None,
+    change: str,
+    undo: str,
+    seconds: float,
+    report: Path | None,
+    output: str,
+) -> None:
     """Judge any device plugin by the kubelet's rules. Exit 1 if it breaks one that it must keep."""
-    verdicts = asyncio.run(_judge(plugin, seconds, quiet=output == "json"))
+    if bool(plugin) == bool(socket):
+        fail("give --command to start a plugin, or --socket for one that runs", USAGE)
+    subject = Subject(plugin, socket and socket.absolute(), seconds, change, undo)
+    verdicts = asyncio.run(_judge(subject, quiet=output == "json"))
     if report is not None:
         report.write_bytes(junit(verdicts))
     failed = [verdict for verdict in verdicts if verdict.fails]
@@ -45,10 +66,10 @@ def command(plugin: str, seconds: float, report: Path | None, output: str) -> No
     sys.exit(FAILED if failed else 0)
 
 
-async def _judge(plugin: str, seconds: float, *, quiet: bool) -> list[Verdict]:
+async def _judge(subject: Subject, *, quiet: bool) -> list[Verdict]:
     verdicts = []
     for profile in Profile:
-        async for verdict in judge(plugin, profile, seconds):
+        async for verdict in judge(subject, profile):
             verdicts.append(verdict)
             if not quiet:
                 _show(verdict)

@@ -10,11 +10,17 @@ from nodeplug.conformance.plugin import PluginProcess
 from nodeplug.conformance.stage import Stage, pause
 from nodeplug.conformance.verdicts import Broken, NotJudgedError
 from nodeplug.host.files import remove_quietly
+from nodeplug.testing.kubelet.kubelet import SOCKET
 
 _REGISTER_SECONDS = 1.0
 _STREAM_SECONDS = 5.0
 _ABSENT_SECONDS = 2.0
 _FOREIGN = "another-plugins.sock"
+# What a plugin that restarts for old news does so at once or with a delay of this order.
+_NEWS_SECONDS = 1.5
+# R13: a kubelet says so when it cannot reach the plugin for now.
+_REFUSAL = "failed to dial device plugin: context deadline exceeded"
+_REFUSALS = 2
 
 
 async def kubelet_restarts(stage: Stage) -> float | None:
@@ -32,13 +38,39 @@ async def kubelet_restarts(stage: Stage) -> float | None:
     return slowest
 
 
+async def old_news_is_nothing(stage: Stage) -> float | None:
+    """C3."""
+    before = _counts(stage)
+    socket, aside = stage.kubelet.directory / SOCKET, stage.kubelet.directory / "aside"
+    for _ in range(3):
+        socket.rename(aside)
+        aside.rename(socket)
+    socket.chmod(0o777)
+    await pause(_NEWS_SECONDS)
+    again = sorted(name for name, count in _counts(stage).items() if count > before[name])
+    if again:
+        raise Broken(f"{again[0]}: it registers again although the kubelet is the same")
+    return None
+
+
+async def registration_is_refused(stage: Stage) -> float | None:
+    """C8."""
+    before = _counts(stage)
+    await stage.kubelet.stop()
+    await stage.kubelet.start()
+    stage.kubelet.refuse(*[_REFUSAL] * _REFUSALS * len(before))
+    started = time.monotonic()
+    await _registered_since(stage, before, started + stage.patience)
+    return time.monotonic() - started
+
+
 async def kubelet_is_absent(stage: Stage) -> float | None:
     """C4."""
     before = _counts(stage)
     await stage.kubelet.stop(unlink=True)
     await pause(_ABSENT_SECONDS)
-    if _process(stage).code is not None:
-        raise Broken(f"without a kubelet it ends with code {_process(stage).code}")
+    if process_of(stage).code is not None:
+        raise Broken(f"without a kubelet it ends with code {process_of(stage).code}")
     started = time.monotonic()
     await stage.kubelet.start()
     await _registered_since(stage, before, started + stage.patience)
@@ -81,7 +113,7 @@ async def restart_keeps_answers(stage: Stage) -> float | None:
     resource = one_with_devices(stage)
     ids = sorted(stage.healthy(resource))[:2]
     before = await stage.allocate(resource, ids)
-    plugin, counts = _process(stage), _counts(stage)
+    plugin, counts = process_of(stage), _counts(stage)
     await plugin.terminate()
     await plugin.kill()
     await plugin.start()
@@ -102,7 +134,7 @@ async def sigterm_ends_it(stage: Stage) -> float | None:
     foreign = stage.kubelet.directory / _FOREIGN
     foreign.touch()
     started = time.monotonic()
-    if not await _process(stage).terminate():
+    if not await process_of(stage).terminate():
         raise Broken("it goes on after SIGTERM")
     seconds = time.monotonic() - started
     if not foreign.exists():
@@ -110,7 +142,8 @@ async def sigterm_ends_it(stage: Stage) -> float | None:
     return seconds
 
 
-def _process(stage: Stage) -> PluginProcess:
+def process_of(stage: Stage) -> PluginProcess:
+    """Return the plugin's process; raise NotJudgedError where it is not ours."""
     if stage.plugin is None:
         raise NotJudgedError("the plugin was not started by this command")
     return stage.plugin

@@ -12,6 +12,8 @@ from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2 as api
 
 # What a list may take to come after the registration.
 _FIRST_LIST_SECONDS = 1.0
+# R12: a kubelet dials for 10 s.
+_DIAL_SECONDS = 11.0
 # In so long a quiet plugin has nothing to say.
 _QUIET_SECONDS = 2.5
 # R23: 63 characters are promised.
@@ -20,13 +22,22 @@ _ID = re.compile(r"[^\x00-\x1f]{1,63}")
 
 async def answers_before_it_registers(stage: Stage) -> float | None:
     """C1."""
-    seen = lambda: bool(stage.kubelet.journal.of("register"))  # noqa: E731 - a condition
-    seconds = await stage.within(stage.patience, seen, "nothing registers")
+    seconds = await _first_registration(stage)
     refused = [e for e in stage.kubelet.journal.of("register") if e.detail]
     if refused:
         raise Broken(f"{refused[0].resource}: the kubelet refuses it: {refused[0].detail}")
     await stage.listed()
     return seconds
+
+
+async def _first_registration(stage: Stage) -> float:
+    seen = lambda: bool(stage.kubelet.journal.of("register"))  # noqa: E731 - a condition
+    try:
+        return await stage.within(stage.patience, seen, "nothing registers")
+    except Broken:
+        if not stage.kubelet.dialling:
+            raise
+    return await stage.within(_DIAL_SECONDS, seen, "nothing registers")
 
 
 async def first_list_is_complete(stage: Stage) -> float | None:

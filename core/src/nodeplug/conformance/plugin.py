@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from nodeplug.config.settings import PLUGIN_DIR
+from nodeplug.config.settings import PLUGIN_DIR, PLUGIN_REGISTRY
+from nodeplug.conformance.subject import DIR, REGISTRY, Places
 
-PLACEHOLDER = "{dir}"
 # Whoever does not end by then is killed by a kubelet, which gives 30 s, or by us.
 END_SECONDS = 10.0
 
@@ -19,19 +19,19 @@ END_SECONDS = 10.0
 class PluginProcess:
     """A command in a process group of its own, so that nothing of it outlives the judgement.
 
-    Where its words hold no `{dir}`, the directory is bound over the kubelet's own path in a mount
-    namespace of the plugin's; that needs root.
+    Where its words hold neither `{dir}` nor `{registry}`, the directories are bound over the
+    kubelet's own paths in a mount namespace of the plugin's; that needs root.
     """
 
-    def __init__(self, command: str, directory: Path, log: Path) -> None:
+    def __init__(self, command: str, places: Places, log: Path) -> None:
         words = shlex.split(command)
-        self._directory = directory
+        self._places = places
         self._log = log
         self._process: Process | None = None
-        if any(PLACEHOLDER in word for word in words):
-            self.words = [word.replace(PLACEHOLDER, str(directory)) for word in words]
+        if names_places(command):
+            self.words = [places.fill(word) for word in words]
         else:
-            self.words = _in_namespace(words, directory)
+            self.words = _in_namespace(words, places)
 
     async def start(self) -> None:
         """Start it."""
@@ -42,7 +42,7 @@ class PluginProcess:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                env=os.environ | {"NODEPLUG_CONFORMANCE_DIR": str(self._directory)},
+                env=environment(self._places),
             )
 
     @property
@@ -72,7 +72,19 @@ class PluginProcess:
             os.killpg(self._process.pid, number)
 
 
-def _in_namespace(words: Sequence[str], directory: Path) -> list[str]:
-    script = f'mkdir -p {PLUGIN_DIR} && mount --bind "$0" {PLUGIN_DIR} && exec "$@"'
+def names_places(command: str) -> bool:
+    """Whether a command says where the plugin is told of the kubelet's directories."""
+    return DIR in command or REGISTRY in command
+
+
+def environment(places: Places) -> dict[str, str]:
+    """Return the environment of what is started beside the kubelet."""
+    return os.environ | {"NODEPLUG_CONFORMANCE_DIR": str(places.directory)}
+
+
+def _in_namespace(words: Sequence[str], places: Places) -> list[str]:
+    bound = {PLUGIN_DIR: places.directory, PLUGIN_REGISTRY: places.registry}
+    steps = [f"mkdir -p {at} && mount --bind {shlex.quote(str(p))} {at}" for at, p in bound.items()]
+    script = " && ".join([*steps, 'exec "$0" "$@"'])
     unshare = ["unshare", "--mount", "--propagation", "private"]
-    return [*unshare, "sh", "-c", script, str(directory), *words]
+    return [*unshare, "sh", "-c", script, *words]

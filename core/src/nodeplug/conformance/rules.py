@@ -34,6 +34,13 @@ _RULES = (
         "pods that need the device are refused until it is back",
     ),
     Rule(
+        "C3",
+        "SHOULD",
+        "old news of the same kubelet does not make it register again",
+        "it takes the list anew, and the old stream's end may take the new one along",
+        "the resource drops to zero for a moment, for nothing",
+    ),
+    Rule(
         "C4",
         "MUST",
         "it waits through a missing kubelet",
@@ -55,6 +62,20 @@ _RULES = (
         "allocatable is zero although plugin and kubelet are well",
     ),
     Rule(
+        "C7",
+        "SHOULD",
+        "after a second instance has come and the first has gone, devices are back within 5 s",
+        "up to 1.36 it drops the newest registration when an older stream ends",
+        "the resource stays at zero after a rolling update with maxSurge",
+    ),
+    Rule(
+        "C8",
+        "MUST",
+        "a registration that is refused is tried again until it is accepted",
+        "after a refusal it may keep a ghost of the plugin that was there before",
+        "the node shows devices that no pod can get, until somebody restarts the plugin",
+    ),
+    Rule(
         "C9",
         "SHOULD",
         "two streams at a time both get the list",
@@ -74,6 +95,20 @@ _RULES = (
         "ids and health are valid, topology is never empty or negative",
         "it takes any text for Unhealthy, and NUMA node -1 breaks alignment",
         "devices cannot be allocated, or pods are rejected by the Topology Manager",
+    ),
+    Rule(
+        "C12",
+        "MUST",
+        "a device that a container has stays in the list, Unhealthy, when it is lost",
+        "it crashes when an id that it has given away is not in the list",
+        "the node is NotReady, in a loop if the pod is still there",
+    ),
+    Rule(
+        "C13",
+        "MUST",
+        "no list is above 4 MiB",
+        "it ends the stream at a larger message, and does not come back",
+        "the resource drops to zero and stays there",
     ),
     Rule(
         "C14",
@@ -118,6 +153,13 @@ _RULES = (
         "the pod is killed after its grace period; another plugin's socket may be gone",
     ),
     Rule(
+        "C20",
+        "SHOULD",
+        "a directory whose sockets have too long a path is refused at the start",
+        "it cannot dial more than 107 bytes",
+        "the plugin runs, and the resource never appears",
+    ),
+    Rule(
         "C21",
         "MUST",
         "answers are the same after a restart of the plugin",
@@ -130,6 +172,13 @@ _RULES = (
         "requests with very many ids are taken",
         "it sends all available ids, without any limit",
         "pods fail on nodes with many devices",
+    ),
+    Rule(
+        "C23",
+        "MUST",
+        "found in the plugin registry, it says who it is in time and takes every report",
+        "it waits a second for an answer, and undoes what it cannot report",
+        "the resource comes and goes",
     ),
 )
 RULES = {rule.number: rule for rule in _RULES}

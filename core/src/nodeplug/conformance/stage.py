@@ -1,9 +1,11 @@
 """A kubelet, a plugin, and shorthand to ask both."""
 
 import asyncio
+import shlex
 import shutil
 import tempfile
 import time
+from asyncio.subprocess import DEVNULL
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -11,15 +13,18 @@ from pathlib import Path
 import grpc
 import grpc.aio
 
-from nodeplug.conformance.plugin import PluginProcess
-from nodeplug.conformance.verdicts import Broken
+from nodeplug.conformance.plugin import PluginProcess, environment
+from nodeplug.conformance.subject import Places, Subject
+from nodeplug.conformance.verdicts import Broken, NotJudgedError
 from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2 as api
 from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2_grpc as api_grpc
-from nodeplug.testing import Kubelet, Profile
+from nodeplug.testing import Kubelet, Profile, Refusal
 
 CALL_SECONDS = 10.0
+# What a plugin that did not say it itself is taken to serve.
+ATTACHED = "conformance.nodeplug.io/attached"
 _SETTLE_SECONDS = 3.0
-_OPTIONS = [
+OPTIONS = [
     ("grpc.default_authority", "localhost"),
     ("grpc.use_local_subchannel_pool", 1),
     ("grpc.max_send_message_length", -1),
@@ -28,15 +33,40 @@ _OPTIONS = [
 
 
 class Stage:
-    """One judgement: `patience` is how long a plugin may take to register."""
+    """One judgement. `plugins` are all that were started; the last is the one that is judged."""
 
     def __init__(
-        self, kubelet: Kubelet, plugin: PluginProcess | None, profile: Profile, patience: float
+        self, subject: Subject, folder: Path, kubelet: Kubelet, profile: Profile, places: Places
     ) -> None:
+        self.subject = subject
         self.kubelet = kubelet
-        self.plugin = plugin
         self.profile = profile
-        self.patience = patience
+        self.places = places
+        self.patience = subject.patience
+        self.plugins: list[PluginProcess] = []
+        self._folder = folder
+
+    @property
+    def plugin(self) -> PluginProcess | None:
+        """The plugin, if this command has started it."""
+        return self.plugins[-1] if self.plugins else None
+
+    async def another(self, places: Places | None = None) -> PluginProcess:
+        """Start the plugin, or one more of it, perhaps elsewhere."""
+        log = self._folder / "plugin.log"
+        plugin = PluginProcess(self.subject.command, places or self.places, log)
+        self.plugins.append(plugin)
+        await plugin.start()
+        return plugin
+
+    async def run(self, command: str) -> None:
+        """Run a command of the user's beside the plugin; raise NotJudgedError if it fails."""
+        words = [self.places.fill(word) for word in shlex.split(command)]
+        process = await asyncio.create_subprocess_exec(
+            *words, stdin=DEVNULL, stdout=DEVNULL, env=environment(self.places)
+        )
+        if await process.wait():
+            raise NotJudgedError(f"{command}: exit code {process.returncode}")
 
     @property
     def resources(self) -> list[str]:
@@ -49,8 +79,15 @@ class Stage:
         return sum(not event.detail for event in self.kubelet.journal.of("register", resource))
 
     def healthy(self, resource: str) -> list[str]:
-        """Return the ids that may be allocated."""
+        """Return the ids that may be allocated: none of a plugin whose stream has ended."""
+        if not self.allocatable(resource):
+            return []
         return [i for i, health in self.kubelet.devices(resource).items() if health == "Healthy"]
+
+    def allocatable(self, resource: str) -> int:
+        """Return how many devices the scheduler may count on."""
+        capacity = self.kubelet.capacity(resource)
+        return capacity.allocatable if capacity else 0
 
     def endpoint(self, resource: str) -> Path:
         """Return the socket that was registered last."""
@@ -91,7 +128,7 @@ class Stage:
     ) -> AsyncGenerator["api_grpc.DevicePluginAsyncStub", None]:
         """Connect to the plugin as another client beside the kubelet."""
         target = f"unix:{self.endpoint(resource)}"
-        async with grpc.aio.insecure_channel(target, options=_OPTIONS) as channel:
+        async with grpc.aio.insecure_channel(target, options=OPTIONS) as channel:
             yield api_grpc.DevicePluginStub(channel)
 
     async def allocate(self, resource: str, *containers: list[str]) -> api.AllocateResponse:
@@ -109,21 +146,32 @@ class Stage:
 
 
 @asynccontextmanager
-async def opened(command: str, profile: Profile, patience: float) -> AsyncGenerator[Stage, None]:
-    """Start a kubelet and the plugin; in the end nothing is left of either."""
+async def opened(subject: Subject, profile: Profile) -> AsyncGenerator[Stage, None]:
+    """Start a kubelet, and the plugin or a connection to it; in the end nothing is left of it."""
     folder = Path(tempfile.mkdtemp(prefix="npq", dir="/tmp"))
-    directory = folder / "dp"
-    directory.mkdir()
-    plugin = PluginProcess(command, directory, folder / "plugin.log")
+    places = Places(folder / "dp", folder / "registry")
+    for place in places:
+        place.mkdir()
     try:
-        async with _quiet(Kubelet(directory, profile=profile)) as kubelet:
+        kubelet = Kubelet(places.directory, profile=profile, plugin_registry=places.registry)
+        async with _quiet(kubelet):
+            stage = Stage(subject, folder, kubelet, profile, places)
             try:
-                await plugin.start()
-                yield Stage(kubelet, plugin, profile, patience)
+                await _begin(stage)
+                yield stage
             finally:
-                await plugin.kill()
+                for plugin in stage.plugins:
+                    await plugin.kill()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+async def _begin(stage: Stage) -> None:
+    if stage.subject.socket is None:
+        await stage.another()
+    else:
+        with suppress(Refusal):  # what comes of it is the first rule's business
+            await stage.kubelet.connect(ATTACHED, stage.subject.socket)
 
 
 @asynccontextmanager

@@ -27,6 +27,7 @@ from nodeplug.testing.kubelet.journal import Event, Violation
 from nodeplug.testing.kubelet.kubelet import Kubelet, ViolationError
 from nodeplug.testing.kubelet.order import Order
 from nodeplug.testing.kubelet.pods import Container, ContainerRun, Pod
+from nodeplug.testing.kubelet.registry import Refusal
 from nodeplug.testing.kubelet.topology import Topology
 
 __all__ = [
@@ -41,6 +42,7 @@ __all__ = [
     "Order",
     "Pod",
     "Profile",
+    "Refusal",
     "StartError",
     "Topology",
     "Violation",

@@ -17,7 +17,7 @@ class Event:
     `at` is real monotonic time. `detail` is the error text of a registration, the cause of a
     stream's end, the ids of an allocation, or which pod was rejected and why. `count` and `size`
     are the devices and bytes of a list. `request` is what a plugin registered with, or what
-    would have come to the same where the kubelet `found` it in the plugin registry.
+    would have come to the same where the kubelet `found` it: then that is the socket's path.
     """
 
     at: float
@@ -27,7 +27,7 @@ class Event:
     count: int = 0
     size: int = 0
     request: api.RegisterRequest | None = None
-    found: bool = False
+    found: str = ""
 
 
 @dataclass(frozen=True, slots=True)

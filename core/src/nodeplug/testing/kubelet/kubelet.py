@@ -182,6 +182,21 @@ class Kubelet:
         """Return the options that the plugin gave when it was asked (R17)."""
         return self._tables.endpoints[resource].options
 
+    @property
+    def dialling(self) -> bool:
+        """Whether a plugin that has called is being connected to (R12)."""
+        return self._registry is not None and self._registry.busy
+
+    async def connect(self, resource: str, socket: Path) -> None:
+        """Connect to a plugin that runs, as if it had registered; raise Refusal."""
+        assert self._registry is not None
+        await self._registry.connect_found(resource, str(socket), socket)
+
+    def refuse(self, *texts: str) -> None:
+        """Refuse the next registrations, with these texts."""
+        assert self._registry is not None
+        self._registry.refusals.extend(texts)
+
     async def drop_streams(self, resource: str) -> None:
         """Break the ListAndWatch streams of a resource while the kubelet lives on."""
         assert self._registry is not None

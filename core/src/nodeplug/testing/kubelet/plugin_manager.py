@@ -117,7 +117,7 @@ class PluginManager:
             endpoint = info.endpoint or str(path)
             try:
                 _check(info)
-                await self._registry.connect_found(info.name, endpoint)
+                await self._registry.connect_found(info.name, endpoint, path)
             except Refusal as refusal:
                 await self._notify(stub, str(refusal))
                 raise

@@ -45,6 +45,12 @@ class Registry:
         self._runs: dict[Endpoint, asyncio.Task[None]] = {}
         self._connections: list[Endpoint] = []
         self.on_change = journal.wake
+        self.refusals: list[str] = []
+
+    @property
+    def busy(self) -> bool:
+        """Whether a registration is being dealt with."""
+        return bool(self._attempts)
 
     async def Register(  # noqa: N802 - the method's name in the API
         self, request: api.RegisterRequest, context: Context
@@ -62,8 +68,8 @@ class Registry:
             await context.abort(grpc.StatusCode.UNKNOWN, problem)
         return api.Empty()
 
-    async def connect_found(self, resource: str, path: str) -> None:
-        """Connect to a plugin whose socket was found (R76); raise Refusal."""
+    async def connect_found(self, resource: str, path: str, found: Path) -> None:
+        """Connect to a plugin that did not call but was found (R76); raise Refusal."""
         request = api.RegisterRequest(version=_VERSION, endpoint=path, resource_name=resource)
         problem = ""
         try:
@@ -74,7 +80,7 @@ class Registry:
             problem = str(refusal)
             raise
         finally:
-            self._journal.note("register", resource, problem, request=request, found=True)
+            self._journal.note("register", resource, problem, request=request, found=str(found))
 
     async def deregister(self, resource: str, path: str) -> None:
         """Drop a plugin whose socket has gone, or up to 1.36 whichever has its name (R77)."""
@@ -111,6 +117,8 @@ class Registry:
         await self._connected(Endpoint(request.resource_name, self._join(request.endpoint)), until)
 
     async def _connected(self, endpoint: Endpoint, until: float | None) -> Endpoint:
+        if self.refusals:
+            raise Refusal(self.refusals.pop(0))
         self._clients.add(endpoint)
         self._connections.append(endpoint)
         try:
