@@ -5,6 +5,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2 as api
+from nodeplug.testing.kubelet.checkpoint import Checkpoint
 from nodeplug.testing.kubelet.devices import Allocation, DeviceTables
 from nodeplug.testing.kubelet.endpoint import CallError
 from nodeplug.testing.kubelet.journal import Journal
@@ -81,9 +82,15 @@ class Admission:
     """The device manager's side of pod admission."""
 
     def __init__(
-        self, tables: DeviceTables, journal: Journal, topology: Topology, order: Order
+        self,
+        tables: DeviceTables,
+        checkpoint: Checkpoint,
+        journal: Journal,
+        topology: Topology,
+        order: Order,
     ) -> None:
         self._tables = tables
+        self._checkpoint = checkpoint
         self._journal = journal
         self._topology = topology
         self._order = order
@@ -97,11 +104,18 @@ class Admission:
         reusable: Reusable = {}
         for container in pod.in_order:
             affinity = self._affinity(pod, container, reusable)
+            before = len(self._tables.allocations)
             for resource in self._order.of(container.limits):
                 self._check_count(pod, container, resource)
                 if container.name not in running:
                     await self._provide(pod, container, resource, reusable, affinity)
+            if len(self._tables.allocations) > before:
+                self._save()
             self._pass_on(pod, container, reusable)
+
+    def _save(self) -> None:
+        if problem := self._checkpoint.write(self._tables):
+            raise AdmissionError(problem)
 
     async def _provide(
         self,
@@ -111,7 +125,7 @@ class Admission:
         reusable: Reusable,
         affinity: Mask | None,
     ) -> None:
-        have = self._tables.of_container(pod.name, container.name, resource)
+        have = self._tables.find(pod.uid, container.name, resource)
         self._check_health(resource, have)
         count = container.limits[resource]
         if have is None and count:
@@ -121,9 +135,7 @@ class Admission:
 
     def _pass_on(self, pod: Pod, container: Container, reusable: Reusable) -> None:
         # R46: what an ordinary init container had may be had again; all others keep theirs.
-        for allocation in self._tables.allocations:
-            if (allocation.pod, allocation.container) != (pod.name, container.name):
-                continue
+        for allocation in self._tables.of_container(pod.uid, container.name):
             pool = reusable.setdefault(allocation.resource, set())
             if container.init and not container.sidecar:
                 pool.update(allocation.ids)
@@ -134,7 +146,7 @@ class Admission:
         demands = []
         for resource, count in container.limits.items():
             table = self._tables.devices.get(resource, {})
-            have = self._tables.of_container(pod.name, container.name, resource)
+            have = self._tables.find(pod.uid, container.name, resource)
             if have is not None:
                 self._check_hints(resource, have)
                 demands.append(Demand(table, have.ids, frozenset(), count))
@@ -193,11 +205,11 @@ class Admission:
             choice.take(group)
 
     def _check_count(self, pod: Pod, container: Container, resource: str) -> None:
-        have = self._tables.of_container(pod.name, container.name, resource)
+        have = self._tables.find(pod.uid, container.name, resource)
         count = container.limits[resource]
         if have is not None and len(have.ids) != count:
             raise AdmissionError(
-                f'pod "{pod.name}" container "{container.name}" changed request for resource '
+                f'pod "{pod.uid}" container "{container.name}" changed request for resource '
                 f'"{resource}" from {len(have.ids)} to {count}'
             )
 
@@ -252,7 +264,7 @@ class Admission:
         numa = self._numa(resource, ids)
         response = reply.container_responses[0]
         self._tables.allocations.append(
-            Allocation(pod.name, container.name, resource, frozenset(ids), numa, response)
+            Allocation(pod.uid, container.name, resource, frozenset(ids), numa, response)
         )
 
     def _numa(self, resource: str, ids: set[str]) -> dict[str, tuple[int, ...]]:

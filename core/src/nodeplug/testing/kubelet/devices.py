@@ -21,7 +21,10 @@ class Capacity:
 
 @dataclass(slots=True)
 class Allocation:
-    """The devices of one resource in one container, with the response that came for them."""
+    """The devices of one resource in one container, with the response that came for them.
+
+    `pod` is the pod's uid.
+    """
 
     pod: str
     container: str
@@ -33,7 +36,7 @@ class Allocation:
 
 @dataclass(slots=True)
 class DeviceTables:
-    """Everything the device manager knows. Allocations outlive a restart; the rest does not."""
+    """Everything the device manager knows, pods by their uid."""
 
     endpoints: dict[str, Endpoint] = field(default_factory=dict)
     healthy: dict[str, set[str]] = field(default_factory=dict)
@@ -99,23 +102,24 @@ class DeviceTables:
         for allocation in self.allocations:
             self.in_use.setdefault(allocation.resource, set()).update(allocation.ids)
 
-    def of_container(self, pod: str, container: str, resource: str) -> Allocation | None:
-        """Return what a container has of a resource."""
-        for allocation in self.allocations:
-            key = allocation.pod, allocation.container, allocation.resource
-            if key == (pod, container, resource):
-                return allocation
-        return None
+    def of_container(self, pod: str, container: str) -> list[Allocation]:
+        """Return what a container has."""
+        return [a for a in self.allocations if (a.pod, a.container) == (pod, container)]
 
-    def after_restart(self, now: float) -> "DeviceTables":
-        """Return the tables as a fresh process reads them from its checkpoint (R30)."""
-        kept = DeviceTables(allocations=self.allocations)
-        for resource in self.resources:
-            kept.endpoints[resource] = Endpoint.stopped_at_start(resource, now)
-            kept.healthy[resource] = set()
-            kept.unhealthy[resource] = set()
-        kept.recompute_in_use()
-        return kept
+    def find(self, pod: str, container: str, resource: str) -> Allocation | None:
+        """Return what a container has of a resource."""
+        held = self.of_container(pod, container)
+        return next((a for a in held if a.resource == resource), None)
+
+    def restore(
+        self, allocations: Iterable[Allocation], resources: Iterable[str], now: float
+    ) -> None:
+        """Begin with what a checkpoint tells: no devices, and plugins that have stopped (R30)."""
+        self.allocations.extend(allocations)
+        self.recompute_in_use()
+        for resource in resources:
+            self.endpoints[resource] = Endpoint.stopped_at_start(resource, now)
+            self.mark_unhealthy(resource)
 
     def _is_over(self, resource: str, now: float) -> bool:
         endpoint = self.endpoints.get(resource)

@@ -13,7 +13,7 @@ from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2 as api
 from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2_grpc as api_grpc
 from nodeplug.kubelet.api import podresources_v1_pb2_grpc as pod_grpc
 from nodeplug.testing.kubelet.admission import Admission, AdmissionError, StartError
-from nodeplug.testing.kubelet.checkpoint import write_checkpoint
+from nodeplug.testing.kubelet.checkpoint import Checkpoint
 from nodeplug.testing.kubelet.clients import Profile
 from nodeplug.testing.kubelet.clock import Clock
 from nodeplug.testing.kubelet.devices import Allocation, Capacity, DeviceTables
@@ -42,7 +42,8 @@ class Kubelet:
 
     `async with Kubelet(directory) as kubelet` starts it and at the end stops it; violations that
     the test has not cleared from `journal.violations` are raised then. `stop` is the death of the
-    process: the socket stays as a dead file (R6). Pods and their allocations outlive it.
+    process: the socket stays as a dead file (R6). Pods outlive it, and what they have is read from
+    the checkpoint in the directory, by this kubelet or by a new one there (`readmit`).
 
     Two attributes may be set at any time. `physical` tells which device is behind a resource's
     id; as it stands that is the id without "::<n>". `order` is how maps are gone through; with
@@ -67,6 +68,7 @@ class Kubelet:
         self._topology = topology or Topology()
         self.physical: Physical = without_replica
         self.order = Order()
+        self._checkpoint = Checkpoint(directory, self.journal)
         self._tables = DeviceTables()
         self._pods: dict[str, Pod] = {}
         self._dead: set[str] = set()
@@ -95,7 +97,7 @@ class Kubelet:
 
         Raises OSError where the directory cannot be made or cleaned.
         """
-        self._tables = self._tables.after_restart(self.clock.now())
+        self._tables = self._checkpoint.read(self.clock.now())
         clean(self.directory)
         self._registry = Registry(
             self.directory, self._profile, self.clock, self._tables, self.journal
@@ -126,12 +128,14 @@ class Kubelet:
         await self.start()
         return await self.readmit(running=running)
 
-    async def readmit(self, *, running: bool) -> list[str]:
+    async def readmit(self, *pods: Pod, running: bool) -> list[str]:
         """Admit all pods again, containers running or not; return the names of those rejected.
 
-        Nothing is freed meanwhile; the kubelet does not yet know which pods there are (R47).
+        `pods` are those that only an earlier kubelet in this directory knew. Nothing is freed
+        meanwhile; the kubelet does not yet know which pods there are (R47).
         """
         rejected = []
+        self._pods.update({pod.uid: pod for pod in pods})
         async with self._admitting:
             self._report()
             for pod in self.active_pods:
@@ -141,7 +145,6 @@ class Kubelet:
                 except AdmissionError as error:
                     rejected.append(pod.name)
                     self._reject(pod, error)
-            self._changed()
         return rejected
 
     def capacity(self, resource: str) -> Capacity | None:
@@ -183,53 +186,52 @@ class Kubelet:
         """Admit a pod and return what its containers get; raise AdmissionError (R40 to R52)."""
         async with self._admitting:
             self._report()
-            self._free()
-            self._pods[pod.name] = pod
+            self._free(pod)
+            self._pods[pod.uid] = pod
             try:
                 await self._admission().admit(pod)
             except AdmissionError as error:
                 self._reject(pod, error)
                 raise
             finally:
-                self._changed()
+                self.journal.wake()
             self._detect_double_use()
             return {c.name: self.run_options(pod, c.name) for c in pod.containers}
 
     def run_options(self, pod: Pod, container: str) -> ContainerRun:
         """Return what a container gets at a start or restart: the stored responses (R45, R60)."""
         run = ContainerRun()
-        for allocation in self.order.of(self._tables.allocations):
-            if (allocation.pod, allocation.container) == (pod.name, container):
-                run.add(allocation.response)
+        for allocation in self.order.of(self._tables.of_container(pod.uid, container)):
+            run.add(allocation.response)
         return run
 
     async def start_container(self, pod: Pod, container: str) -> None:
         """Do what precedes a container's start (R55); raise StartError if it must not start."""
         self._report()
-        for allocation in list(self._tables.allocations):
-            if (allocation.pod, allocation.container) == (pod.name, container):
-                await self._pre_start(allocation)
+        for allocation in self._tables.of_container(pod.uid, container):
+            await self._pre_start(allocation)
 
     def terminate(self, pod: Pod) -> None:
         """Let a pod's containers end; its devices are freed later (R47)."""
-        self._dead.add(pod.name)
+        self._dead.add(pod.uid)
 
     async def remove(self, pod: Pod) -> None:
         """End a pod and free its devices at once, as the next admission would."""
         self.terminate(pod)
         self._free()
+        self._checkpoint.write(self._tables)
 
     @property
     def active_pods(self) -> list[Pod]:
         """The pods that are admitted and have not ended."""
-        return [pod for name, pod in self._pods.items() if name not in self._dead]
+        return [pod for uid, pod in self._pods.items() if uid not in self._dead]
 
     def held(self, resource: str) -> AbstractSet[str]:
         """Return the ids of a resource that are in use."""
         return frozenset(self._tables.in_use.get(resource, ()))
 
     def _admission(self) -> Admission:
-        return Admission(self._tables, self.journal, self._topology, self.order)
+        return Admission(self._tables, self._checkpoint, self.journal, self._topology, self.order)
 
     def _reject(self, pod: Pod, error: AdmissionError) -> None:
         self.journal.note("reject", "", f"{pod.name}: {error}")
@@ -262,7 +264,7 @@ class Kubelet:
         # R28: whoever asks for capacities makes the kubelet forget what has been gone too long,
         # and the node keeps its zero.
         if self._tables.expire(self.clock.now()):
-            write_checkpoint(self.directory, self._tables)
+            self._checkpoint.write(self._tables)
         self._node.update(self._tables.capacities())
 
     def _sync(self) -> None:
@@ -270,14 +272,14 @@ class Kubelet:
         if self._node.write():
             self.journal.wake()
 
-    def _free(self) -> None:
-        for name in self._dead:
-            self._pods.pop(name, None)
+    def _free(self, *admitting: Pod) -> None:
+        coming = {pod.uid for pod in admitting} - self._dead
+        self._pods = {uid: pod for uid, pod in self._pods.items() if uid not in self._dead}
         self._dead.clear()
-        self._tables.free(self._pods.keys())
+        self._tables.free(self._pods.keys() | coming)
 
     def _changed(self) -> None:
-        write_checkpoint(self.directory, self._tables)
+        self._checkpoint.write(self._tables)
         self.journal.wake()
 
     def _detect_double_use(self) -> None:

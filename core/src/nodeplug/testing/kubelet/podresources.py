@@ -96,11 +96,10 @@ class PodResources:
         return api.PodResources(name=pod.name, namespace=pod.namespace, containers=containers)
 
     def _held(self, pod: Pod, container: Container) -> Iterator[api.ContainerDevices]:
-        for allocation in self._tables.allocations:
-            if (allocation.pod, allocation.container) == (pod.name, container.name):
-                for device_id in sorted(allocation.ids):
-                    numa = set(allocation.numa.get(device_id, ())) - {NO_NODE}
-                    yield from _per_node(allocation.resource, device_id, sorted(numa))
+        for allocation in self._tables.of_container(pod.uid, container.name):
+            for device_id in sorted(allocation.ids):
+                numa = set(allocation.numa.get(device_id, ())) - {NO_NODE}
+                yield from _per_node(allocation.resource, device_id, sorted(numa))
 
     def _entries(self, resource: str, device_id: str) -> Iterator[api.ContainerDevices]:
         device = self._tables.devices[resource][device_id]
