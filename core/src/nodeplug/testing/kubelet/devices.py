@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2 as api
 from nodeplug.testing.kubelet.endpoint import Endpoint
+from nodeplug.testing.kubelet.topology import Mask
 
 # R28: capacity of a stopped endpoint stands for five minutes.
 GRACE_SECONDS = 300.0
@@ -44,6 +45,8 @@ class DeviceTables:
     devices: dict[str, dict[str, api.Device]] = field(default_factory=dict)
     allocations: list[Allocation] = field(default_factory=list)
     in_use: dict[str, set[str]] = field(default_factory=dict)
+    affinities: dict[tuple[str, str], Mask | None] = field(default_factory=dict)
+    _reusable: dict[str, dict[str, set[str]]] = field(default_factory=dict)
 
     @property
     def resources(self) -> AbstractSet[str]:
@@ -106,10 +109,19 @@ class DeviceTables:
         """Return what a container has."""
         return [a for a in self.allocations if (a.pod, a.container) == (pod, container)]
 
+    def manages(self, resource: str) -> bool:
+        """Whether a resource is a device plugin's: it is registered, or some of it is in use."""
+        return resource in self.healthy or resource in self.in_use
+
     def find(self, pod: str, container: str, resource: str) -> Allocation | None:
         """Return what a container has of a resource."""
         held = self.of_container(pod, container)
         return next((a for a in held if a.resource == resource), None)
+
+    def reusable(self, pod: str) -> dict[str, set[str]]:
+        """Return what the pod's init containers had, by resource; drop other pods' (R46)."""
+        self._reusable = {pod: self._reusable.get(pod, {})}
+        return self._reusable[pod]
 
     def restore(
         self, allocations: Iterable[Allocation], resources: Iterable[str], now: float

@@ -16,21 +16,19 @@ from nodeplug.testing.kubelet.admission import Admission, AdmissionError, StartE
 from nodeplug.testing.kubelet.checkpoint import Checkpoint
 from nodeplug.testing.kubelet.clients import Profile
 from nodeplug.testing.kubelet.clock import Clock
-from nodeplug.testing.kubelet.devices import Allocation, Capacity, DeviceTables
+from nodeplug.testing.kubelet.devices import Capacity, DeviceTables
 from nodeplug.testing.kubelet.double_use import Physical, find_double_use, without_replica
-from nodeplug.testing.kubelet.endpoint import CallError
 from nodeplug.testing.kubelet.journal import Journal
 from nodeplug.testing.kubelet.node import NodeStatus
 from nodeplug.testing.kubelet.order import Order
 from nodeplug.testing.kubelet.podresources import PodResources
-from nodeplug.testing.kubelet.pods import ContainerRun, Pod
+from nodeplug.testing.kubelet.pods import Container, ContainerRun, Pod
 from nodeplug.testing.kubelet.registry import Registry
 from nodeplug.testing.kubelet.sockets import BoundSocket, clean, make_way
+from nodeplug.testing.kubelet.starting import announce
 from nodeplug.testing.kubelet.topology import Topology
 
 SOCKET = "kubelet.sock"
-# R55: what a plugin has for PreStartContainer.
-PRE_START_SECONDS = 30.0
 
 
 class ViolationError(AssertionError):
@@ -205,11 +203,21 @@ class Kubelet:
             run.add(allocation.response)
         return run
 
-    async def start_container(self, pod: Pod, container: str) -> None:
-        """Do what precedes a container's start (R55); raise StartError if it must not start."""
+    async def start_container(self, pod: Pod, container: str) -> ContainerRun:
+        """Do what precedes a container's start and return what it gets (R45, R55).
+
+        What the kubelet should have given it but knows nothing of is allocated now, unless the
+        pod is leaving. Raises StartError if the container must not start.
+        """
         self._report()
-        for allocation in self._tables.of_container(pod.uid, container):
-            await self._pre_start(allocation)
+        (spec,) = (each for each in pod.containers if each.name == container)
+        managed = [resource for resource in spec.limits if self._tables.manages(resource)]
+        wanted = [resource for resource in self.order.of(managed) if spec.limits[resource]]
+        await announce(self._tables, pod.uid, container, wanted, self.clock)
+        lost = [r for r in wanted if self._tables.find(pod.uid, container, r) is None]
+        if lost and pod in self.active_pods:
+            await self._allocate_anew(pod, spec, managed)
+        return self.run_options(pod, container)
 
     def terminate(self, pod: Pod) -> None:
         """Let a pod's containers end; its devices are freed later (R47)."""
@@ -245,20 +253,13 @@ class Kubelet:
             if not syncing.cancelled():
                 syncing.result()
 
-    async def _pre_start(self, allocation: Allocation) -> None:
-        endpoint = self._tables.endpoints.get(allocation.resource)
-        if endpoint is None:
-            raise StartError(
-                f"endpoint not found in cache for a registered resource: {allocation.resource}"
-            )
-        if not endpoint.options.pre_start_required:
-            return
+    async def _allocate_anew(self, pod: Pod, container: Container, resources: list[str]) -> None:
         try:
-            await endpoint.pre_start(allocation.ids, PRE_START_SECONDS / self.clock.scale)
-        except CallError as error:
-            raise StartError(
-                f"device plugin PreStartContainer rpc failed with err: {error}"
-            ) from error
+            async with self._admitting:
+                await self._admission().provide(pod, container, resources)
+        except AdmissionError as error:
+            raise StartError(str(error)) from error
+        self._detect_double_use()
 
     def _report(self) -> None:
         # R28: whoever asks for capacities makes the kubelet forget what has been gone too long,
