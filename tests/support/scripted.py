@@ -83,6 +83,8 @@ class Scene:
         self.plugin.send(**healths)
         await self.plugin.start()
         await self.plugin.register()
+        # R31: a node may still have the capacity of a resource that its kubelet has forgotten.
+        await self.kubelet.until(lambda: len(self.kubelet.devices(RESOURCE)) == len(healths), 5)
         good = sum(health == "Healthy" for health in healths.values())
         await self.reach(len(healths), good)
 

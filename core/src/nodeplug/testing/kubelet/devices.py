@@ -70,14 +70,14 @@ class DeviceTables:
         self.unhealthy[resource] = self.unhealthy.get(resource, set()) | moved
         self.healthy[resource] = set()
 
-    def expire(self, now: float) -> bool:
-        """Forget the resources whose grace period is over; return whether any were (R28)."""
+    def expire(self, now: float) -> list[str]:
+        """Forget the resources whose grace period is over; return them (R28)."""
         over = [r for r in self.resources if self._is_over(r, now)]
         for resource in over:
             self.endpoints.pop(resource, None)
             self.healthy.pop(resource, None)
             self.unhealthy.pop(resource, None)
-        return bool(over)
+        return over
 
     def capacities(self) -> dict[str, Capacity]:
         """Return what is to be said of every known resource."""

@@ -95,6 +95,7 @@ class Kubelet:
 
         Raises OSError where the directory cannot be made or cleaned.
         """
+        self._node.enrol(self.directory)
         self._tables = self._checkpoint.read(self.clock.now())
         clean(self.directory)
         self._registry = Registry(
@@ -264,9 +265,9 @@ class Kubelet:
     def _report(self) -> None:
         # R28: whoever asks for capacities makes the kubelet forget what has been gone too long,
         # and the node keeps its zero.
-        if self._tables.expire(self.clock.now()):
+        if removed := self._tables.expire(self.clock.now()):
             self._checkpoint.write(self._tables)
-        self._node.update(self._tables.capacities())
+        self._node.update(self._tables.capacities(), removed)
 
     def _sync(self) -> None:
         self._report()
