@@ -21,6 +21,7 @@ from nodeplug.testing.kubelet.double_use import Physical, find_double_use, witho
 from nodeplug.testing.kubelet.journal import Journal
 from nodeplug.testing.kubelet.node import NodeStatus
 from nodeplug.testing.kubelet.order import Order
+from nodeplug.testing.kubelet.pod_status import PodHealth, health_of, pods_to_sync
 from nodeplug.testing.kubelet.podresources import PodResources
 from nodeplug.testing.kubelet.pods import Container, ContainerRun, Pod
 from nodeplug.testing.kubelet.registry import Registry
@@ -172,6 +173,14 @@ class Kubelet:
         """Return the options that the plugin gave when it was asked (R17)."""
         return self._tables.endpoints[resource].options
 
+    def pod_status(self, pod: Pod) -> PodHealth:
+        """Return the health of a pod's devices as its status shows it (R69).
+
+        That is "Healthy" or "Unhealthy" by app container, resource and id. The journal has a
+        "pod sync" whenever a list makes the kubelet look at it anew (R70).
+        """
+        return health_of(pod, self._tables)
+
     async def drop_streams(self, resource: str) -> None:
         """Break the ListAndWatch streams of a resource while the kubelet lives on."""
         assert self._registry is not None
@@ -281,6 +290,8 @@ class Kubelet:
         self._tables.free(self._pods.keys() | coming)
 
     def _changed(self) -> None:
+        for pod in pods_to_sync(self._tables, self._pods, self.order):
+            self.journal.note("pod sync", "", f"{pod.namespace}/{pod.name}")
         self._checkpoint.write(self._tables)
         self.journal.wake()
 
