@@ -11,7 +11,6 @@ import grpc.aio
 
 from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2 as api
 from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2_grpc as api_grpc
-from nodeplug.kubelet.api import podresources_v1_pb2_grpc as pod_grpc
 from nodeplug.testing.kubelet.admission import Admission, AdmissionError, StartError
 from nodeplug.testing.kubelet.checkpoint import Checkpoint
 from nodeplug.testing.kubelet.clients import Profile
@@ -21,8 +20,9 @@ from nodeplug.testing.kubelet.double_use import Physical, find_double_use, witho
 from nodeplug.testing.kubelet.journal import Journal
 from nodeplug.testing.kubelet.node import NodeStatus
 from nodeplug.testing.kubelet.order import Order
+from nodeplug.testing.kubelet.pod_services import add_pod_resources
 from nodeplug.testing.kubelet.pod_status import PodHealth, health_of, pods_to_sync
-from nodeplug.testing.kubelet.podresources import PodResources
+from nodeplug.testing.kubelet.podresources import KnownPods
 from nodeplug.testing.kubelet.pods import Container, ContainerRun, Pod
 from nodeplug.testing.kubelet.registry import Registry
 from nodeplug.testing.kubelet.sockets import BoundSocket, clean, make_way
@@ -314,9 +314,9 @@ class Kubelet:
 
     async def _serve_pod_resources(self, path: Path) -> None:
         make_way(path)
-        service = PodResources(self._tables, lambda: self.active_pods, self._free, self.clock)
         server = self._server()
-        pod_grpc.add_PodResourcesListerServicer_to_server(service, server)  # type: ignore[arg-type]
+        pods = KnownPods(lambda: self.active_pods, lambda: list(self._pods.values()), self._free)
+        add_pod_resources(server, self._tables, pods, self.clock)
         socket = BoundSocket(server, path)
         await server.start()
         socket.move_in()
