@@ -128,6 +128,17 @@ async def test_every_start_is_prepared_for() -> None:
         assert play.plugin.prepared == 2
 
 
+async def test_all_devices_of_a_resource_are_prepared_in_one_call() -> None:
+    """R55: and those of another container of the pod are not among them."""
+    async with scene() as play:
+        play.plugin.options = PREPARES
+        await play.serve(a=H, b=H, c=H)
+        pod = Pod.of({RESOURCE: 2}, ONE)
+        await play.kubelet.admit(pod)
+        await play.kubelet.start_container(pod, "c0")
+        assert play.plugin.prepared_for == play.plugin.calls[:1]
+
+
 async def test_what_the_kubelet_forgot_cannot_be_prepared() -> None:
     """R55: it wants to prepare before it allocates anew, and so never does."""
     async with scene() as play:
