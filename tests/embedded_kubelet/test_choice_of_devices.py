@@ -1,5 +1,6 @@
 """Which devices the embedded kubelet gives, whom it asks, and what a failure leaves behind."""
 
+import dataclasses
 from collections.abc import Mapping
 
 import pytest
@@ -184,8 +185,9 @@ async def test_another_number_for_the_same_container_is_refused() -> None:
     async with scene() as play:
         await play.serve(a=H, b=H)
         await play.kubelet.admit(Pod.of(ONE))
-        name = play.kubelet.active_pods[0].name
-        error = await refused(play, Pod(Pod.of({RESOURCE: 2}).containers, name))
+        pod = play.kubelet.active_pods[0]
+        changed = dataclasses.replace(pod, containers=Pod.of({RESOURCE: 2}).containers)
+        error = await refused(play, changed)
         assert f'changed request for resource "{RESOURCE}" from 1 to 2' in str(error)
 
 

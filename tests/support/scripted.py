@@ -22,6 +22,7 @@ class ScriptedPlugin(Plugin):
         super().__init__(directory, resource, socket)
         self.calls: list[list[str]] = []
         self.prepared = 0
+        self.prepared_for: list[list[str]] = []
         self.answer = [api.ContainerAllocateResponse()]
         self.prefer: list[str] = []
         self.asked: list[api.ContainerPreferredAllocationRequest] = []
@@ -58,9 +59,10 @@ class ScriptedPlugin(Plugin):
         return api.PreferredAllocationResponse(container_responses=[one])
 
     async def PreStartContainer(  # noqa: N802
-        self, _request: api.PreStartContainerRequest, _context: Any
+        self, request: api.PreStartContainerRequest, _context: Any
     ) -> api.PreStartContainerResponse:
         self.prepared += 1
+        self.prepared_for.append(sorted(request.devices_ids))
         if self.before_answer:
             await self.before_answer()
         return api.PreStartContainerResponse()
@@ -83,6 +85,8 @@ class Scene:
         self.plugin.send(**healths)
         await self.plugin.start()
         await self.plugin.register()
+        # R31: a node may still have the capacity of a resource that its kubelet has forgotten.
+        await self.kubelet.until(lambda: len(self.kubelet.devices(RESOURCE)) == len(healths), 5)
         good = sum(health == "Healthy" for health in healths.values())
         await self.reach(len(healths), good)
 

@@ -15,8 +15,10 @@ makes its minutes pass in milliseconds. In short:
 
 `journal` has all events, and the violations: what would crash a real kubelet or give a device
 away twice. Those that are left at the end of the context raise `ViolationError`. Registrations,
-lists and the like come from `journal.of(kind)`; `node_status`, `devices`, `held` and
-`run_options` tell the rest. `nodeplug.testing.contract` is the suite that every backend passes.
+lists and the like come from `journal.of(kind)`; `node_status`, `pod_status`, `devices`, `held`
+and `run_options` tell the rest. What pods have is in the kubelet's checkpoint in the directory:
+a test may break it, or start another `Kubelet` there and `readmit` the pods.
+`nodeplug.testing.contract` is the suite that every backend passes.
 """
 
 from nodeplug.testing.kubelet.admission import AdmissionError, AffinityError, StartError

@@ -1,10 +1,11 @@
 """Admitting pods: which devices a container gets, and what the plugin answers."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2 as api
+from nodeplug.testing.kubelet.checkpoint import Checkpoint
 from nodeplug.testing.kubelet.devices import Allocation, DeviceTables
 from nodeplug.testing.kubelet.endpoint import CallError
 from nodeplug.testing.kubelet.journal import Journal
@@ -20,8 +21,6 @@ from nodeplug.testing.kubelet.topology import (
     numa_of,
     split_by_affinity,
 )
-
-Reusable = dict[str, set[str]]
 
 
 class AdmissionError(Exception):
@@ -81,9 +80,15 @@ class Admission:
     """The device manager's side of pod admission."""
 
     def __init__(
-        self, tables: DeviceTables, journal: Journal, topology: Topology, order: Order
+        self,
+        tables: DeviceTables,
+        checkpoint: Checkpoint,
+        journal: Journal,
+        topology: Topology,
+        order: Order,
     ) -> None:
         self._tables = tables
+        self._checkpoint = checkpoint
         self._journal = journal
         self._topology = topology
         self._order = order
@@ -94,47 +99,56 @@ class Admission:
         `running` names containers found running while the kubelet starts; they are spared all
         checks (R44). What was allocated before the failure stays until the pod is dropped.
         """
-        reusable: Reusable = {}
         for container in pod.in_order:
-            affinity = self._affinity(pod, container, reusable)
-            for resource in self._order.of(container.limits):
-                self._check_count(pod, container, resource)
-                if container.name not in running:
-                    await self._provide(pod, container, resource, reusable, affinity)
-            self._pass_on(pod, container, reusable)
+            affinity = self._affinity(pod, container)
+            self._tables.affinities[pod.uid, container.name] = affinity
+            spared = container.name in running
+            await self.provide(pod, container, container.limits, spared=spared)
 
-    async def _provide(
-        self,
-        pod: Pod,
-        container: Container,
-        resource: str,
-        reusable: Reusable,
-        affinity: Mask | None,
+    async def provide(
+        self, pod: Pod, container: Container, resources: Iterable[str], *, spared: bool = False
     ) -> None:
-        have = self._tables.of_container(pod.name, container.name, resource)
+        """Allocate for one container what it does not have yet; raise AdmissionError."""
+        before = len(self._tables.allocations)
+        for resource in self._order.of(resources):
+            self._check_count(pod, container, resource)
+            if not spared:
+                await self._provide(pod, container, resource)
+        if len(self._tables.allocations) > before:
+            self._save()
+        self._pass_on(pod, container)
+
+    def _save(self) -> None:
+        if problem := self._checkpoint.write(self._tables):
+            raise AdmissionError(problem)
+
+    async def _provide(self, pod: Pod, container: Container, resource: str) -> None:
+        have = self._tables.find(pod.uid, container.name, resource)
         self._check_health(resource, have)
         count = container.limits[resource]
         if have is None and count:
             choice = _Choice(count, self._tables.in_use.setdefault(resource, set()), self._order)
-            await self._choose(resource, choice, reusable.get(resource, set()), affinity)
+            reusable = self._tables.reusable(pod.uid).get(resource, set())
+            affinity = self._tables.affinities.get((pod.uid, container.name))
+            await self._choose(resource, choice, reusable, affinity)
             await self._allocate(pod, container, resource, choice.ids)
 
-    def _pass_on(self, pod: Pod, container: Container, reusable: Reusable) -> None:
+    def _pass_on(self, pod: Pod, container: Container) -> None:
         # R46: what an ordinary init container had may be had again; all others keep theirs.
-        for allocation in self._tables.allocations:
-            if (allocation.pod, allocation.container) != (pod.name, container.name):
-                continue
+        reusable = self._tables.reusable(pod.uid)
+        for allocation in self._tables.of_container(pod.uid, container.name):
             pool = reusable.setdefault(allocation.resource, set())
             if container.init and not container.sidecar:
                 pool.update(allocation.ids)
             else:
                 pool.difference_update(allocation.ids)
 
-    def _affinity(self, pod: Pod, container: Container, reusable: Reusable) -> Mask | None:
+    def _affinity(self, pod: Pod, container: Container) -> Mask | None:
         demands = []
+        reusable = self._tables.reusable(pod.uid)
         for resource, count in container.limits.items():
             table = self._tables.devices.get(resource, {})
-            have = self._tables.of_container(pod.name, container.name, resource)
+            have = self._tables.find(pod.uid, container.name, resource)
             if have is not None:
                 self._check_hints(resource, have)
                 demands.append(Demand(table, have.ids, frozenset(), count))
@@ -193,11 +207,11 @@ class Admission:
             choice.take(group)
 
     def _check_count(self, pod: Pod, container: Container, resource: str) -> None:
-        have = self._tables.of_container(pod.name, container.name, resource)
+        have = self._tables.find(pod.uid, container.name, resource)
         count = container.limits[resource]
         if have is not None and len(have.ids) != count:
             raise AdmissionError(
-                f'pod "{pod.name}" container "{container.name}" changed request for resource '
+                f'pod "{pod.uid}" container "{container.name}" changed request for resource '
                 f'"{resource}" from {len(have.ids)} to {count}'
             )
 
@@ -252,7 +266,7 @@ class Admission:
         numa = self._numa(resource, ids)
         response = reply.container_responses[0]
         self._tables.allocations.append(
-            Allocation(pod.name, container.name, resource, frozenset(ids), numa, response)
+            Allocation(pod.uid, container.name, resource, frozenset(ids), numa, response)
         )
 
     def _numa(self, resource: str, ids: set[str]) -> dict[str, tuple[int, ...]]:

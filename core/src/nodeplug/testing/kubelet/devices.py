@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2 as api
 from nodeplug.testing.kubelet.endpoint import Endpoint
+from nodeplug.testing.kubelet.topology import Mask
 
 # R28: capacity of a stopped endpoint stands for five minutes.
 GRACE_SECONDS = 300.0
@@ -21,7 +22,10 @@ class Capacity:
 
 @dataclass(slots=True)
 class Allocation:
-    """The devices of one resource in one container, with the response that came for them."""
+    """The devices of one resource in one container, with the response that came for them.
+
+    `pod` is the pod's uid.
+    """
 
     pod: str
     container: str
@@ -33,7 +37,7 @@ class Allocation:
 
 @dataclass(slots=True)
 class DeviceTables:
-    """Everything the device manager knows. Allocations outlive a restart; the rest does not."""
+    """Everything the device manager knows, pods by their uid."""
 
     endpoints: dict[str, Endpoint] = field(default_factory=dict)
     healthy: dict[str, set[str]] = field(default_factory=dict)
@@ -41,6 +45,9 @@ class DeviceTables:
     devices: dict[str, dict[str, api.Device]] = field(default_factory=dict)
     allocations: list[Allocation] = field(default_factory=list)
     in_use: dict[str, set[str]] = field(default_factory=dict)
+    affinities: dict[tuple[str, str], Mask | None] = field(default_factory=dict)
+    news: set[str] = field(default_factory=set)
+    _reusable: dict[str, dict[str, set[str]]] = field(default_factory=dict)
 
     @property
     def resources(self) -> AbstractSet[str]:
@@ -48,11 +55,17 @@ class DeviceTables:
         return self.healthy.keys() | self.unhealthy.keys()
 
     def update(self, resource: str, listed: Iterable[api.Device]) -> None:
-        """Replace a resource's devices (R21); one id sent in both healths counts twice (R23)."""
+        """Replace a resource's devices (R21); one id sent in both healths counts twice (R23).
+
+        Ids that are new, or whose health is another, are added to `news` (R70).
+        """
+        before = self.devices.get(resource, {})
         devices: dict[str, api.Device] = {}
         healthy: set[str] = set()
         unhealthy: set[str] = set()
         for device in listed:
+            if device.ID not in before or before[device.ID].health != device.health:
+                self.news.add(device.ID)
             devices[device.ID] = device
             (healthy if device.health == "Healthy" else unhealthy).add(device.ID)
         self.devices[resource] = devices
@@ -64,14 +77,14 @@ class DeviceTables:
         self.unhealthy[resource] = self.unhealthy.get(resource, set()) | moved
         self.healthy[resource] = set()
 
-    def expire(self, now: float) -> bool:
-        """Forget the resources whose grace period is over; return whether any were (R28)."""
+    def expire(self, now: float) -> list[str]:
+        """Forget the resources whose grace period is over; return them (R28)."""
         over = [r for r in self.resources if self._is_over(r, now)]
         for resource in over:
             self.endpoints.pop(resource, None)
             self.healthy.pop(resource, None)
             self.unhealthy.pop(resource, None)
-        return bool(over)
+        return over
 
     def capacities(self) -> dict[str, Capacity]:
         """Return what is to be said of every known resource."""
@@ -99,23 +112,33 @@ class DeviceTables:
         for allocation in self.allocations:
             self.in_use.setdefault(allocation.resource, set()).update(allocation.ids)
 
-    def of_container(self, pod: str, container: str, resource: str) -> Allocation | None:
-        """Return what a container has of a resource."""
-        for allocation in self.allocations:
-            key = allocation.pod, allocation.container, allocation.resource
-            if key == (pod, container, resource):
-                return allocation
-        return None
+    def of_container(self, pod: str, container: str) -> list[Allocation]:
+        """Return what a container has."""
+        return [a for a in self.allocations if (a.pod, a.container) == (pod, container)]
 
-    def after_restart(self, now: float) -> "DeviceTables":
-        """Return the tables as a fresh process reads them from its checkpoint (R30)."""
-        kept = DeviceTables(allocations=self.allocations)
-        for resource in self.resources:
-            kept.endpoints[resource] = Endpoint.stopped_at_start(resource, now)
-            kept.healthy[resource] = set()
-            kept.unhealthy[resource] = set()
-        kept.recompute_in_use()
-        return kept
+    def manages(self, resource: str) -> bool:
+        """Whether a resource is a device plugin's: it is registered, or some of it is in use."""
+        return resource in self.healthy or resource in self.in_use
+
+    def find(self, pod: str, container: str, resource: str) -> Allocation | None:
+        """Return what a container has of a resource."""
+        held = self.of_container(pod, container)
+        return next((a for a in held if a.resource == resource), None)
+
+    def reusable(self, pod: str) -> dict[str, set[str]]:
+        """Return what the pod's init containers had, by resource; drop other pods' (R46)."""
+        self._reusable = {pod: self._reusable.get(pod, {})}
+        return self._reusable[pod]
+
+    def restore(
+        self, allocations: Iterable[Allocation], resources: Iterable[str], now: float
+    ) -> None:
+        """Begin with what a checkpoint tells: no devices, and plugins that have stopped (R30)."""
+        self.allocations.extend(allocations)
+        self.recompute_in_use()
+        for resource in resources:
+            self.endpoints[resource] = Endpoint.stopped_at_start(resource, now)
+            self.mark_unhealthy(resource)
 
     def _is_over(self, resource: str, now: float) -> bool:
         endpoint = self.endpoints.get(resource)

@@ -11,27 +11,26 @@ import grpc.aio
 
 from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2 as api
 from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2_grpc as api_grpc
-from nodeplug.kubelet.api import podresources_v1_pb2_grpc as pod_grpc
 from nodeplug.testing.kubelet.admission import Admission, AdmissionError, StartError
-from nodeplug.testing.kubelet.checkpoint import write_checkpoint
+from nodeplug.testing.kubelet.checkpoint import Checkpoint
 from nodeplug.testing.kubelet.clients import Profile
 from nodeplug.testing.kubelet.clock import Clock
-from nodeplug.testing.kubelet.devices import Allocation, Capacity, DeviceTables
+from nodeplug.testing.kubelet.devices import Capacity, DeviceTables
 from nodeplug.testing.kubelet.double_use import Physical, find_double_use, without_replica
-from nodeplug.testing.kubelet.endpoint import CallError
 from nodeplug.testing.kubelet.journal import Journal
 from nodeplug.testing.kubelet.node import NodeStatus
 from nodeplug.testing.kubelet.order import Order
 from nodeplug.testing.kubelet.plugin_manager import PluginManager
-from nodeplug.testing.kubelet.podresources import PodResources
-from nodeplug.testing.kubelet.pods import ContainerRun, Pod
+from nodeplug.testing.kubelet.pod_services import add_pod_resources
+from nodeplug.testing.kubelet.pod_status import PodHealth, health_of, pods_to_sync
+from nodeplug.testing.kubelet.podresources import KnownPods
+from nodeplug.testing.kubelet.pods import Container, ContainerRun, Pod
 from nodeplug.testing.kubelet.registry import Registry
 from nodeplug.testing.kubelet.sockets import BoundSocket, clean, make_way
+from nodeplug.testing.kubelet.starting import announce
 from nodeplug.testing.kubelet.topology import Topology
 
 SOCKET = "kubelet.sock"
-# R55: what a plugin has for PreStartContainer.
-PRE_START_SECONDS = 30.0
 
 
 class ViolationError(AssertionError):
@@ -45,7 +44,8 @@ class Kubelet:
 
     `async with Kubelet(directory) as kubelet` starts it and at the end stops it; violations that
     the test has not cleared from `journal.violations` are raised then. `stop` is the death of the
-    process: the socket stays as a dead file (R6). Pods and their allocations outlive it.
+    process: the socket stays as a dead file (R6). Pods outlive it, and what they have is read from
+    the checkpoint in the directory, by this kubelet or by a new one there (`readmit`).
 
     Two attributes may be set at any time. `physical` tells which device is behind a resource's
     id; as it stands that is the id without "::<n>". `order` is how maps are gone through; with
@@ -72,6 +72,7 @@ class Kubelet:
         self._topology = topology or Topology()
         self.physical: Physical = without_replica
         self.order = Order()
+        self._checkpoint = Checkpoint(directory, self.journal)
         self._tables = DeviceTables()
         self._pods: dict[str, Pod] = {}
         self._dead: set[str] = set()
@@ -101,7 +102,8 @@ class Kubelet:
 
         Raises OSError where the directory cannot be made or cleaned.
         """
-        self._tables = self._tables.after_restart(self.clock.now())
+        self._node.enrol(self.directory)
+        self._tables = self._checkpoint.read(self.clock.now())
         clean(self.directory)
         self._registry = Registry(
             self.directory, self._profile, self.clock, self._tables, self.journal
@@ -138,12 +140,14 @@ class Kubelet:
         await self.start()
         return await self.readmit(running=running)
 
-    async def readmit(self, *, running: bool) -> list[str]:
+    async def readmit(self, *pods: Pod, running: bool) -> list[str]:
         """Admit all pods again, containers running or not; return the names of those rejected.
 
-        Nothing is freed meanwhile; the kubelet does not yet know which pods there are (R47).
+        `pods` are those that only an earlier kubelet in this directory knew. Nothing is freed
+        meanwhile; the kubelet does not yet know which pods there are (R47).
         """
         rejected = []
+        self._pods.update({pod.uid: pod for pod in pods})
         async with self._admitting:
             self._report()
             for pod in self.active_pods:
@@ -153,7 +157,6 @@ class Kubelet:
                 except AdmissionError as error:
                     rejected.append(pod.name)
                     self._reject(pod, error)
-            self._changed()
         return rejected
 
     def capacity(self, resource: str) -> Capacity | None:
@@ -197,6 +200,14 @@ class Kubelet:
         assert self._registry is not None
         self._registry.refusals.extend(texts)
 
+    def pod_status(self, pod: Pod) -> PodHealth:
+        """Return the health of a pod's devices as its status shows it (R69).
+
+        That is "Healthy" or "Unhealthy" by app container, resource and id. The journal has a
+        "pod sync" whenever a list makes the kubelet look at it anew (R70).
+        """
+        return health_of(pod, self._tables)
+
     async def drop_streams(self, resource: str) -> None:
         """Break the ListAndWatch streams of a resource while the kubelet lives on."""
         assert self._registry is not None
@@ -210,53 +221,62 @@ class Kubelet:
         """Admit a pod and return what its containers get; raise AdmissionError (R40 to R52)."""
         async with self._admitting:
             self._report()
-            self._free()
-            self._pods[pod.name] = pod
+            self._free(pod)
+            self._pods[pod.uid] = pod
             try:
                 await self._admission().admit(pod)
             except AdmissionError as error:
                 self._reject(pod, error)
                 raise
             finally:
-                self._changed()
+                self.journal.wake()
             self._detect_double_use()
             return {c.name: self.run_options(pod, c.name) for c in pod.containers}
 
     def run_options(self, pod: Pod, container: str) -> ContainerRun:
         """Return what a container gets at a start or restart: the stored responses (R45, R60)."""
         run = ContainerRun()
-        for allocation in self.order.of(self._tables.allocations):
-            if (allocation.pod, allocation.container) == (pod.name, container):
-                run.add(allocation.response)
+        for allocation in self.order.of(self._tables.of_container(pod.uid, container)):
+            run.add(allocation.response)
         return run
 
-    async def start_container(self, pod: Pod, container: str) -> None:
-        """Do what precedes a container's start (R55); raise StartError if it must not start."""
+    async def start_container(self, pod: Pod, container: str) -> ContainerRun:
+        """Do what precedes a container's start and return what it gets (R45, R55).
+
+        What the kubelet should have given it but knows nothing of is allocated now, unless the
+        pod is leaving. Raises StartError if the container must not start.
+        """
         self._report()
-        for allocation in list(self._tables.allocations):
-            if (allocation.pod, allocation.container) == (pod.name, container):
-                await self._pre_start(allocation)
+        (spec,) = (each for each in pod.containers if each.name == container)
+        managed = [resource for resource in spec.limits if self._tables.manages(resource)]
+        wanted = [resource for resource in self.order.of(managed) if spec.limits[resource]]
+        await announce(self._tables, pod.uid, container, wanted, self.clock)
+        lost = [r for r in wanted if self._tables.find(pod.uid, container, r) is None]
+        if lost and pod in self.active_pods:
+            await self._allocate_anew(pod, spec, managed)
+        return self.run_options(pod, container)
 
     def terminate(self, pod: Pod) -> None:
         """Let a pod's containers end; its devices are freed later (R47)."""
-        self._dead.add(pod.name)
+        self._dead.add(pod.uid)
 
     async def remove(self, pod: Pod) -> None:
         """End a pod and free its devices at once, as the next admission would."""
         self.terminate(pod)
         self._free()
+        self._checkpoint.write(self._tables)
 
     @property
     def active_pods(self) -> list[Pod]:
         """The pods that are admitted and have not ended."""
-        return [pod for name, pod in self._pods.items() if name not in self._dead]
+        return [pod for uid, pod in self._pods.items() if uid not in self._dead]
 
     def held(self, resource: str) -> AbstractSet[str]:
         """Return the ids of a resource that are in use."""
         return frozenset(self._tables.in_use.get(resource, ()))
 
     def _admission(self) -> Admission:
-        return Admission(self._tables, self.journal, self._topology, self.order)
+        return Admission(self._tables, self._checkpoint, self.journal, self._topology, self.order)
 
     def _reject(self, pod: Pod, error: AdmissionError) -> None:
         self.journal.note("reject", "", f"{pod.name}: {error}")
@@ -270,41 +290,36 @@ class Kubelet:
             if not syncing.cancelled():
                 syncing.result()
 
-    async def _pre_start(self, allocation: Allocation) -> None:
-        endpoint = self._tables.endpoints.get(allocation.resource)
-        if endpoint is None:
-            raise StartError(
-                f"endpoint not found in cache for a registered resource: {allocation.resource}"
-            )
-        if not endpoint.options.pre_start_required:
-            return
+    async def _allocate_anew(self, pod: Pod, container: Container, resources: list[str]) -> None:
         try:
-            await endpoint.pre_start(allocation.ids, PRE_START_SECONDS / self.clock.scale)
-        except CallError as error:
-            raise StartError(
-                f"device plugin PreStartContainer rpc failed with err: {error}"
-            ) from error
+            async with self._admitting:
+                await self._admission().provide(pod, container, resources)
+        except AdmissionError as error:
+            raise StartError(str(error)) from error
+        self._detect_double_use()
 
     def _report(self) -> None:
         # R28: whoever asks for capacities makes the kubelet forget what has been gone too long,
         # and the node keeps its zero.
-        if self._tables.expire(self.clock.now()):
-            write_checkpoint(self.directory, self._tables)
-        self._node.update(self._tables.capacities())
+        if removed := self._tables.expire(self.clock.now()):
+            self._checkpoint.write(self._tables)
+        self._node.update(self._tables.capacities(), removed)
 
     def _sync(self) -> None:
         self._report()
         if self._node.write():
             self.journal.wake()
 
-    def _free(self) -> None:
-        for name in self._dead:
-            self._pods.pop(name, None)
+    def _free(self, *admitting: Pod) -> None:
+        coming = {pod.uid for pod in admitting} - self._dead
+        self._pods = {uid: pod for uid, pod in self._pods.items() if uid not in self._dead}
         self._dead.clear()
-        self._tables.free(self._pods.keys())
+        self._tables.free(self._pods.keys() | coming)
 
     def _changed(self) -> None:
-        write_checkpoint(self.directory, self._tables)
+        for pod in pods_to_sync(self._tables, self._pods, self.order):
+            self.journal.note("pod sync", "", f"{pod.namespace}/{pod.name}")
+        self._checkpoint.write(self._tables)
         self.journal.wake()
 
     def _detect_double_use(self) -> None:
@@ -326,9 +341,9 @@ class Kubelet:
 
     async def _serve_pod_resources(self, path: Path) -> None:
         make_way(path)
-        service = PodResources(self._tables, lambda: self.active_pods, self._free, self.clock)
         server = self._server()
-        pod_grpc.add_PodResourcesListerServicer_to_server(service, server)  # type: ignore[arg-type]
+        pods = KnownPods(lambda: self.active_pods, lambda: list(self._pods.values()), self._free)
+        add_pod_resources(server, self._tables, pods, self.clock)
         socket = BoundSocket(server, path)
         await server.start()
         socket.move_in()

@@ -1,6 +1,7 @@
 """The pod resources service: which container has which devices."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import grpc
@@ -16,6 +17,15 @@ from nodeplug.testing.kubelet.topology import NO_NODE, numa_of
 _CALLS_PER_SECOND = 100.0
 _BURST = 10.0
 Context = grpc.aio.ServicerContext[Any, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class KnownPods:
+    """The kubelet's pods: those that are active, all, and how the devices of others are freed."""
+
+    active: Callable[[], list[Pod]]
+    all: Callable[[], list[Pod]]
+    free: Callable[[], None]
 
 
 class RateLimit:
@@ -36,36 +46,34 @@ class RateLimit:
         self._level -= 1
         return True
 
+    async def check(self, context: Context) -> None:
+        """End the call if it is one too many."""
+        if not self.take():
+            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "rejected by rate limit")
+
 
 class PodResources:
     """Answers List, Get and GetAllocatableResources."""
 
-    def __init__(
-        self,
-        tables: DeviceTables,
-        pods: Callable[[], list[Pod]],
-        free: Callable[[], None],
-        clock: Clock,
-    ) -> None:
+    def __init__(self, tables: DeviceTables, pods: KnownPods, limit: RateLimit) -> None:
         self._tables = tables
         self._pods = pods
-        self._free = free
-        self._limit = RateLimit(clock)
+        self._limit = limit
 
     async def List(  # noqa: N802 - the method's name in the API
         self, _: api.ListPodResourcesRequest, context: Context
     ) -> api.ListPodResourcesResponse:
         """Return all active pods; free the devices of those that are gone (R86)."""
-        await self._check_rate(context)
-        self._free()
-        return api.ListPodResourcesResponse(pod_resources=map(self._describe, self._pods()))
+        await self._limit.check(context)
+        self._pods.free()
+        return api.ListPodResourcesResponse(pod_resources=map(self._describe, self._pods.active()))
 
     async def Get(  # noqa: N802
         self, request: api.GetPodResourcesRequest, context: Context
     ) -> api.GetPodResourcesResponse:
         """Return one active pod (R87)."""
-        await self._check_rate(context)
-        for pod in self._pods():
+        await self._limit.check(context)
+        for pod in self._pods.active():
             if (pod.name, pod.namespace) == (request.pod_name, request.pod_namespace):
                 return api.GetPodResourcesResponse(pod_resources=self._describe(pod))
         await context.abort(grpc.StatusCode.UNKNOWN, f"pod {request.pod_name} not found")
@@ -75,7 +83,7 @@ class PodResources:
         self, _: api.AllocatableResourcesRequest, context: Context
     ) -> api.AllocatableResourcesResponse:
         """Return all healthy devices, allocated ones included (R88)."""
-        await self._check_rate(context)
+        await self._limit.check(context)
         devices = [
             entry
             for resource, healthy in self._tables.healthy.items()
@@ -84,29 +92,26 @@ class PodResources:
         ]
         return api.AllocatableResourcesResponse(devices=devices)
 
-    async def _check_rate(self, context: Context) -> None:
-        if not self._limit.take():
-            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "rejected by rate limit")
-
     def _describe(self, pod: Pod) -> api.PodResources:
         shown = [c for c in pod.in_order if c.sidecar or not c.init]
         containers = [
-            api.ContainerResources(name=c.name, devices=list(self._held(pod, c))) for c in shown
+            api.ContainerResources(name=c.name, devices=held(self._tables, pod, c)) for c in shown
         ]
         return api.PodResources(name=pod.name, namespace=pod.namespace, containers=containers)
-
-    def _held(self, pod: Pod, container: Container) -> Iterator[api.ContainerDevices]:
-        for allocation in self._tables.allocations:
-            if (allocation.pod, allocation.container) == (pod.name, container.name):
-                for device_id in sorted(allocation.ids):
-                    numa = set(allocation.numa.get(device_id, ())) - {NO_NODE}
-                    yield from _per_node(allocation.resource, device_id, sorted(numa))
 
     def _entries(self, resource: str, device_id: str) -> Iterator[api.ContainerDevices]:
         device = self._tables.devices[resource][device_id]
         if device.HasField("topology") and not device.topology.nodes:
             return  # R35: a topology without nodes hides the device.
         yield from _per_node(resource, device_id, numa_of(device))
+
+
+def held(tables: DeviceTables, pod: Pod, container: Container) -> Iterator[api.ContainerDevices]:
+    """Yield what a container has."""
+    for allocation in tables.of_container(pod.uid, container.name):
+        for device_id in sorted(allocation.ids):
+            numa = set(allocation.numa.get(device_id, ())) - {NO_NODE}
+            yield from _per_node(allocation.resource, device_id, sorted(numa))
 
 
 def _per_node(

@@ -1,6 +1,7 @@
 """Pods as the kubelet admits them, and what their containers get."""
 
 import itertools
+import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -26,11 +27,12 @@ class Container:
 
 @dataclass(frozen=True, slots=True)
 class Pod:
-    """A pod bound to this node."""
+    """A pod bound to this node. Its `uid` is what the kubelet knows it by."""
 
     containers: tuple[Container, ...]
     name: str = field(default_factory=lambda: f"pod-{next(_numbers)}")
     namespace: str = "default"
+    uid: str = field(default_factory=lambda: str(uuid.uuid4()))
 
     @classmethod
     def of(cls, *limits: Mapping[str, int]) -> "Pod":
