@@ -7,7 +7,7 @@ import pytest
 from nodeplug.supervisor import usage
 from nodeplug.testing import Pod
 from support.awkward.state import State
-from support.stage import BOARD, stage
+from support.stage import BOARD, SLICE, Stage, stage
 
 RENAMED = "awkward.example.com/board-renamed"
 
@@ -32,14 +32,30 @@ async def test_a_kubelet_that_is_back_is_asked_at_once(monkeypatch: pytest.Monke
 async def test_a_record_older_than_the_end_of_a_pod_holds_nothing_back() -> None:
     """The kubelet frees devices in memory, and writes that down at the next list only (R47)."""
     async with stage() as play:
-        await play.kubelet.admit(Pod.of({BOARD: 1}))
-        while play.agent._holdings.doubt.is_set():  # noqa: ASYNC110 - a look tells nobody
-            await asyncio.sleep(0.01)
-        pod = Pod.of({BOARD: 1})
-        before = play.kubelet.held(BOARD)
-        await play.kubelet.admit(pod)
-        [board] = play.kubelet.held(BOARD) - before
-        play.set(State(renamed=(board,)))
-        await play.kubelet.until(lambda: board in play.kubelet.devices(RENAMED))
-        await play.kubelet.remove(pod)
-        await play.listed(RENAMED, allocatable=1)
+        await play.listed(SLICE, allocatable=8)
+        for number in (1, 2):
+            pod, board = await given(play)
+            play.set(State(renamed=tuple({*moved(play), board})))
+            await play.kubelet.until(lambda board=board: board in moved(play))  # type: ignore[misc]
+            end_unrecorded(play, pod)
+            await play.listed(RENAMED, allocatable=number)
+
+
+async def given(play: Stage) -> tuple[Pod, str]:
+    """Return a pod that the agent has not seen yet in any answer, and its board."""
+    await play.kubelet.admit(Pod.of({SLICE: 1}))
+    while play.agent._holdings.doubt.is_set():  # noqa: ASYNC110 - a look tells nobody
+        await asyncio.sleep(0.01)
+    before, pod = play.kubelet.held(BOARD), Pod.of({BOARD: 1})
+    await play.kubelet.admit(pod)
+    [board] = play.kubelet.held(BOARD) - before
+    return pod, board
+
+
+def moved(play: Stage) -> set[str]:
+    return set(play.kubelet.devices(RENAMED))
+
+
+def end_unrecorded(play: Stage, pod: Pod) -> None:
+    """End a pod; the next answer frees its devices, the checkpoint stays as it is."""
+    play.kubelet.terminate(pod)

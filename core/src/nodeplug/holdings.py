@@ -7,6 +7,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Collection, Container, Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -125,13 +126,13 @@ class Holdings:
         if self._buried or self._unlisted:
             self.doubt.set()
 
-    def only_recorded(self, listing: Listing) -> Collection[str]:
-        """Return the resources of buried ids that nothing but this listing's record keeps there.
+    def only_recorded(self, listing: Listing) -> AbstractSet[Key]:
+        """Return the buried keys that nothing but this listing's record keeps there.
 
         A kubelet frees devices in its memory; what it has recorded may be older.
         """
         kept = self._buried.keys() & self._unlisted.keys() - self._held.keys()
-        return {key[0] for key in kept if self._unlisted[key] < listing.started}
+        return {key for key in kept if self._unlisted[key] < listing.started}
 
     def _reindex(self) -> None:
         self.generation += 1

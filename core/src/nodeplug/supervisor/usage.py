@@ -2,11 +2,12 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from pathlib import Path
 
-from nodeplug.holdings import Holdings
+from nodeplug.holdings import Holdings, Key
 from nodeplug.kubelet.evidence import ask_kubelet
 from nodeplug.kubelet.watch import KubeletWatch
 from nodeplug.pool import ResourcePool
@@ -16,7 +17,7 @@ _SHORTEST_PAUSE = 1.0
 _LONGEST_PAUSE = 10.0
 # The first list waits no longer than this for what was in use before our start.
 _START_SECONDS = 1.0
-# R26: a list that says nothing new costs the kubelet a write.
+# R26: a list that says nothing new costs the kubelet a write; once for a device, then so often.
 _REPEAT_SECONDS = 10.0
 
 
@@ -38,7 +39,8 @@ class UsageWatch:
         self._pools = pools
         self._pause = _SHORTEST_PAUSE
         self._back = asyncio.Event()
-        self._repeated = -_REPEAT_SECONDS
+        self._repeated = 0.0
+        self._repeated_for: AbstractSet[Key] = frozenset()
 
     async def look_once(self) -> None:
         """Learn what was in use before this process started, if the kubelet answers soon."""
@@ -68,14 +70,18 @@ class UsageWatch:
             pool.recheck()
         self._freshen(self._holdings.only_recorded(listing))
 
-    def _freshen(self, resources: Collection[str]) -> None:
+    def _freshen(self, doubtful: AbstractSet[Key]) -> None:
         # R3, R47: the call has freed devices in the kubelet's memory, which is written down only
         # at the next list or allocation.
         now = time.monotonic()
-        if resources and now - self._repeated >= _REPEAT_SECONDS:
+        due = doubtful - self._repeated_for
+        if now - self._repeated >= _REPEAT_SECONDS:
+            due = doubtful
+        self._repeated_for = self._repeated_for & doubtful | due
+        if due:
             self._repeated = now
             for pool in self._pools():
-                if pool.resource in resources:
+                if any(resource == pool.resource for resource, _ in due):
                     pool.repeat()
 
     async def _rest(self) -> None:
