@@ -22,6 +22,7 @@ from support.stage import BOARD, SLICE, stage
 async def test_c01_the_server_answers_before_it_registers(profile: Profile) -> None:
     """R12: the kubelet calls back within Register; a first try that fails would show."""
     async with stage(profile=profile) as play:
+        await play.listed(SLICE, allocatable=8)
         outcomes = [event.detail for event in play.kubelet.journal.of("register")]
         assert outcomes == ["", ""]
 
@@ -43,6 +44,9 @@ async def test_c03_old_news_of_the_same_kubelet_causes_nothing(profile: Profile)
         for _ in range(3):
             socket.rename(play.directory / "aside.sock")
             (play.directory / "aside.sock").rename(socket)
+        socket.rename(play.directory / "aside.sock")
+        await asyncio.sleep(0.05)
+        (play.directory / "aside.sock").rename(socket)
         socket.chmod(0o777)
         play.set(State(sick=("awk-board-0",)))
         await play.listed(allocatable=3)

@@ -38,7 +38,8 @@ async def test_a_record_older_than_the_end_of_a_pod_holds_nothing_back() -> None
             play.set(State(renamed=tuple({*moved(play), board})))
             await play.kubelet.until(lambda board=board: board in moved(play))  # type: ignore[misc]
             end_unrecorded(play, pod)
-            await play.listed(RENAMED, allocatable=number)
+            back = lambda number=number: play.allocatable(RENAMED) == number  # noqa: E731
+            await play.kubelet.until(back, 5)
 
 
 async def given(play: Stage) -> tuple[Pod, str]:

@@ -1,7 +1,6 @@
 """Rules about lists that change, and about their size."""
 
 import time
-from contextlib import suppress
 
 from nodeplug.conformance.checks_lists import one_with_devices
 from nodeplug.conformance.stage import Stage
@@ -28,26 +27,35 @@ async def lost_devices_stay(stage: Stage) -> float | None:
     """C12."""
     if not stage.subject.change:
         raise NotJudgedError("needs --change, a command after which a device is lost")
-    resource = one_with_devices(stage)
-    pod = Pod.of({resource: len(stage.healthy(resource))})
-    await stage.kubelet.admit(pod)
+    one_with_devices(stage)
+    pods = [Pod.of({name: len(ids)}) for name in stage.resources if (ids := stage.healthy(name))]
     try:
-        return await _lose(stage, resource)
+        for pod in pods:
+            await stage.kubelet.admit(pod)
+        return await _lose(stage)
     finally:
-        await stage.kubelet.remove(pod)
+        for pod in pods:
+            await stage.kubelet.remove(pod)
         if stage.subject.undo:
             await stage.run(stage.subject.undo)
             await stage.settled()
 
 
-async def _lose(stage: Stage, resource: str) -> float:
-    before = stage.kubelet.devices(resource)
+async def _lose(stage: Stage) -> float:
+    before = {name: stage.kubelet.devices(name) for name in stage.resources}
+
+    def changed() -> bool:
+        return any(stage.kubelet.devices(name) != devices for name, devices in before.items())
+
     started = time.monotonic()
     await stage.run(stage.subject.change)
-    with suppress(TimeoutError):
-        await stage.kubelet.until(lambda: stage.kubelet.devices(resource) != before, stage.patience)
-        seconds = time.monotonic() - started
-        if lost := sorted(stage.kubelet.held(resource) - stage.kubelet.devices(resource).keys()):
-            raise Broken(f"{resource}: {lost} leave the list while a container has them")
-        return seconds
-    raise NotJudgedError(f"{resource}: the list is the same {stage.patience:g} s after --change")
+    try:
+        await stage.kubelet.until(changed, stage.patience)
+    except TimeoutError as error:
+        text = f"all lists are the same {stage.patience:g} s after --change"
+        raise NotJudgedError(text) from error
+    seconds = time.monotonic() - started
+    for name in before:
+        if lost := sorted(stage.kubelet.held(name) - stage.kubelet.devices(name).keys()):
+            raise Broken(f"{name}: {lost} leave the list while containers have them")
+    return seconds

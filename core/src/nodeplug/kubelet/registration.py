@@ -43,6 +43,7 @@ class Registration:
         self._lock = lock
         self._watch = watch
         self._vigil = Vigil(resource, server, lock, watch)
+        self._accepted: Identity | None = None
         self._target = f"unix:{server.directory.plugin_dir / KUBELET_SOCKET}"
 
     async def run(self) -> None:
@@ -55,7 +56,7 @@ class Registration:
                 await self._serve_one_kubelet(await self._watch.present())
 
     async def _serve_one_kubelet(self, identity: Identity) -> None:
-        session = asyncio.create_task(self._session())
+        session = asyncio.create_task(self._session(identity))
         gone = asyncio.create_task(self._watch.gone(identity))
         try:
             await asyncio.wait({session, gone}, return_when=asyncio.FIRST_COMPLETED)
@@ -67,11 +68,15 @@ class Registration:
         if not session.cancelled():
             session.result()
 
-    async def _session(self) -> None:
-        while True:
+    async def _session(self, identity: Identity) -> None:
+        # R9: a socket file that was away for an instant is no other kubelet.
+        if identity != self._accepted or not self._server.service.streams:
             await self._register_until_accepted()
+        while True:
+            self._accepted, self.registered = identity, True
             await self._vigil.trouble()
-            self.registered = False
+            self._accepted, self.registered = None, False
+            await self._register_until_accepted()
 
     async def _register_until_accepted(self) -> None:
         pause = _FIRST_PAUSE
@@ -101,8 +106,7 @@ class Registration:
         if not error:
             _log.info("registered", extra={"nodeplug": {"resource": self._resource}})
         self.error = error
-        self.registered = not error
-        return self.registered
+        return not error
 
     async def _call(self, request: api.RegisterRequest) -> str:
         options = [("grpc.default_authority", "localhost"), ("grpc.use_local_subchannel_pool", 1)]
