@@ -1,9 +1,12 @@
 """The backend for any device: what is a device is said in the configuration."""
 
+import asyncio
 import logging
 import time
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, replace
+from functools import partial
 from itertools import islice
 from typing import Final
 
@@ -41,7 +44,7 @@ class CustomBackend:
         self.memory = memory
         self._settings = settings
         self._host = host
-        self._selection = Selection(settings)
+        self._selection = Selection(settings, memory.patience)
         self._joiner = Joiner(settings)
         self._devices: dict[Sighting, Device] = {}
         self._overlaps: set[Overlap] = set()
@@ -52,15 +55,17 @@ class CustomBackend:
     async def inventories(self) -> AsyncGenerator[Inventory, None]:
         """Yield what is there, and again after every change."""
         last = None
-        pause = self._settings.reconcile_seconds
+        pause, patience = self._settings.reconcile_seconds, self.memory.patience
         async with changes(self._host, pause, self._interest) as events:
             probing = Probing(events.changed.set)
             self._verdicts = probing.verdicts
+            patience.wake = partial(_tell, asyncio.get_running_loop(), events.changed)
             try:
                 while True:
-                    started = time.monotonic()
+                    started = time.monotonic() - patience.wasted
                     inventory, places = await call(self._look, timeout=_LOOK_SECONDS)
-                    events.took(time.monotonic() - started)
+                    # Waiting for a file system that hangs makes no storm.
+                    events.took(time.monotonic() - patience.wasted - started)
                     probing.follow(self._hardware.sights)
                     again = events.follow(places)
                     if inventory != last:
@@ -126,3 +131,9 @@ class CustomBackend:
             path = (device.edits.nodes or device.edits.mounts)[0].host_path
             if node_type(self._host.root.path(path)) is None:
                 raise AllocationRefusedError(f"{path} of device {device.id} is not present")
+
+
+def _tell(loop: asyncio.AbstractEventLoop, changed: asyncio.Event) -> None:
+    """Set an event of a loop that may have ended, from another thread."""
+    with suppress(RuntimeError):
+        loop.call_soon_threadsafe(changed.set)

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from nodeplug_custom.hardware import HardwareMemory
-from nodeplug_custom.selection import Sighting
+from nodeplug_custom.patience import Patience
+from nodeplug_custom.selection import Found, Sighting
 
 # A host that makes and removes nodes for ever must not fill the memory.
 _LIMIT: Final = 1000
@@ -15,12 +16,13 @@ class Memory:
     """The paths that once were devices; outlives a reload of the configuration.
 
     `looking` is held while somebody looks at the host. `hardware` is what the other selectors
-    found.
+    found, `patience` what entries saw on file systems that may hang.
     """
 
     def __init__(self) -> None:
         self.looking = threading.Lock()
         self.hardware = HardwareMemory()
+        self.patience = Patience[Found]()
         self._present: Mapping[str, Sighting] = {}
         self._gone: dict[str, Sighting] = {}
 

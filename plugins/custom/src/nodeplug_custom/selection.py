@@ -1,12 +1,17 @@
 """What the configuration selects on the host, without yet saying what it is worth."""
 
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Final, NamedTuple
 
 from nodeplug.host.nodes import NodeType, node_type
 from nodeplug.host.root import HostRoot
 from nodeplug_custom.globs import Glob, Place, place_of, resolve
+from nodeplug_custom.patience import Patience
 from nodeplug_custom.regexes import Regex
 from nodeplug_custom.settings import CustomSettings, DeviceSettings, ResourceSettings
+
+_IN_MEMORY: Final = ("/dev/", "/sys/", "/proc/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +21,11 @@ class Entry:
     resource: ResourceSettings
     device: DeviceSettings
     glob: Glob | Regex
+
+    @property
+    def pattern(self) -> str:
+        """What the configuration says of it."""
+        return self.device.path or self.device.regex
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +38,13 @@ class Sighting:
     path: str
     real: str
     kind: NodeType | None
+
+
+class Found(NamedTuple):
+    """What one entry selects, and where a change would matter."""
+
+    sightings: tuple[Sighting, ...] = ()
+    places: tuple[Place, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +69,8 @@ class View:
 class Selection:
     """The entries of a configuration, in its order."""
 
-    def __init__(self, settings: CustomSettings) -> None:
+    def __init__(self, settings: CustomSettings, patience: Patience[Found] | None = None) -> None:
+        self._patience = patience or Patience[Found]()
         self._entries = [
             Entry(resource, device, device.pattern)
             for resource in settings.resources
@@ -68,19 +86,30 @@ class Selection:
         view = View()
         owners: dict[str, tuple[str, str]] = {}
         for entry in self._entries:
-            paths, places = entry.glob.find(root)
-            view.places.update(places)
-            for path in paths:
-                seen = _see(root, path)
-                if seen.real != path:
-                    view.places.add(place_of(seen.real))
-                here = (path, entry.device.path or entry.device.regex)
+            found = self._find(entry, root)
+            view.places.update(found.places)
+            for seen in found.sightings:
+                path = seen.path
+                here = (path, entry.pattern)
                 owner = owners.setdefault(seen.real, here)
                 if owner is here:
                     view.sightings[path] = seen
                 else:
                     view.overlaps.add(Overlap(*here, *owner))
         return view
+
+    def _find(self, entry: Entry, root: HostRoot) -> Found:
+        # What the kernel has in memory does not hang, and a thread takes its time, too.
+        if entry.pattern.startswith(_IN_MEMORY):
+            return _find(entry, root)
+        return self._patience.result(entry.pattern, partial(_find, entry, root)) or Found()
+
+
+def _find(entry: Entry, root: HostRoot) -> Found:
+    paths, places = entry.glob.find(root)
+    sightings = tuple(_see(root, path) for path in paths)
+    links = (place_of(seen.real) for seen in sightings if seen.real != seen.path)
+    return Found(sightings, (*places, *links))
 
 
 def _see(root: HostRoot, path: str) -> Sighting:

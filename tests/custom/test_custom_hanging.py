@@ -1,0 +1,86 @@
+"""A file system that hangs costs what is on it, and nothing else."""
+
+import asyncio
+import threading
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing, asynccontextmanager
+
+import pytest
+
+from nodeplug.values.inventory import Inventory
+from support.custom_host import FakeHost, backend, settings
+from support.needs import require
+from support.slow_files import SlowFiles, can_serve_files
+
+ENTRIES = {"path": "/dev/a*"}, {"path": "/remote/disk*"}
+
+
+@pytest.fixture(name="files")
+def _files(fake: FakeHost) -> Iterator[SlowFiles]:
+    """One disk on a file system that hangs when told to."""
+    require(can_serve_files(), "serving a file system needs root and /dev/fuse")
+    fake.path("/dev/a0").touch()
+    directory = fake.path("/remote")
+    directory.mkdir()
+    with SlowFiles(directory, "disk0") as files:
+        yield files
+
+
+@asynccontextmanager
+async def following(fake: FakeHost) -> AsyncGenerator[AsyncGenerator[Inventory, None], None]:
+    async with asyncio.timeout(15):
+        async with aclosing(backend(fake, settings(*ENTRIES)).inventories()) as inventories:
+            yield inventories
+
+
+def sound(inventory: Inventory) -> set[str]:
+    return {device_id for device_id, device in inventory.devices.items() if not device.reason}
+
+
+async def test_others_are_found_and_followed_meanwhile(fake: FakeHost, files: SlowFiles) -> None:
+    """What is on it is taken to be as it was."""
+    async with following(fake) as inventories:
+        assert sound(await anext(inventories)) == {"dev:a0", "remote:disk0"}
+        files.hang()
+        fake.path("/dev/a1").touch()
+        assert sound(await anext(inventories)) == {"dev:a0", "dev:a1", "remote:disk0"}
+        fake.path("/dev/a1").unlink()
+        assert sound(await anext(inventories)) == {"dev:a0", "remote:disk0"}
+
+
+async def test_one_that_hangs_from_the_start_is_found_as_soon_as_it_answers(
+    fake: FakeHost, files: SlowFiles
+) -> None:
+    """The others do not wait for it."""
+    files.hang()
+    async with following(fake) as inventories:
+        assert sound(await anext(inventories)) == {"dev:a0"}
+        files.go_on()
+        assert sound(await anext(inventories)) == {"dev:a0", "remote:disk0"}
+
+
+async def test_after_a_while_what_is_on_it_is_sick(
+    fake: FakeHost, files: SlowFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody can use it; it recovers with the file system."""
+    monkeypatch.setattr("nodeplug_custom.patience._TRUST_SECONDS", 0.1)
+    async with following(fake) as inventories:
+        await anext(inventories)
+        files.hang()
+        fake.path("/dev/a1").touch()
+        assert sound(await anext(inventories)) == {"dev:a0", "dev:a1"}
+        files.go_on()
+        assert sound(await anext(inventories)) == {"dev:a0", "dev:a1", "remote:disk0"}
+
+
+async def test_it_costs_one_thread_however_often_it_is_looked_at(
+    fake: FakeHost, files: SlowFiles
+) -> None:
+    """Looks for the other devices go on."""
+    async with following(fake) as inventories:
+        await anext(inventories)
+        files.hang()
+        for number in range(1, 6):
+            fake.path(f"/dev/a{number}").touch()
+            await anext(inventories)
+        assert [t.name for t in threading.enumerate()].count("look") == 1
