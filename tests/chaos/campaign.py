@@ -10,8 +10,9 @@ from typing import NamedTuple
 
 import psutil
 
-from chaos.faults import LIVE, RESTARTS, Fault, kubelet_restarts
+from chaos.faults import DISKS, LIVE, RESTARTS, Fault, kubelet_restarts
 from chaos.world import BrokenError, World, world
+from support.slow_files import can_serve_files
 
 # How much an agent may have grown since it had settled.
 _GROWTH = {"resident MiB": 12.0, "descriptors": 30, "threads": 12}
@@ -59,6 +60,7 @@ async def campaign(
     """
     dice = random.Random(seed)
     table = [*LIVE, *(Fault(fault.weight * restarts, fault.act) for fault in RESTARTS)]
+    table += DISKS if can_serve_files() else ()
     started, done, walked = time.monotonic(), dict[str, list[float]](), list[str]()
     async with world(dice) as play:
         growth = _Growth(play)

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from chaos.truth import VendorTruth
 from chaos.world import RESTART_SECONDS, World
 from nodeplug.host.files import remove_quietly
+from support.disks import filled
 
 Action = Callable[[World], Awaitable[None]]
 
@@ -112,6 +113,37 @@ async def events_are_garbage(world: World) -> None:
             sender.send(world.dice.randbytes(world.dice.randint(0, 200)))
 
 
+async def file_system_hangs(world: World) -> None:
+    """Hang one that devices are on; all others are followed and given out meanwhile."""
+    assert world.files is not None
+    world.files.hang()
+    world.hanging = True
+    try:
+        for _ in range(world.dice.randint(1, 3)):
+            await device_is_lost_or_recovers(world)
+            await world.settled()
+        await world.admit(world.dice.choice(world.vendors).resource)
+    finally:
+        world.files.go_on()
+        world.hanging = False
+
+
+async def disk_is_full(world: World) -> None:
+    """Fill that of sockets and records; what does not need it goes on."""
+    if world.dice.random() < 0.3:
+        await world.agent.terminate()
+    with filled(world.agent.plugin_dir):
+        if not world.agent.running:
+            await world.agent.start()
+            await world.settled(RESTART_SECONDS)
+        for _ in range(world.dice.randint(1, 3)):
+            await device_is_lost_or_recovers(world)
+            await world.settled()
+        await offers_change(world)
+        await stream_is_killed(world)
+        await world.settled()
+
+
 async def agent_is_frozen(world: World) -> None:
     vendor, seconds = world.dice.choice(world.vendors), world.dice.uniform(0, 0.2)
     os.kill(world.agent.pid, signal.SIGSTOP)
@@ -184,6 +216,8 @@ LIVE = (
     Fault(4, events_are_garbage),
     Fault(2, agent_is_frozen),
 )
+# Where this process may mount.
+DISKS = (Fault(2, file_system_hangs), Fault(2, disk_is_full))
 # An agent that is replaced often would hide what grows.
 RESTARTS = (
     Fault(0.4, agent_is_killed),

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 BOARD = "awkward.example.com/board"
 RENAMED = "awkward.example.com/board-renamed"
+# On a file system that may hang.
+REMOTE, REMOTE_DIR, REMOTE_DISKS = "example.com/remote-disk", "remote", ("disk0", "disk1")
 
 
 class VendorTruth:
@@ -44,7 +46,7 @@ class Truth:
 
     def all_listed(self) -> bool:
         """Whether each resource has its first devices."""
-        names = [BOARD, *(vendor.resource for vendor in self._world.vendors)]
+        names = [BOARD, REMOTE, *(vendor.resource for vendor in self._world.vendors)]
         return all(self._shown(name) for name in names)
 
     def take(self) -> None:
@@ -56,12 +58,15 @@ class Truth:
 
     def resources(self) -> list[str]:
         """Return the resources that pods may ask for."""
-        return [BOARD, RENAMED, *(vendor.resource for vendor in self._world.vendors)]
+        remote = [] if self._world.hanging else [REMOTE]
+        return [BOARD, RENAMED, *remote, *(vendor.resource for vendor in self._world.vendors)]
 
     def healthy(self, resource: str) -> AbstractSet[str]:
         """Return the ids that must be Healthy under a name."""
         if resource in {BOARD, RENAMED}:
             return self._boards(resource)
+        if resource == REMOTE:
+            return {f"{REMOTE_DIR}:{name}" for name in REMOTE_DISKS}
         [vendor] = [each for each in self._world.vendors if each.resource == resource]
         return vendor.healthy()
 

@@ -5,11 +5,12 @@ import os
 import random
 import shutil
 import tempfile
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
+from typing import Any
 
-from chaos.truth import Truth, VendorTruth
+from chaos.truth import REMOTE, REMOTE_DIR, REMOTE_DISKS, Truth, VendorTruth
 from nodeplug.backend import BackendSpec, Simulator
 from nodeplug.host.root import HostRoot
 from nodeplug.kubelet.evidence import ask_kubelet
@@ -19,7 +20,9 @@ from nodeplug.testing import AdmissionError, Kubelet, Pod
 from support.awkward.backend import AwkwardSimulator
 from support.awkward.state import State, write_state
 from support.command import environment
+from support.disks import small_disk
 from support.packages import install
+from support.slow_files import SlowFiles, can_serve_files
 
 AWKWARD = "from support.awkward.backend import nodeplug_backend\n"
 # What a promise of 50 ms may take on a machine that is busy with something else.
@@ -40,13 +43,17 @@ class World:
         self.folder = folder
         self.dice = dice
         specs = [s for s in load_each(installed()).values() if isinstance(s, BackendSpec)]
-        self.sections: dict[str, Mapping[str, object]] = {"awkward": {}}
+        self.sections: dict[str, Mapping[str, Any]] = {"awkward": {}}
         self.sections |= {spec.name: {} for spec in specs}
         self.agent = self.new_agent()
         self.host = HostRoot(self.agent.host_root)
         AwkwardSimulator(self.agent.host_root)
         self.simulators: list[Simulator] = [s.simulator(self.agent.host_root) for s in specs]
         self.sections |= {s.name: x.settings for s, x in zip(specs, self.simulators, strict=True)}
+        self.sections["custom"] = with_remote_disks(self.sections["custom"])
+        self.files: SlowFiles | None = None
+        self.hanging = False
+        self.small = False
         self.rules: list[Mapping[str, object]] = []
         self.kubelet = Kubelet(self.agent.plugin_dir, pod_resources=self.agent.pod_resources)
         self.state = State()
@@ -125,6 +132,29 @@ class World:
         self.pods = [(pod, resource) for pod, resource in self.pods if pod.name not in rejected]
 
 
+def with_remote_disks(section: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a section of the custom backend with devices on a file system that may hang."""
+    disks = [{"path": f"/{REMOTE_DIR}/disk*", "type": "file"}]
+    more = {"name": REMOTE, "devices": disks}
+    return {**section, "resources": [*section["resources"], more]}
+
+
+@contextmanager
+def disks_of(play: World) -> Iterator[None]:
+    """Give the world its own disks, as far as this process may mount them."""
+    remote = play.agent.host_root / REMOTE_DIR
+    remote.mkdir()
+    with ExitStack() as stack:
+        if can_serve_files():
+            play.files = stack.enter_context(SlowFiles(remote, *REMOTE_DISKS))
+            stack.enter_context(small_disk(play.agent.plugin_dir))
+            play.small = True
+        else:
+            for name in REMOTE_DISKS:
+                (remote / name).touch()
+        yield
+
+
 @asynccontextmanager
 async def world(dice: random.Random) -> AsyncGenerator[World, None]:
     """Make a world whose agent has settled, and clear it away."""
@@ -135,17 +165,18 @@ async def world(dice: random.Random) -> AsyncGenerator[World, None]:
     os.environ["PYTHONPATH"] = environment(folder / "site")["PYTHONPATH"]
     play = World(folder, dice)
     try:
-        async with play.kubelet:
-            play.configure()
-            await play.agent.start()
-            await play.kubelet.until(play.truth.all_listed, RESTART_SECONDS)
-            await asyncio.sleep(0.5)
-            play.truth.take()
-            try:
-                yield play
-            finally:
-                await play.agent.kill()
-                play.kubelet.journal.violations.clear()
+        with disks_of(play):
+            async with play.kubelet:
+                play.configure()
+                await play.agent.start()
+                await play.kubelet.until(play.truth.all_listed, RESTART_SECONDS)
+                await asyncio.sleep(0.5)
+                play.truth.take()
+                try:
+                    yield play
+                finally:
+                    await play.agent.kill()
+                    play.kubelet.journal.violations.clear()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         os.environ.pop("PYTHONPATH") if before is None else os.environ.update(PYTHONPATH=before)

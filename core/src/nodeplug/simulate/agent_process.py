@@ -42,6 +42,11 @@ class AgentProcess:
         assert self._process is not None
         return self._process.pid
 
+    @property
+    def running(self) -> bool:
+        """Whether the agent was started and has not ended."""
+        return self._process is not None and self._process.returncode is None
+
     async def start(self) -> None:
         """Start the agent; return at once."""
         backends = [part for name in self._names for part in ("--backend", name)]
@@ -64,7 +69,7 @@ class AgentProcess:
 
     async def kill(self) -> None:
         """Send SIGKILL, if it still runs, and wait for the end."""
-        if self._process is not None and self._process.returncode is None:
+        if self._process is not None and self.running:
             self._process.kill()
             await self._process.wait()
 
