@@ -28,7 +28,7 @@ YAML (or JSON) files hold everything; one is enough:
 - Of several files, what a later one says wins, and its list entries come first.
 - A mistake in the section of one backend concerns that backend only: it runs with what worked
   last, or not at all. With `--strict`, nothing starts.
-- Files are taken over as they are exchanged, by a ConfigMap or an editor that renames, and at
+- Files are taken over as they are exchanged, by a ConfigMap or an editor, or written, and at
   SIGHUP; see [offers.md](offers.md#reload).
 - A section of a backend that `--backend` does not name is not read.
 """

@@ -31,6 +31,29 @@ async def test_a_created_name_is_told(watch: PathWatch, tmp_path: Path) -> None:
     assert await following(watch) == Changed(tmp_path, "a")
 
 
+async def test_what_was_written_is_told_where_that_is_asked_for(
+    watch: PathWatch, tmp_path: Path
+) -> None:
+    """Once, when the writer closes the file."""
+    (tmp_path / "a").touch()
+    watch.add(tmp_path, written=True)
+    (tmp_path / "a").write_text("new")
+    (tmp_path / "b").touch()
+    assert [await following(watch), await following(watch)] == [
+        Changed(tmp_path, "a"),
+        Changed(tmp_path, "b"),
+    ]
+
+
+async def test_what_was_written_is_told_nobody_else(watch: PathWatch, tmp_path: Path) -> None:
+    """The kubelet writes its checkpoint in a directory that is watched for sockets."""
+    (tmp_path / "a").touch()
+    watch.add(tmp_path)
+    (tmp_path / "a").write_text("new")
+    (tmp_path / "c").touch()
+    assert await following(watch) == Changed(tmp_path, "c")
+
+
 async def test_a_deleted_name_is_told(watch: PathWatch, tmp_path: Path) -> None:
     """A removed file is a change of its name."""
     (tmp_path / "a").touch()

@@ -51,8 +51,20 @@ class ConfigMap:
         link.rename(self._folder / "..data")
 
 
+class PlainFile:
+    """A file that is written in place, as by a redirection or some editors."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self.file = folder / name
+
+    def write(self, text: str) -> None:
+        self.file.write_text(text)
+
+
 class Play:
-    def __init__(self, agent: AgentProcess, kubelet: Kubelet, config: ConfigMap) -> None:
+    def __init__(
+        self, agent: AgentProcess, kubelet: Kubelet, config: ConfigMap | PlainFile
+    ) -> None:
         self.agent = agent
         self.kubelet = kubelet
         self._config = config
@@ -82,7 +94,9 @@ class Play:
 
 
 @asynccontextmanager
-async def play(monkeypatch: pytest.MonkeyPatch) -> AsyncGenerator[Play, None]:
+async def play(
+    monkeypatch: pytest.MonkeyPatch, kind: type[ConfigMap | PlainFile] = ConfigMap
+) -> AsyncGenerator[Play, None]:
     folder = Path(tempfile.mkdtemp(prefix="np", dir="/tmp"))
     for name in ("site", "config"):
         (folder / name).mkdir()
@@ -90,7 +104,7 @@ async def play(monkeypatch: pytest.MonkeyPatch) -> AsyncGenerator[Play, None]:
     monkeypatch.setenv("PYTHONPATH", environment(folder / "site")["PYTHONPATH"])
     agent = AgentProcess(folder, {"awkward": {}})
     AwkwardSimulator(agent.host_root)
-    config = ConfigMap(folder / "config", "nodeplug.yaml")
+    config = kind(folder / "config", "nodeplug.yaml")
     try:
         async with Kubelet(agent.plugin_dir, pod_resources=agent.pod_resources) as kubelet:
             on_stage = Play(agent, kubelet, config)
@@ -116,6 +130,15 @@ async def test_a_change_of_a_configmap_is_taken_over(monkeypatch: pytest.MonkeyP
         on.write(offers=rename())
         await on.listed(OTHER, 4)
         await on.listed(BOARD, 0)
+
+
+async def test_a_file_that_is_written_in_place_is_taken_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As soon as its writer has closed it."""
+    async with play(monkeypatch, PlainFile) as on:
+        on.write(offers=rename())
+        await on.listed(OTHER, 4)
 
 
 async def test_a_device_is_quarantined_and_released_while_the_agent_runs(

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 # inotify(7). asyncinotify is loaded by the first watch only, so its names cannot stand here.
 _NAMED = 0x100 | 0x200 | 0x40 | 0x80  # CREATE, DELETE, MOVED_FROM, MOVED_TO
 _ATTRIB = 0x4
+_WRITTEN = 0x8  # CLOSE_WRITE
 _SELF = 0x400 | 0x800 | 0x2000 | 0x8000  # DELETE_SELF, MOVE_SELF, UNMOUNT, IGNORED
 _ASKED_SELF = 0x400 | 0x800  # the other two come unasked
 _OVERFLOW = 0x4000
@@ -33,7 +34,10 @@ _BATCH = 256
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """A name in a watched directory appeared, went, was moved, or its attributes changed."""
+    """A name in a watched directory appeared, went, was moved, or its attributes changed.
+
+    Where that was asked for, its content may have changed, too.
+    """
 
     directory: Path
     name: str
@@ -51,6 +55,7 @@ class _Target:
 
     directory: Path
     names: frozenset[str] | None
+    written: bool
     here: int | None = None
     above: dict[int, str] = field(default_factory=dict)
 
@@ -93,16 +98,19 @@ class PathWatch:
     def __aiter__(self) -> Inbox[Changed]:
         return self._inbox
 
-    def add(self, directory: Path, names: frozenset[str] | None = None) -> None:
+    def add(
+        self, directory: Path, names: frozenset[str] | None = None, *, written: bool = False
+    ) -> None:
         """Watch a directory for some names, or all; from the return on, no change is missed.
 
         A directory that does not exist is watched for; `Resync` tells that it is there. Adding it
-        again replaces the names. The path is absolute.
+        again replaces the names. The path is absolute. With `written`, a file that was open for
+        writing and has been closed counts as changed.
         """
         if not directory.is_absolute():
             raise ValueError(f"relative path to watch: {str(directory)!r}")
-        target = self._targets.setdefault(directory, _Target(directory, names))
-        target.names = names
+        target = self._targets.setdefault(directory, _Target(directory, names, written))
+        target.names, target.written = names, written
         try:
             self._follow(target)
         except OSError:
@@ -128,7 +136,7 @@ class PathWatch:
         target.above, target.here = {}, None
         # From the top, each step watched before the next is tried: nothing slips through.
         for place, step in _steps(target.directory):
-            mask = _NAMED if step else _NAMED | _ATTRIB
+            mask = _NAMED if step else _NAMED | _ATTRIB | (_WRITTEN if target.written else 0)
             try:
                 watch = self._watch(place, mask)
             except PermissionError:
@@ -190,11 +198,13 @@ class PathWatch:
         if concerned and (mask & _SELF or target.above.get(descriptor) == name):
             if self._follow(target):
                 self._inbox.put(Resync())
-        elif descriptor == target.here and name and _wants(target, name):
+        elif descriptor == target.here and name and _wants(target, mask, name):
             self._inbox.put(Changed(target.directory, name))
 
 
-def _wants(target: _Target, name: str) -> bool:
+def _wants(target: _Target, mask: int, name: str) -> bool:
+    if mask & _WRITTEN and not target.written:
+        return False
     return target.names is None or name in target.names
 
 

@@ -17,6 +17,8 @@ from nodeplug.values.errors import ConfigError
 # Editors and the kubelet's ConfigMap exchange touch several names one after the other.
 _SETTLE_SECONDS = 0.1
 _READ_SECONDS = 10.0
+# A ConfigMap's files change by an exchange of this link beside them.
+_CONFIG_MAP_LINK = "..data"
 
 _log = logging.getLogger("nodeplug.config")
 
@@ -51,9 +53,10 @@ class Reloader:
     async def run(self) -> None:
         """Watch until cancelled."""
         async with PathWatch() as changes, asyncio.TaskGroup() as tasks:
-            # A ConfigMap's files change by an exchange of the link `..data` beside them.
-            for folder in {file.absolute().parent for file in self._files}:
-                changes.add(folder)
+            paths = [file.absolute() for file in self._files]
+            for folder in {path.parent for path in paths}:
+                names = {path.name for path in paths if path.parent == folder}
+                changes.add(folder, frozenset({*names, _CONFIG_MAP_LINK}), written=True)
             tasks.create_task(self._reload_when_asked())
             async for _ in changes:
                 self.asked.set()
