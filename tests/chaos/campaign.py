@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import psutil
 
-from chaos.faults import LIVE, RESTARTS, Fault, kubelet_restarts
+from chaos.faults import DISK, LIVE, RESTARTS, Fault, kubelet_restarts
 from chaos.world import BrokenError, World, world
 
 # How much an agent may have grown since it had settled.
@@ -61,6 +61,7 @@ async def campaign(
     table = [*LIVE, *(Fault(fault.weight * restarts, fault.act) for fault in RESTARTS)]
     started, done, walked = time.monotonic(), dict[str, list[float]](), list[str]()
     async with world(dice) as play:
+        table += DISK if play.disks else ()
         growth = _Growth(play)
         for step in range(faults):
             [fault] = dice.choices(table, [each.weight for each in table])

@@ -6,7 +6,7 @@ import random
 import shutil
 import tempfile
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 
 from chaos.truth import Truth, VendorTruth
@@ -19,7 +19,9 @@ from nodeplug.testing import AdmissionError, Kubelet, Pod
 from support.awkward.backend import AwkwardSimulator
 from support.awkward.state import State, write_state
 from support.command import environment
+from support.mounts import can_mount_in_namespace
 from support.packages import install
+from support.small_disk import SmallDisks, small_disks
 
 AWKWARD = "from support.awkward.backend import nodeplug_backend\n"
 # What a promise of 50 ms may take on a machine that is busy with something else.
@@ -54,6 +56,7 @@ class World:
         self.vendors = [VendorTruth(simulator) for simulator in self.simulators]
         self.pods: list[tuple[Pod, str]] = []
         self.admitted = 0
+        self.disks: SmallDisks | None = None
 
     def new_agent(self) -> AgentProcess:
         agent = AgentProcess(self.folder, self.sections)
@@ -70,9 +73,10 @@ class World:
         write_state(self.host, self.state)
 
     async def settled(self, seconds: float = EVENT_SECONDS) -> None:
-        """Wait until the kubelet's view is the truth, all of it."""
+        """Wait until the kubelet's view is the truth, all of it, and so is what is written."""
         try:
             await self.kubelet.until(self.truth.holds, seconds)
+            await self._written(seconds)
         except TimeoutError as error:
             log = "\n".join(self.agent.log.read_text().splitlines()[-_LOG_LINES:])
             evidence = await ask_kubelet(self.agent.pod_resources, self.agent.plugin_dir)
@@ -82,6 +86,14 @@ class World:
             raise BrokenError(f"{text}\n{str(error)[-_EVENTS_LENGTH:]}") from error
         if self.kubelet.journal.violations:
             raise BrokenError(str(self.kubelet.journal.violations[0]))
+
+    async def _written(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                while self.truth.missing_files():  # noqa: ASYNC110 - files tell nobody
+                    await asyncio.sleep(0.02)
+        except TimeoutError:
+            raise BrokenError(f"not written: {self.truth.missing_files()}") from None
 
     async def admit(self, resource: str) -> None:
         """Admit a pod for a resource that has free devices; it must get healthy ones.
@@ -134,7 +146,11 @@ async def world(dice: random.Random) -> AsyncGenerator[World, None]:
     before = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = environment(folder / "site")["PYTHONPATH"]
     play = World(folder, dice)
+    mounts = ExitStack()
     try:
+        if can_mount_in_namespace():
+            places = play.agent.plugin_dir, folder / "cdi"
+            play.disks = mounts.enter_context(small_disks(*places))
         async with play.kubelet:
             play.configure()
             await play.agent.start()
@@ -147,5 +163,6 @@ async def world(dice: random.Random) -> AsyncGenerator[World, None]:
                 await play.agent.kill()
                 play.kubelet.journal.violations.clear()
     finally:
+        mounts.close()
         shutil.rmtree(folder, ignore_errors=True)
         os.environ.pop("PYTHONPATH") if before is None else os.environ.update(PYTHONPATH=before)

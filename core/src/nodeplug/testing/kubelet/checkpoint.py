@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from nodeplug.testing.kubelet.devices import Allocation, DeviceTables
@@ -11,18 +12,23 @@ NAME = "kubelet_internal_checkpoint"
 
 
 def write_checkpoint(directory: Path, tables: DeviceTables) -> None:
-    """Write the file anew: temporary name, fsync, rename."""
+    """Write the file anew: temporary name, fsync, rename. On a full disk the old one stays."""
     data = {
         "PodDeviceEntries": [_entry(allocation) for allocation in tables.allocations] or None,
         "RegisteredDevices": {r: sorted(ids) for r, ids in tables.healthy.items()},
     }
-    temporary = directory / f".{NAME}.tmp"
+    with suppress(OSError):
+        _replace(directory / NAME, json.dumps({"Data": data, "Checksum": 0}))
+
+
+def _replace(path: Path, text: str) -> None:
+    temporary = path.with_name(f".{path.name}.tmp")
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(fd, "w") as file:
-        json.dump({"Data": data, "Checksum": 0}, file)
+        file.write(text)
         file.flush()
         os.fsync(fd)
-    temporary.rename(directory / NAME)
+    temporary.rename(path)
 
 
 def _entry(allocation: Allocation) -> dict[str, object]:
