@@ -117,12 +117,12 @@ def test_other_backends_and_vendors_keep_their_files(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 2
 
 
-def test_a_file_that_cannot_be_written_is_told_by_resource(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_written_is_told_by_device(tmp_path: Path) -> None:
     """The devices must not be given out without it."""
     folder = tmp_path / "file"
     folder.write_text("in the way")
     failures = reconcile(folder, offer("a"))
-    assert list(failures) == [RESOURCE]
+    assert list(failures) == [(RESOURCE, "a")]
 
 
 @pytest.mark.parametrize("resource", ["a.b/c", "a.b/c.d", "a.b/1c", "a.b/c_d-e", "a.b/c.shared"])

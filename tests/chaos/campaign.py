@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import psutil
 
-from chaos.faults import DISKS, LIVE, RESTARTS, Fault, kubelet_restarts
+from chaos.faults import DISK, FILES, LIVE, RESTARTS, Fault, kubelet_restarts
 from chaos.world import BrokenError, World, world
 from support.slow_files import can_serve_files
 
@@ -60,9 +60,10 @@ async def campaign(
     """
     dice = random.Random(seed)
     table = [*LIVE, *(Fault(fault.weight * restarts, fault.act) for fault in RESTARTS)]
-    table += DISKS if can_serve_files() else ()
+    table += FILES if can_serve_files() else ()
     started, done, walked = time.monotonic(), dict[str, list[float]](), list[str]()
     async with world(dice) as play:
+        table += DISK if play.disks else ()
         growth = _Growth(play)
         for step in range(faults):
             [fault] = dice.choices(table, [each.weight for each in table])

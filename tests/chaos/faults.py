@@ -8,10 +8,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import NamedTuple
 
-from chaos.truth import VendorTruth
+from chaos.truth import BOARD, VendorTruth
 from chaos.world import RESTART_SECONDS, World
 from nodeplug.host.files import remove_quietly
-from support.disks import filled
 
 Action = Callable[[World], Awaitable[None]]
 
@@ -98,9 +97,10 @@ async def configuration_is_spoilt(world: World) -> None:
 
 
 async def offers_change(world: World) -> None:
-    vendor = world.dice.choice(world.vendors)
+    resource = world.dice.choice([BOARD, *(vendor.resource for vendor in world.vendors)])
     policy = world.dice.choice(("packed", "spread", "aligned"))
-    world.rules = [{"resource": vendor.resource, "policy": policy}]
+    inject = world.dice.choice(("devices", "cdi"))
+    world.rules = [{"resource": resource, "policy": policy, "inject": inject}]
     world.configure()
 
 
@@ -129,19 +129,48 @@ async def file_system_hangs(world: World) -> None:
 
 
 async def disk_is_full(world: World) -> None:
-    """Fill that of sockets and records; what does not need it goes on."""
-    if world.dice.random() < 0.3:
-        await world.agent.terminate()
-    with filled(world.agent.plugin_dir):
-        if not world.agent.running:
-            await world.agent.start()
-            await world.settled(RESTART_SECONDS)
-        for _ in range(world.dice.randint(1, 3)):
-            await device_is_lost_or_recovers(world)
-            await world.settled()
-        await offers_change(world)
-        await stream_is_killed(world)
+    """No byte is free; what nothing need be written for goes on."""
+    assert world.disks is not None
+    happens = world.dice.choice((kubelet_restarts, stream_is_killed, link_is_deleted, _next_agent))
+    with world.disks.full():
+        await _fall_sick(world)
         await world.settled()
+        await happens(world)
+        await _fall_sick(world)
+        await world.settled(RESTART_SECONDS)
+        await many_changes_at_once(world)
+    await _wait_for_room(world)
+
+
+async def disk_has_no_room_for_files(world: World) -> None:
+    """Neither for a socket or a link: what has both goes on."""
+    assert world.disks is not None
+    with world.disks.full(of_files=True):
+        await world.dice.choice((stream_is_killed, link_is_deleted))(world)
+        await _fall_sick(world)
+        await world.settled()
+        await world.dice.choice((many_changes_at_once, socket_is_deleted))(world)
+    await _wait_for_room(world)
+
+
+async def _fall_sick(world: World) -> None:
+    """One that was there before needs no new file when it comes back; others might."""
+    vendor = world.dice.choice([each for each in world.vendors if not each.lost] or [None])
+    if vendor is not None:
+        vendor.lose()
+    sick = {*world.state.sick} ^ {f"awk-board-{world.dice.randrange(world.state.boards)}"}
+    world.set(sick=tuple(sorted(sick)))
+
+
+async def _next_agent(world: World) -> None:
+    await world.agent.kill()
+    await world.agent.start()
+
+
+async def _wait_for_room(world: World) -> None:
+    """Have the kubelet write its checkpoint, too; our own retry is due within ten seconds."""
+    await device_is_lost_or_recovers(world)
+    await world.settled(RESTART_SECONDS)
 
 
 async def agent_is_frozen(world: World) -> None:
@@ -216,8 +245,13 @@ LIVE = (
     Fault(4, events_are_garbage),
     Fault(2, agent_is_frozen),
 )
-# Where this process may mount.
-DISKS = (Fault(2, file_system_hangs), Fault(2, disk_is_full))
+# What needs a file system of our own.
+FILES = (Fault(2, file_system_hangs),)
+# What needs a mount of our own.
+DISK = (
+    Fault(2, disk_is_full),
+    Fault(1, disk_has_no_room_for_files),
+)
 # An agent that is replaced often would hide what grows.
 RESTARTS = (
     Fault(0.4, agent_is_killed),

@@ -1,5 +1,6 @@
 """What the kubelet must be shown, worked out from what the campaign did to the hardware."""
 
+import json
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING
@@ -77,6 +78,26 @@ class Truth:
     def difference(self) -> str:
         """Return what is different, for people."""
         return "; ".join(self._differences())
+
+    def missing_files(self) -> list[str]:
+        """Return what of the devices that are shown should be written somewhere and is not."""
+        return [*self._missing_on_host(), *self._missing_for_runtime()]
+
+    def _missing_on_host(self) -> Iterator[str]:
+        for resource in (BOARD, RENAMED):
+            for device_id in sorted(self._shown(resource)):
+                file = self._world.host.path(f"/awkward/info-{device_id}")
+                if not file.exists() or file.read_text() != resource:
+                    yield f"{file} of {resource}"
+
+    def _missing_for_runtime(self) -> Iterator[str]:
+        files = self._world.agent.plugin_dir.with_name("cdi").glob("*.json")
+        specs = [json.loads(file.read_bytes()) for file in files]
+        described = {entry["name"] for spec in specs for entry in spec["devices"]}
+        for rule in self._world.rules:
+            if rule["inject"] == "cdi":
+                shown = self._shown(str(rule["resource"]))
+                yield from (f"specification of {device_id}" for device_id in shown - described)
 
     def _differences(self) -> Iterator[str]:
         for resource in self.resources():

@@ -20,9 +20,10 @@ from nodeplug.testing import AdmissionError, Kubelet, Pod
 from support.awkward.backend import AwkwardSimulator
 from support.awkward.state import State, write_state
 from support.command import environment
-from support.disks import small_disk
+from support.mounts import can_mount_in_namespace
 from support.packages import install
 from support.slow_files import SlowFiles, can_serve_files
+from support.small_disk import SmallDisks, small_disks
 
 AWKWARD = "from support.awkward.backend import nodeplug_backend\n"
 # What a promise of 50 ms may take on a machine that is busy with something else.
@@ -53,7 +54,6 @@ class World:
         self.sections["custom"] = with_remote_disks(self.sections["custom"])
         self.files: SlowFiles | None = None
         self.hanging = False
-        self.small = False
         self.rules: list[Mapping[str, object]] = []
         self.kubelet = Kubelet(self.agent.plugin_dir, pod_resources=self.agent.pod_resources)
         self.state = State()
@@ -61,6 +61,7 @@ class World:
         self.vendors = [VendorTruth(simulator) for simulator in self.simulators]
         self.pods: list[tuple[Pod, str]] = []
         self.admitted = 0
+        self.disks: SmallDisks | None = None
 
     def new_agent(self) -> AgentProcess:
         agent = AgentProcess(self.folder, self.sections)
@@ -77,9 +78,10 @@ class World:
         write_state(self.host, self.state)
 
     async def settled(self, seconds: float = EVENT_SECONDS) -> None:
-        """Wait until the kubelet's view is the truth, all of it."""
+        """Wait until the kubelet's view is the truth, all of it, and so is what is written."""
         try:
             await self.kubelet.until(self.truth.holds, seconds)
+            await self._written(seconds)
         except TimeoutError as error:
             log = "\n".join(self.agent.log.read_text().splitlines()[-_LOG_LINES:])
             evidence = await ask_kubelet(self.agent.pod_resources, self.agent.plugin_dir)
@@ -89,6 +91,14 @@ class World:
             raise BrokenError(f"{text}\n{str(error)[-_EVENTS_LENGTH:]}") from error
         if self.kubelet.journal.violations:
             raise BrokenError(str(self.kubelet.journal.violations[0]))
+
+    async def _written(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                while self.truth.missing_files():  # noqa: ASYNC110 - files tell nobody
+                    await asyncio.sleep(0.02)
+        except TimeoutError:
+            raise BrokenError(f"not written: {self.truth.missing_files()}") from None
 
     async def admit(self, resource: str) -> None:
         """Admit a pod for a resource that has free devices; it must get healthy ones.
@@ -147,11 +157,12 @@ def disks_of(play: World) -> Iterator[None]:
     with ExitStack() as stack:
         if can_serve_files():
             play.files = stack.enter_context(SlowFiles(remote, *REMOTE_DISKS))
-            stack.enter_context(small_disk(play.agent.plugin_dir))
-            play.small = True
         else:
             for name in REMOTE_DISKS:
                 (remote / name).touch()
+        if can_mount_in_namespace():
+            places = play.agent.plugin_dir, play.folder / "cdi"
+            play.disks = stack.enter_context(small_disks(*places))
         yield
 
 

@@ -1,5 +1,6 @@
 """`make fuzz`: `python -m fuzz [COUNT [SEED]]`, with tests/ on PYTHONPATH."""
 
+import logging
 import random
 import sys
 
@@ -22,6 +23,7 @@ def main(count: int, seed: int) -> None:
 
 
 if __name__ == "__main__":
+    logging.disable()  # what readers say of spoilt input
     numbers = list(map(int, sys.argv[1:]))
     main(
         numbers[0] if numbers else 100_000,

@@ -15,7 +15,7 @@ COMMON = HostFile("/info/all", b"all")
 
 def reconcile(
     folder: Path, *wanted: HostFile, in_use: dict[str, set[str]] | None = None
-) -> dict[str, str]:
+) -> dict[tuple[str, str], str]:
     return HostFileStore(HostRoot(folder), folder / "ledger.json").reconcile(wanted, in_use)
 
 
@@ -55,11 +55,11 @@ def test_files_of_others_are_never_touched(tmp_path: Path) -> None:
     assert present(tmp_path) == {"foreign"}
 
 
-def test_a_file_that_cannot_be_written_is_told_by_resource(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_written_is_told_by_device(tmp_path: Path) -> None:
     """The others are in place."""
     (tmp_path / "info").touch()
     failures = reconcile(tmp_path, DEVICE, HostFile("/other/b", b"", "x.y/w", "b"))
-    assert (list(failures), (tmp_path / "other/b").exists()) == (["x.y/z"], True)
+    assert (list(failures), (tmp_path / "other/b").exists()) == ([("x.y/z", "a")], True)
 
 
 async def test_a_file_is_there_before_its_device_is_listed_and_as_long_as_it_is_held() -> None:

@@ -12,6 +12,7 @@ from nodeplug.host.root import HostRoot
 _log = logging.getLogger("nodeplug.host_files")
 
 Owner = tuple[str, str]
+"""The resource and device that a file belongs to, each perhaps empty."""
 
 
 class HostFileStore:
@@ -27,24 +28,27 @@ class HostFileStore:
 
     def reconcile(
         self, wanted: Sequence[HostFile], in_use: Mapping[str, Collection[str]] | None
-    ) -> dict[str, str]:
+    ) -> dict[Owner, str]:
         """Write what is wanted, remove what nothing can need any more.
 
         `in_use` tells by resource which devices containers may hold; None where that is not known.
-        Return by resource why a file of it could not be written. It waits for the disk.
+        Return by resource and device why a file could not be written: also because the ledger
+        could not, for a file that would be new in it. It waits for the disk.
         """
         before = self._read()
         kept = {p: o for p, o in before.items() if _needed(o, in_use)}
         owners = {file.path: (file.resource, file.device) for file in wanted}
-        self._remember({**before, **owners})
-        failures = self._write(wanted)
+        refusal = self._remember({**before, **owners})
+        known = before if refusal else owners
+        failures = self._write([file for file in wanted if file.path in known])
+        failures |= {owner: refusal for path, owner in owners.items() if path not in known}
         for path in before.keys() - kept.keys() - owners.keys():
             remove_quietly(self._root.path(path))
         self._remember({**kept, **owners})
         return failures
 
-    def _write(self, wanted: Sequence[HostFile]) -> dict[str, str]:
-        failures: dict[str, str] = {}
+    def _write(self, wanted: Sequence[HostFile]) -> dict[Owner, str]:
+        failures: dict[Owner, str] = {}
         for file in wanted:
             path = self._root.path(file.path)
             try:
@@ -52,7 +56,7 @@ class HostFileStore:
                     path.parent.mkdir(parents=True, exist_ok=True)
                     write_atomically(path, file.data, mode=file.mode)
             except OSError as error:
-                failures[file.resource] = f"{file.path}: {error.strerror}"
+                failures[file.resource, file.device] = f"{file.path}: {error.strerror}"
                 _log.error("host file not written", extra={"nodeplug": {"error": str(error)}})
         return failures
 
@@ -63,10 +67,16 @@ class HostFileStore:
         except (OSError, ValueError, AttributeError, IndexError, TypeError):
             return {}
 
-    def _remember(self, owners: Mapping[str, Owner]) -> None:
-        if owners != self._read():
-            self._ledger.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            write_atomically(self._ledger, json.dumps(owners).encode())
+    def _remember(self, owners: Mapping[str, Owner]) -> str:
+        """Write the ledger; return why that was impossible, or empty."""
+        try:
+            if owners != self._read():
+                self._ledger.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                write_atomically(self._ledger, json.dumps(owners).encode())
+        except OSError as error:
+            _log.error("host files not noted", extra={"nodeplug": {"error": str(error)}})
+            return f"{self._ledger}: {error.strerror}"
+        return ""
 
 
 def _needed(owner: Owner, in_use: Mapping[str, Collection[str]] | None) -> bool:

@@ -2,10 +2,11 @@
 
 import json
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 from nodeplug.cdi.spec import Entry, entry_of, kind_of, specification
+from nodeplug.holdings import Key
 from nodeplug.host.files import remove_quietly, write_atomically
 from nodeplug.offers import Offer
 
@@ -25,14 +26,15 @@ class SpecStore:
         self._folder = folder
         self._prefix = f"nodeplug-{backend}-"
 
-    def reconcile(self, offers: Mapping[str, Offer], in_use: InUse) -> dict[str, str]:
+    def reconcile(self, offers: Mapping[str, Offer], in_use: InUse) -> dict[Key, str]:
         """Write what is offered through CDI, remove what nothing can need any more.
 
-        Return by resource why its file could not be written; the others are in place. Call it
-        before a list that shows the devices. It waits for the disk.
+        Return by resource and device why a file could not be written, for those that no file
+        describes as they are; the others are in place. Call it before a list that shows the
+        devices. It waits for the disk.
         """
         held = None if in_use is None else {kind_of(name): ids for name, ids in in_use.items()}
-        failures: dict[str, str] = {}
+        failures: dict[Key, str] = {}
         wanted: dict[Path, Offer] = {}
         for name, offer in offers.items():
             if offer.inject != "devices":
@@ -43,7 +45,8 @@ class SpecStore:
             try:
                 self._write(file, offer, held)
             except OSError as error:
-                failures[offer.resource] = f"{file}: {error.strerror}"
+                lacking = _lacking(_read(file), offer)
+                failures |= dict.fromkeys(lacking, f"{file}: {error.strerror}")
                 _log.error("specification not written", extra={"nodeplug": {"error": str(error)}})
         for file in set(self._folder.glob(f"{self._prefix}*.json")) - wanted.keys():
             if not _needed(_read(file), held):
@@ -62,6 +65,15 @@ class SpecStore:
         if not file.exists() or file.read_bytes() != data:
             self._folder.mkdir(parents=True, exist_ok=True)
             write_atomically(file, data, mode=0o644)
+
+
+def _lacking(spec: Entry, offer: Offer) -> Iterator[Key]:
+    found = {entry["name"]: entry for entry in _needed(spec, None)}
+    common = specification(offer.resource, (), offer.edits)
+    stands = spec.get("containerEdits") == common.get("containerEdits")
+    for device in {each.device.id: each.device for each in offer.devices}.values():
+        if not stands or found.get(device.id) != entry_of(device):
+            yield offer.resource, device.id
 
 
 def _needed(spec: Entry, held: InUse) -> list[Entry]:

@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import Coroutine, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import grpc
@@ -75,17 +76,20 @@ class DevicePluginServer:
     def new_endpoint(self) -> str:
         """Return the endpoint for one more registration; the previous one ends to exist.
 
-        R77: it does so first, since its removal may drop whatever is registered by then.
+        On a full disk it is one that there was before.
         """
-        if self._link != self._bound:
-            remove_quietly(self._link)
-        self._link = self.directory.new_link(self._bound)
+        previous = self._link
+        source = self._bound if _inode(self._bound) == self._inode else previous
+        self._link = self.directory.new_link(source)
+        if previous not in {self._bound, self._link}:
+            remove_quietly(previous)
         return self.directory.endpoint(self._link)
 
     def repair(self) -> bool:
-        """Put back a socket file that somebody removed; return False where that is impossible.
+        """Put back a socket file that somebody removed; return False where none is left.
 
-        It is impossible, too, where a restart was broken off and nobody serves.
+        So it is, too, where a restart was broken off and nobody serves. One that cannot be put
+        back, on a full disk, is left for later: the kubelet's connection needs no file.
 
         R115: a file of that name may also be another server's by now.
         """
@@ -93,13 +97,11 @@ class DevicePluginServer:
             return False
         paths = {self._bound, self._link}
         intact = {path for path in paths if _inode(path) == self._inode}
-        try:
-            for path in paths - intact:
-                remove_quietly(path)
+        for path in paths - intact if intact else ():
+            remove_quietly(path)
+            with suppress(OSError):
                 os.link(next(iter(intact)), path)
-        except (OSError, StopIteration):
-            return False
-        return True
+        return bool(intact)
 
 
 async def _to_its_end(work: Coroutine[object, object, None]) -> None:

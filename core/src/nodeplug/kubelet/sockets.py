@@ -60,7 +60,8 @@ class SocketDirectory:
 
         R15: every registration wants a path of its own.
         """
-        link = self._home / f"{bound.stem.lstrip('.')}-{next(self._numbers)}.sock"
+        number = bound.stem.lstrip(".").partition("-")[0]
+        link = self._home / f"{number}-{next(self._numbers)}.sock"
         try:
             os.link(bound, link)
         except OSError:

@@ -22,7 +22,7 @@ from nodeplug.offers import Offer, OfferRule, make_offers
 from nodeplug.pool import ResourcePool
 from nodeplug.quarantine import QuarantineRule, isolate
 from nodeplug.supervisor.backend_runner import BackendRunner
-from nodeplug.supervisor.files import DISK_SECONDS, Files
+from nodeplug.supervisor.files import DISK_SECONDS, Files, without_lacking
 from nodeplug.supervisor.last_good import LastGood
 from nodeplug.supervisor.report import AgentReport, ResourceReport
 from nodeplug.supervisor.usage import UsageWatch
@@ -91,6 +91,7 @@ class Agent:
         self._tasks = asyncio.TaskGroup()
         self._files = Files(cdi_dir, host.root, plugin_dir, feature_dir)
         self._publishing = asyncio.Lock()
+        self._retrying: set[str] = set()
         self._last_good = LastGood(plugin_dir)
         self._latest: dict[str, tuple[BackendHandle, Inventory]] = {}
         self._runners = {spec.name: BackendRunner(spec, host, self) for spec, _ in backends}
@@ -154,16 +155,15 @@ class Agent:
             own = isolate(self._without_foreign_ids(name, inventory), self.rules.quarantine)
             offers = make_offers(own, self.rules.offers)
             failures = await self._files.bring_in_line(backend, offers, self._holdings.in_use())
-            self._take_over(backend, dict(offers), arrived)
-            for resource, failure in failures.items():
-                self._resources[resource].served.pool.condemn(failure)
-        if failures:
-            self._tasks.create_task(self._retry(name, inventory))
+            self._take_over(backend, without_lacking(offers, failures), arrived)
+        if failures and name not in self._retrying:
+            self._retrying.add(name)
+            self._tasks.create_task(self._retry(name))
 
-    async def _retry(self, name: str, inventory: Inventory) -> None:
+    async def _retry(self, name: str) -> None:
         await asyncio.sleep(_RETRY_SECONDS)
-        if self._latest[name][1] is inventory:
-            await self._bring_out(name)
+        self._retrying.discard(name)
+        await self._bring_out(name)
 
     def _take_over(self, backend: BackendHandle, offers: dict[str, Offer], arrived: float) -> None:
         generation = self._holdings.generation

@@ -2,18 +2,20 @@
 
 import logging
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from nodeplug.allocation import BackendHandle
 from nodeplug.backend import HostFile, HostFiles, Labels
 from nodeplug.cdi.store import SpecStore
+from nodeplug.holdings import Key
 from nodeplug.host.calls import call
 from nodeplug.host.root import HostRoot
 from nodeplug.host_files import HostFileStore
 from nodeplug.kubelet.sockets import HOME
-from nodeplug.offers import Offer
+from nodeplug.offers import Offer, OfferedDevice
 from nodeplug.supervisor.features import feature_file
-from nodeplug.values.device import Device
+from nodeplug.values.device import Device, Health
 
 # A disk that takes longer is as good as none.
 DISK_SECONDS = 10.0
@@ -39,8 +41,11 @@ class Files:
 
     async def bring_in_line(
         self, backend: BackendHandle, offers: Mapping[str, Offer], in_use: InUse
-    ) -> dict[str, str]:
-        """Write and remove files until they fit the offers; return failures by resource."""
+    ) -> dict[Key, str]:
+        """Write and remove files until they fit the offers.
+
+        Return what could not be written, by resource and device; no device stands for all.
+        """
         try:
             wanted = self._wanted(backend, offers)
             return await call(
@@ -49,7 +54,7 @@ class Files:
         except (OSError, TimeoutError) as error:
             _log.error("files not written", extra={"nodeplug": {"error": repr(error)}})
             needy = [name for name, offer in offers.items() if offer.inject != "devices"]
-            return dict.fromkeys(needy, f"files not written: {error!r}")
+            return {(name, ""): f"files not written: {error!r}" for name in needy}
 
     def _reconcile(
         self,
@@ -57,12 +62,12 @@ class Files:
         offers: Mapping[str, Offer],
         wanted: list[HostFile] | None,
         in_use: InUse,
-    ) -> dict[str, str]:
+    ) -> dict[Key, str]:
         failures = SpecStore(self._cdi_dir, backend).reconcile(offers, in_use)
         if wanted is not None:
             store = HostFileStore(self._root, self._ledgers / f"{backend}.json")
             failures |= store.reconcile(wanted, in_use)
-        return {name: text for name, text in failures.items() if name in offers}
+        return failures
 
     def _wanted(self, backend: BackendHandle, offers: Mapping[str, Offer]) -> list[HostFile] | None:
         current: object = backend.current
@@ -74,6 +79,24 @@ class Files:
         if self._feature_dir and isinstance(current, Labels):
             wanted.append(feature_file(self._feature_dir, backend.name, current, offers))
         return wanted
+
+
+def without_lacking(offers: Mapping[str, Offer], failures: Mapping[Key, str]) -> dict[str, Offer]:
+    """Return the offers with the devices Unhealthy that lack a file."""
+    if not failures:
+        return dict(offers)
+    return {
+        name: replace(offer, devices=tuple(_judged(name, each, failures) for each in offer.devices))
+        for name, offer in offers.items()
+    }
+
+
+def _judged(resource: str, offered: OfferedDevice, failures: Mapping[Key, str]) -> OfferedDevice:
+    device = offered.device
+    reason = failures.get((resource, device.id)) or failures.get((resource, ""))
+    if not reason or not device.healthy:
+        return offered
+    return replace(offered, device=replace(device, health=Health.UNHEALTHY, reason=reason))
 
 
 def _devices(offers: Mapping[str, Offer]) -> dict[str, list[Device]]:

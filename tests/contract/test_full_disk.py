@@ -1,0 +1,69 @@
+"""What a full disk keeps back, and what it does not."""
+
+import pytest
+
+from nodeplug.kubelet.sockets import HOME
+from nodeplug.offers import OfferRule
+from nodeplug.supervisor import agent
+from support.awkward.state import State
+from support.mounts import can_mount_in_namespace
+from support.needs import require
+from support.small_disk import small_disks
+from support.stage import BOARD, stage
+
+
+@pytest.fixture(autouse=True)
+def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
+    require(can_mount_in_namespace(), "a disk that can be full needs the right to mount")
+    monkeypatch.setattr(agent, "_RETRY_SECONDS", 0.2)
+
+
+async def test_a_new_device_that_finds_no_room_takes_no_other_along() -> None:
+    """With CDI: what the file describes already is given out as before."""
+    async with stage(agents=0) as play:
+        with small_disks(play.cdi_dir) as disks:
+            play.rules = [OfferRule(resource=BOARD, inject="cdi")]
+            play.start_agent()
+            await play.listed(allocatable=4)
+            with disks.full():
+                play.set(State(boards=5, sick=("awk-board-0",)))
+                await play.listed(allocatable=3)
+                sick = {i for i, health in play.kubelet.devices(BOARD).items() if health[0] == "U"}
+            await play.listed(allocatable=4)
+    assert sick == {"awk-board-0", "awk-board-4"}
+
+
+async def test_files_on_the_host_are_made_up_for_when_there_is_room() -> None:
+    """A device whose file cannot be noted is not given out until it is."""
+    async with stage(agents=0) as play:
+        with small_disks(play.directory / HOME / "host-files") as disks:
+            play.start_agent()
+            await play.listed(allocatable=4)
+            with disks.full():
+                play.set(State(boards=5))
+                await play.kubelet.until(lambda: len(play.kubelet.devices(BOARD)) == 5)
+                assert play.allocatable() == 4
+            await play.listed(allocatable=5)
+            assert play.host.path("/awkward/info-awk-board-4").read_text() == BOARD
+
+
+@pytest.mark.parametrize("lost", ["the name that is bound", "the name that is registered"])
+async def test_a_socket_that_cannot_be_put_back_is_registered_by_its_other_name(lost: str) -> None:
+    """What serves goes on serving, too."""
+    async with stage(agents=0) as play:
+        home = play.directory / HOME
+        with small_disks(home) as disks:
+            play.start_agent()
+            await play.listed(allocatable=4)
+            request = play.kubelet.journal.of("register", BOARD)[-1].request
+            assert request is not None
+            link = play.directory / request.endpoint
+            bound = link.with_name(f".{link.name.partition('-')[0]}.sock")
+            with disks.full(of_files=True):
+                (bound if lost == "the name that is bound" else link).unlink()
+                (home / "in its room").touch()
+                await play.kubelet.drop_streams(BOARD)
+                await play.listed(allocatable=0)
+                await play.listed(allocatable=4)
+                (home / "in its room").unlink()
+            await play.stop_agent(play.agents[0])
