@@ -66,4 +66,7 @@ async def test_a_socket_that_cannot_be_put_back_is_registered_by_its_other_name(
                 await play.listed(allocatable=0)
                 await play.listed(allocatable=4)
                 (home / "in its room").unlink()
+            request = play.kubelet.journal.of("register", BOARD)[-1].request
+            assert request is not None
+            assert (play.directory / request.endpoint).name in {link.name, bound.name}
             await play.stop_agent(play.agents[0])

@@ -27,7 +27,9 @@ class Assignment(NamedTuple):
 
 async def list_pods(socket: Path) -> api.ListPodResourcesResponse | None:
     """Return the kubelet's answer, or None while it gives none."""
-    options = [("grpc.max_receive_message_length", _RECEIVE_LIMIT)]
+    # Channels share connections and their back-off otherwise: to a kubelet that is no more.
+    own = ("grpc.use_local_subchannel_pool", 1)
+    options = [("grpc.max_receive_message_length", _RECEIVE_LIMIT), own]
     async with grpc.aio.insecure_channel(f"unix:{socket}", options=options) as channel:
         stub = api_grpc.PodResourcesListerStub(channel)
         try:

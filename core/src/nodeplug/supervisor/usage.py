@@ -4,7 +4,6 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable
 from collections.abc import Set as AbstractSet
-from contextlib import suppress
 from pathlib import Path
 
 from nodeplug.holdings import Holdings, Key
@@ -12,8 +11,10 @@ from nodeplug.kubelet.evidence import ask_kubelet
 from nodeplug.kubelet.watch import KubeletWatch
 from nodeplug.pool import ResourcePool
 
+# A kubelet that starts may not answer yet; its first answer is worth having soon.
+_SHORTEST_PAUSE = 0.05
 # R85: all clients of pod resources share 100 calls a second.
-_SHORTEST_PAUSE = 1.0
+_PAUSE = 1.0
 _LONGEST_PAUSE = 10.0
 # The first list waits no longer than this for what was in use before our start.
 _START_SECONDS = 1.0
@@ -37,8 +38,7 @@ class UsageWatch:
         self._plugin_dir = plugin_dir
         self._holdings = holdings
         self._pools = pools
-        self._pause = _SHORTEST_PAUSE
-        self._back = asyncio.Event()
+        self._pause = _PAUSE
         self._repeated = 0.0
         self._repeated_for: AbstractSet[Key] = frozenset()
 
@@ -51,20 +51,33 @@ class UsageWatch:
             return
 
     async def run(self) -> None:
-        """Look whenever there is doubt, until cancelled."""
+        """Look whenever there is doubt, until cancelled.
+
+        A kubelet that is back is asked at once, however long the last was silent, and whatever
+        that one still owes.
+        """
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._doubt_after_restarts())
+            asking = tasks.create_task(self._ask())
             while True:
-                await self._holdings.doubt.wait()
-                await self._look()
-                await self._rest()
+                identity = await self._watch.present()
+                asking.cancel()
+                self._pause = _SHORTEST_PAUSE
+                self._holdings.doubt.set()
+                asking = tasks.create_task(self._ask())
+                await self._watch.gone(identity)
+
+    async def _ask(self) -> None:
+        while True:
+            await self._holdings.doubt.wait()
+            await self._look()
+            await asyncio.sleep(self._pause)
 
     async def _look(self) -> None:
         listing = await ask_kubelet(self._pod_resources, self._plugin_dir)
         if listing is None:
             self._pause = min(2 * self._pause, _LONGEST_PAUSE)
             return
-        self._pause = _SHORTEST_PAUSE
+        self._pause = _PAUSE
         self._holdings.observe(listing)
         for pool in self._pools():
             pool.recheck()
@@ -83,18 +96,3 @@ class UsageWatch:
             for pool in self._pools():
                 if any(resource == pool.resource for resource, _ in due):
                     pool.repeat()
-
-    async def _rest(self) -> None:
-        """Pause; a kubelet that is back is asked at once, however long the last was silent."""
-        self._back.clear()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self._pause):
-                await self._back.wait()
-
-    async def _doubt_after_restarts(self) -> None:
-        while True:
-            identity = await self._watch.present()
-            self._pause = _SHORTEST_PAUSE
-            self._back.set()
-            self._holdings.doubt.set()
-            await self._watch.gone(identity)
