@@ -1,7 +1,7 @@
 # Each target works as the first command in a fresh clone: make and Python 3.11 or newer suffice.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench chaos fuzz proto docs images charts e2e clean tools
+.PHONY: help demo test lint bench compare chaos fuzz proto docs images charts e2e clean tools
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -17,6 +17,7 @@ help:
 	@echo 'make test    run all checks and tests'
 	@echo 'make lint    run the checks alone'
 	@echo 'make bench   measure the promises'
+	@echo "make compare PLUGIN='my-plugin --directory {dir}'  measure another plugin beside one of ours"
 	@echo 'make chaos   walk 10,000 random faults; FAULTS=n SEED=n'
 	@echo 'make fuzz    feed spoilt input to every reader; COUNT=n SEED=n'
 	@echo 'make proto   generate the Python code of the kubelet API'
@@ -40,6 +41,9 @@ lint: $(VENV)/developers
 
 bench: $(VENV)/developers
 	$(BIN)/python -m benchmarks
+
+compare: $(VENV)/developers
+	$(BIN)/python -m benchmarks.compare --plugin '$(PLUGIN)' $(OPTIONS)
 
 chaos: $(VENV)/developers
 	PYTHONPATH=tests $(BIN)/python -m chaos $(or $(FAULTS),10000) $(SEED)

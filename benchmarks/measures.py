@@ -16,6 +16,7 @@ from benchmarks.node import BOARD, CUSTOM, EXTRA, Node, custom_section, open_nod
 from benchmarks.operations import all_backends, everything_on, scrapes
 from benchmarks.preferences import preferred_allocation
 from benchmarks.report import Figure, percentile
+from benchmarks.usage import cpu_share, resident
 from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2_grpc as api_grpc
 
 _STARTS = 10
@@ -51,7 +52,7 @@ async def _start_minimal(node: Node) -> tuple[float, float]:
         sys.executable, minimal_plugin.__file__, str(node.agent.plugin_dir)
     )
     listed = await node.listed(minimal_plugin.RESOURCE, 4)
-    memory = psutil.Process(process.pid).memory_info().rss / 2**20
+    memory = resident([psutil.Process(process.pid)])
     process.kill()
     await process.wait()
     await node.listed(minimal_plugin.RESOURCE, 0)
@@ -181,7 +182,7 @@ async def idle() -> AsyncIterator[Figure]:
         await node.agent.start()
         await node.listed(CUSTOM, 4)
         await asyncio.sleep(3)
-        share = await node.cpu_share(_IDLE_SECONDS)
+        share = await cpu_share(node.agent.pid, _IDLE_SECONDS)
     yield Figure("idle, share of a core", share, "%", 0.2)
 
 

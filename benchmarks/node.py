@@ -1,6 +1,5 @@
 """A node to measure on: embedded kubelet, the agent as a process, its host."""
 
-import asyncio
 import os
 import shutil
 import sys
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import psutil
 
+from benchmarks.usage import resident
 from nodeplug.host.root import HostRoot
 from nodeplug.simulate.agent_process import AgentProcess
 from nodeplug.testing import Kubelet
@@ -54,16 +54,7 @@ class Node:
 
     def memory(self) -> float:
         """Return the agent's resident memory in MiB."""
-        return float(psutil.Process(self.agent.pid).memory_info().rss) / 2**20
-
-    async def cpu_share(self, seconds: float) -> float:
-        """Return the share of one core in percent that the agent uses for some time."""
-        times = psutil.Process(self.agent.pid).cpu_times
-        before = times()
-        await asyncio.sleep(seconds)
-        after = times()
-        spent = after.user + after.system - before.user - before.system
-        return float(100 * spent / seconds)
+        return resident([psutil.Process(self.agent.pid)])
 
 
 @asynccontextmanager
@@ -72,12 +63,10 @@ async def open_node(
 ) -> AsyncGenerator[Node, None]:
     """Set up a node with a running kubelet, and clear it away."""
     folder = Path(tempfile.mkdtemp(prefix="npb", dir="/tmp"))
-    site = folder / "site"
-    site.mkdir()
-    install(site, "awkward", "from support.awkward.backend import nodeplug_backend\n")
-    os.environ["PYTHONPATH"] = f"{site}:{TESTS}"
     node = Node(folder, sections)
-    node.set()
+    if "awkward" in sections:
+        _install_awkward(folder / "site")
+        node.set()
     (node.agent.host_root / "dev").mkdir()
     for number in range(4):
         (node.agent.host_root / f"dev/bench{number}").touch()
@@ -89,6 +78,12 @@ async def open_node(
                 await node.agent.kill()
     finally:
         shutil.rmtree(folder)
+
+
+def _install_awkward(site: Path) -> None:
+    site.mkdir()
+    install(site, "awkward", "from support.awkward.backend import nodeplug_backend\n")
+    os.environ["PYTHONPATH"] = f"{site}:{TESTS}"
 
 
 def custom_section() -> dict[str, Mapping[str, object]]:

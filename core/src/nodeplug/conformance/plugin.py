@@ -46,6 +46,12 @@ class PluginProcess:
             )
 
     @property
+    def pid(self) -> int:
+        """The process id of the plugin that was started last."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
     def code(self) -> int | None:
         """The exit code of a process that has ended."""
         return self._process.returncode if self._process else None
