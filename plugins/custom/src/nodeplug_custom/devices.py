@@ -28,6 +28,7 @@ def device_of(entry: Entry, seen: Sighting) -> Device:
         resource=resource_of(entry, seen.path),
         health=Health.UNHEALTHY if reason else Health.HEALTHY,
         reason=reason,
+        numa_nodes=seen.numa_nodes,
         attributes=attributes | ({"type": seen.kind} if seen.kind else {}),
         edits=_edits(entry, seen) if _is_fit(seen) else NO_EDITS,
     )

@@ -1,11 +1,15 @@
 """What the configuration selects on the host, without yet saying what it is worth."""
 
-from dataclasses import dataclass, field
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final, NamedTuple
 
 from nodeplug.host.nodes import NodeType, node_type
 from nodeplug.host.root import HostRoot
+from nodeplug.host.sysfs import device_of_node, numa_nodes
 from nodeplug_custom.globs import Glob, Place, place_of, resolve
 from nodeplug_custom.patience import Patience
 from nodeplug_custom.regexes import Regex
@@ -32,12 +36,15 @@ class Entry:
 class Sighting:
     """A path of the host that an entry selects, and what was seen there.
 
-    `real` is the path with its links followed; `kind` is None where nothing is.
+    `real` is the path with its links followed; `kind` is None where nothing is. `number` is that
+    of a device node, else 0; `numa_nodes` are those of its hardware.
     """
 
     path: str
     real: str
     kind: NodeType | None
+    number: int = 0
+    numa_nodes: tuple[int, ...] = ()
 
 
 class Found(NamedTuple):
@@ -71,6 +78,7 @@ class Selection:
 
     def __init__(self, settings: CustomSettings, patience: Patience[Found] | None = None) -> None:
         self._patience = patience or Patience[Found]()
+        self._numa: dict[tuple[str, int], tuple[int, ...]] = {}
         self._entries = [
             Entry(resource, device, device.pattern)
             for resource in settings.resources
@@ -85,6 +93,7 @@ class Selection:
         """Return what is there now. Blocks; needs no right but to search the directories."""
         view = View()
         owners: dict[str, tuple[str, str]] = {}
+        known, self._numa = self._numa, {}
         for entry in self._entries:
             found = self._find(entry, root)
             view.places.update(found.places)
@@ -93,10 +102,20 @@ class Selection:
                 here = (path, entry.pattern)
                 owner = owners.setdefault(seen.real, here)
                 if owner is here:
-                    view.sightings[path] = seen
+                    view.sightings[path] = self._placed(root, seen, known)
                 else:
                     view.overlaps.add(Overlap(*here, *owner))
         return view
+
+    def _placed(
+        self, root: HostRoot, seen: Sighting, known: Mapping[tuple[str, int], tuple[int, ...]]
+    ) -> Sighting:
+        # A device keeps its place as long as it is there, and sysfs takes its time.
+        if not seen.number:
+            return seen
+        key = seen.real, seen.number
+        nodes = self._numa[key] = known[key] if key in known else _numa_nodes(root, seen)
+        return replace(seen, numa_nodes=nodes) if nodes else seen
 
     def _find(self, entry: Entry, root: HostRoot) -> Found:
         # What the kernel has in memory does not hang, and a thread takes its time, too.
@@ -114,4 +133,15 @@ def _find(entry: Entry, root: HostRoot) -> Found:
 
 def _see(root: HostRoot, path: str) -> Sighting:
     real = resolve(root, path)
-    return Sighting(path, real, node_type(root.path(real)))
+    there = root.path(real)
+    kind, number = node_type(there), 0
+    if kind in {"char", "block"}:
+        with suppress(OSError):
+            number = there.stat().st_rdev
+    return Sighting(path, real, kind, number)
+
+
+def _numa_nodes(root: HostRoot, seen: Sighting) -> tuple[int, ...]:
+    major, minor = os.major(seen.number), os.minor(seen.number)
+    devpath = device_of_node(root, str(seen.kind), major, minor)
+    return numa_nodes(root.path(f"/sys{devpath}")) if devpath else ()
