@@ -60,43 +60,70 @@ def bad(found: dict[str, str]) -> set[str]:
     return {number for number, outcome in found.items() if outcome == "broken"}
 
 
-@pytest.fixture(name="judged", scope="module")
-def _judged() -> dict[str, dict[str, str]]:
-    """Judge the plugin that obeys and all that break a rule; "" obeys."""
+Case = tuple[str, Profile, bool]
+ALONE = sorted(RULES.keys() - {"C1", "C19"})
 
-    async def all_of_them() -> dict[str, dict[str, str]]:
+
+@pytest.fixture(name="judged", scope="module")
+def _judged() -> dict[Case, dict[str, str]]:
+    """Judge the plugin that obeys, called or found, and all that break a rule; "" obeys."""
+    cases: list[Case] = [
+        ("", Profile.V1_36, False),
+        *(("", profile, True) for profile in Profile),
+        ("flood", Profile.V1_36, False),
+        *((rule, Profile.V1_36, rule == "C23") for rule in ["C1", *ALONE]),
+    ]
+
+    async def all_of_them() -> dict[Case, dict[str, str]]:
         turns = asyncio.Semaphore(AT_ONCE)
 
-        async def one(rule: str) -> dict[str, str]:
+        async def one(case: Case) -> dict[str, str]:
+            rule, profile, found = case
             async with turns:
-                return await outcomes(subject(rule, found=rule == "C23"))
+                return await outcomes(subject(rule, found=found), profile)
 
-        rules = ["", *sorted(RULES.keys() - {"C1", "C19"})]
-        found = await asyncio.gather(*map(one, rules))
-        return dict(zip(rules, found, strict=True))
+        return dict(zip(cases, await asyncio.gather(*map(one, cases)), strict=True))
 
     return asyncio.run(all_of_them())
 
 
-@pytest.mark.timeout(180)
-def test_a_plugin_that_obeys_breaks_nothing(judged: dict[str, dict[str, str]]) -> None:
+@pytest.mark.timeout(240)
+def test_a_plugin_that_obeys_breaks_nothing(judged: dict[Case, dict[str, str]]) -> None:
     """Every rule is judged, but that for plugins which do not call the kubelet."""
-    assert judged[""] == dict.fromkeys(RULES, "held") | {"C23": "not judged"}
+    found = judged["", Profile.V1_36, False]
+    assert found == dict.fromkeys(RULES, "held") | {"C23": "not judged"}
 
 
-@pytest.mark.timeout(180)
-@pytest.mark.parametrize("rule", sorted(RULES.keys() - {"C1", "C19"}))
-def test_a_broken_rule_is_found_and_no_other(rule: str, judged: dict[str, dict[str, str]]) -> None:
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("rule", ALONE)
+def test_a_broken_rule_is_found_and_no_other(rule: str, judged: dict[Case, dict[str, str]]) -> None:
     """The others are judged on a plugin that is mended."""
-    assert bad(judged[rule]) == {rule}
+    assert bad(judged[rule, Profile.V1_36, rule == "C23"]) == {rule}
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(240)
 @pytest.mark.parametrize("profile", Profile)
-async def test_a_plugin_that_is_found_is_judged_by_the_same_rules(profile: Profile) -> None:
+def test_a_plugin_that_is_found_is_judged_by_the_same_rules(
+    profile: Profile, judged: dict[Case, dict[str, str]]
+) -> None:
     """And by the one about being found; by newer kubelets, too."""
-    found = await outcomes(subject("", found=True), profile)
-    assert found == dict.fromkeys(RULES, "held")
+    assert judged["", profile, True] == dict.fromkeys(RULES, "held")
+
+
+@pytest.mark.timeout(240)
+def test_a_plugin_that_registers_before_it_serves_is_found(
+    judged: dict[Case, dict[str, str]],
+) -> None:
+    """Nothing else can be judged then."""
+    found = dict(judged["C1", Profile.V1_36, False])
+    assert found.pop("C1") == "broken"
+    assert set(found.values()) == {"not judged"}
+
+
+@pytest.mark.timeout(240)
+def test_a_plugin_that_floods_is_judged(judged: dict[Case, dict[str, str]]) -> None:
+    """It breaks one rule, and does not keep the others from being judged."""
+    assert bad(judged["flood", Profile.V1_36, False]) == {"C18"}
 
 
 @pytest.mark.timeout(60)
@@ -107,20 +134,6 @@ async def test_a_plugin_that_does_not_end_is_found_and_killed(
     monkeypatch.setattr(plugin, "END_SECONDS", 1.0)
     assert bad(await outcomes(subject("C19"))) == {"C19"}
     assert not [p for p in psutil.process_iter(["cmdline"]) if "C19" in (p.info["cmdline"] or [])]
-
-
-@pytest.mark.timeout(60)
-async def test_a_plugin_that_registers_before_it_serves_is_found() -> None:
-    """Nothing else can be judged then."""
-    found = await outcomes(subject("C1"))
-    assert found.pop("C1") == "broken"
-    assert set(found.values()) == {"not judged"}
-
-
-@pytest.mark.timeout(60)
-async def test_a_plugin_that_floods_is_judged_in_time() -> None:
-    """It breaks one rule, and does not keep the others from being judged."""
-    assert bad(await outcomes(subject("flood"))) == {"C18"}
 
 
 @pytest.mark.timeout(60)
