@@ -164,11 +164,13 @@ def make_offers(inventory: Inventory, rules: Sequence[OfferRule] = ()) -> Mappin
     for device in inventory.devices.values():
         rule = next((r for r in by_native[device.resource] if matches(device, r.devices)), None)
         for applied in (rule, None):
-            offer = _offer(inventory, _name(device, applied), device.resource, applied)
-            if offers.setdefault(offer.resource, offer).native == device.resource:
-                devices.setdefault(offer.resource, []).extend(_replicas(device, applied))
+            name = _name(device, applied)
+            if name not in offers:
+                offers[name] = _offer(inventory, name, device.resource, applied)
+            if offers[name].native == device.resource:
+                devices.setdefault(name, []).extend(_replicas(device, applied))
                 break
-            _report_collision(offer.resource, device.resource)
+            _report_collision(name, device.resource)
     return {
         name: replace(offer, devices=tuple(devices.get(name, ()))) for name, offer in offers.items()
     }

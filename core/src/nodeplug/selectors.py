@@ -47,6 +47,8 @@ def matches(device: Device, selectors: Mapping[str, Selector]) -> bool:
 
     Besides its attributes and capacity a device has `id`, `parent` and `numa`.
     """
+    if not selectors:
+        return True
     facts = facts_of(device)
     return all(_holds(selector, facts.get(name)) for name, selector in selectors.items())
 

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from nodeplug.values.device import Device
-from nodeplug.values.edits import ContainerEdits
+from nodeplug.values.edits import NO_EDITS, ContainerEdits
 from nodeplug_custom.settings import CustomSettings
 from nodeplug_custom.templates import ANY_FIELDS, fields_of
 
@@ -17,12 +17,13 @@ class Joiner:
 
     def edits(self, devices: Sequence[Device]) -> ContainerEdits:
         """Return the joined values, in the order of the devices."""
-        return ContainerEdits(
-            envs=_join(_part(each.edits.envs, self._envs, each) for each in devices),
-            annotations=_join(
-                _part(each.edits.annotations, self._annotations, each) for each in devices
-            ),
+        envs = _join(_part(each.edits.envs, self._envs, each) for each in devices)
+        annotations = _join(
+            _part(each.edits.annotations, self._annotations, each) for each in devices
         )
+        if not envs and not annotations:
+            return NO_EDITS
+        return ContainerEdits(envs=envs, annotations=annotations)
 
 
 def _varying(templates: Mapping[str, str]) -> frozenset[str]:

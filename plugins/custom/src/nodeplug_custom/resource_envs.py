@@ -16,7 +16,6 @@ def resource_envs(
 
     `resource` is the public name.
     """
-    name = re.sub(r"[^A-Z0-9]", "_", resource.upper())
     found: dict[str, list[str]] = {}
     for device in devices:
         sight = sights.get(device.id)
@@ -24,5 +23,8 @@ def resource_envs(
             parent = finding.parent
             if parent.kind in _PREFIX:
                 address = parent.address or f"{parent.bus}:{parent.device}"
-                found.setdefault(_PREFIX[parent.kind] + name, []).append(address)
-    return {env: ",".join(dict.fromkeys(addresses)) for env, addresses in found.items()}
+                found.setdefault(_PREFIX[parent.kind], []).append(address)
+    if not found:
+        return {}
+    name = re.sub(r"[^A-Z0-9]", "_", resource.upper())
+    return {env + name: ",".join(dict.fromkeys(each)) for env, each in found.items()}
