@@ -21,6 +21,14 @@ devices = st.lists(
     ),
     unique_by=lambda device: device.id,
 )
+
+
+def consistent(rules: list[OfferRule]) -> bool:
+    """Whether a configuration may have these rules: no name stands for two resources."""
+    names: dict[str, str] = {}
+    return all(names.setdefault(r.public_name, r.resource) == r.resource for r in rules)
+
+
 rules = st.lists(
     st.builds(
         lambda resource, model, rename, split, replicas, mark: OfferRule(
@@ -39,7 +47,7 @@ rules = st.lists(
         st.booleans(),
     ),
     max_size=4,
-)
+).filter(consistent)
 
 
 @given(devices, rules)
