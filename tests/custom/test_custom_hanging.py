@@ -1,6 +1,7 @@
 """A file system that hangs costs what is on it, and nothing else."""
 
 import asyncio
+import stat
 import threading
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing, asynccontextmanager
@@ -8,7 +9,7 @@ from contextlib import aclosing, asynccontextmanager
 import pytest
 
 from nodeplug.values.inventory import Inventory
-from support.custom_host import FakeHost, backend, settings
+from support.custom_host import RESOURCE, FakeHost, backend, settings
 from support.needs import require
 from support.slow_files import SlowFiles, can_serve_files
 
@@ -84,3 +85,19 @@ async def test_it_costs_one_thread_however_often_it_is_looked_at(
             fake.path(f"/dev/a{number}").touch()
             await anext(inventories)
         assert [t.name for t in threading.enumerate()].count("look") == 1
+
+
+async def test_allocation_of_a_node_on_it_leaves_the_event_loop_alone(fake: FakeHost) -> None:
+    """A device node need not be in /dev; all backends and resources share the loop."""
+    require(can_serve_files(), "serving a file system needs root and /dev/fuse")
+    fake.path("/remote").mkdir()
+    own = backend(fake, settings({"path": "/remote/node*", "type": "char"}))
+    with SlowFiles(fake.path("/remote"), "node0", mode=stat.S_IFCHR | 0o600) as files:
+        async with aclosing(own.inventories()) as inventories:
+            devices = [*(await anext(inventories)).devices.values()]
+            files.hang()
+            threading.Timer(1, files.go_on).start()
+            allocating = asyncio.create_task(own.allocate(RESOURCE, devices))
+            done, _ = await asyncio.wait({allocating}, timeout=0.01)
+            await allocating
+    assert not done

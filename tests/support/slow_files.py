@@ -1,6 +1,6 @@
-"""A file system that can hang: one directory of empty files, served over /dev/fuse by a thread.
+"""A file system that can hang: a directory of empty files or nodes, served on a thread.
 
-The layouts are those of the kernel's linux/fuse.h, protocol 7.31.
+It speaks to /dev/fuse; the layouts are those of the kernel's linux/fuse.h, protocol 7.31.
 """
 
 import ctypes
@@ -34,10 +34,11 @@ def can_serve_files() -> bool:
 class SlowFiles:
     """Mounted over a directory while the context lasts; `hang` and `go_on` at any time."""
 
-    def __init__(self, directory: Path, *names: str) -> None:
+    def __init__(self, directory: Path, *names: str, mode: int = stat.S_IFREG | 0o644) -> None:
         self._directory = directory
         self._target = os.fsencode(directory)
         self._names = names
+        self._mode = mode
         self._going = threading.Event()
         self._going.set()
         self._device = -1
@@ -111,5 +112,5 @@ class SlowFiles:
         return entries
 
     def _attributes(self, node: int) -> bytes:
-        kind = stat.S_IFDIR | 0o755 if node == _ROOT else stat.S_IFREG | 0o644
+        kind = stat.S_IFDIR | 0o755 if node == _ROOT else self._mode
         return _ATTR.pack(node, 0, 0, 0, 0, 0, 0, 0, 0, kind, 1, 0, 0, 0, 512, 0)
