@@ -6,18 +6,14 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-import grpc.aio
-
 from nodeplug.host.files import FileLock, remove_quietly
-from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2 as api
-from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2_grpc as api_grpc
+from nodeplug.kubelet.probe import trouble_at
 from nodeplug.kubelet.server import SETTLE_SECONDS
 from nodeplug.kubelet.sockets import HOME
 
 # A holder that has not answered on its socket for so long is taken for dead.
 DEAD_SECONDS = 5.0
 _RETRY_SECONDS = 0.25
-_PROBE_SECONDS = 1.0
 
 _log = logging.getLogger("nodeplug.kubelet")
 
@@ -68,11 +64,4 @@ class ResourceLock:
         endpoint = self._lock.read()
         if not endpoint:
             return False
-        target = f"unix:{self._plugin_dir / endpoint}"
-        async with grpc.aio.insecure_channel(target) as channel:
-            stub = api_grpc.DevicePluginStub(channel)
-            try:
-                await stub.GetDevicePluginOptions(api.Empty(), timeout=_PROBE_SECONDS)
-            except grpc.aio.AioRpcError:
-                return False
-        return True
+        return not await trouble_at(self._plugin_dir / endpoint)

@@ -9,8 +9,12 @@ import grpc.aio
 from nodeplug.kubelet.api import podresources_v1_pb2 as api
 from nodeplug.kubelet.api import podresources_v1_pb2_grpc as api_grpc
 
-# R88: the kubelet caps no answer.
-_RECEIVE_LIMIT = 16 * 1024 * 1024
+# R88: the kubelet caps no answer. Channels share connections and their back-off unless they are
+# told not to: to a kubelet that is no more.
+OPTIONS = (
+    ("grpc.max_receive_message_length", 16 * 1024 * 1024),
+    ("grpc.use_local_subchannel_pool", 1),
+)
 _LIST_SECONDS = 5.0
 
 
@@ -27,10 +31,7 @@ class Assignment(NamedTuple):
 
 async def list_pods(socket: Path) -> api.ListPodResourcesResponse | None:
     """Return the kubelet's answer, or None while it gives none."""
-    # Channels share connections and their back-off otherwise: to a kubelet that is no more.
-    own = ("grpc.use_local_subchannel_pool", 1)
-    options = [("grpc.max_receive_message_length", _RECEIVE_LIMIT), own]
-    async with grpc.aio.insecure_channel(f"unix:{socket}", options=options) as channel:
+    async with grpc.aio.insecure_channel(f"unix:{socket}", options=OPTIONS) as channel:
         stub = api_grpc.PodResourcesListerStub(channel)
         try:
             return await stub.List(api.ListPodResourcesRequest(), timeout=_LIST_SECONDS)

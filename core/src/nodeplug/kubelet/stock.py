@@ -9,11 +9,9 @@ import grpc.aio
 from nodeplug.holdings import Key
 from nodeplug.kubelet.api import podresources_v1_pb2 as api
 from nodeplug.kubelet.api import podresources_v1_pb2_grpc as api_grpc
-from nodeplug.kubelet.pod_resources import Assignment, assignments
+from nodeplug.kubelet.pod_resources import OPTIONS, Assignment, assignments
 from nodeplug.values.errors import PodResourcesError
 
-# R88: the kubelet caps no answer.
-_RECEIVE_LIMIT = 16 * 1024 * 1024
 _SECONDS = 5.0
 # A kubelet without the call, or with it switched off, answers so.
 _UNSUPPORTED = {grpc.StatusCode.UNIMPLEMENTED, grpc.StatusCode.UNKNOWN}
@@ -31,8 +29,7 @@ class Stock(NamedTuple):
 
 async def take_stock(socket: Path) -> Stock:
     """Return what the kubelet says now; raise PodResourcesError while it says nothing."""
-    options = [("grpc.max_receive_message_length", _RECEIVE_LIMIT)]
-    async with grpc.aio.insecure_channel(f"unix:{socket}", options=options) as channel:
+    async with grpc.aio.insecure_channel(f"unix:{socket}", options=OPTIONS) as channel:
         stub = api_grpc.PodResourcesListerStub(channel)
         try:
             listed = await stub.List(api.ListPodResourcesRequest(), timeout=_SECONDS)
