@@ -62,9 +62,10 @@ def _errors(source: Source) -> list[NodeplugError]:
 
 
 def _too_long(file: Path, kubelet: KubeletSettings) -> Iterator[ConfigError]:
-    directories = {"devicePluginDir": kubelet.device_plugin_dir}
-    if kubelet.registration == "watcher":
-        directories["pluginRegistryDir"] = kubelet.plugin_registry_dir
+    directories = {
+        "devicePluginDir": kubelet.device_plugin_dir,
+        "pluginRegistryDir": kubelet.registry,
+    }
     for key, directory in directories.items():
         try:
             check_length(Path(directory))

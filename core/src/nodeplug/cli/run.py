@@ -114,7 +114,7 @@ async def _serve(
     directories = Path(kubelet.device_plugin_dir), Path(kubelet.pod_resources_socket)
     rules = Rules(settings.offers, settings.quarantine)
     feature_dir = settings.labels.feature_dir if settings.labels.enabled else ""
-    registry = Path(kubelet.plugin_registry_dir) if kubelet.registration == "watcher" else None
+    registry = Path(kubelet.registry) if kubelet.registry else None
     node = Node(*directories, rules, Path(settings.cdi.spec_dir), feature_dir, registry)
     agent = Agent(backends, host, node)
     files = [source.path for source in sources]

@@ -48,6 +48,11 @@ class KubeletSettings(Section, frozen=True):
         ),
     ] = PLUGIN_REGISTRY
 
+    @property
+    def registry(self) -> str:
+        """The plugin registry directory if resources are to be found there, else empty."""
+        return self.plugin_registry_dir if self.registration == "watcher" else ""
+
 
 class HostSettings(Section, frozen=True):
     """Where the host's file trees are."""

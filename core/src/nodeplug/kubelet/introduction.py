@@ -7,11 +7,11 @@ import grpc
 import grpc.aio
 
 from nodeplug.kubelet.api import pluginregistration_v1_pb2 as api
+from nodeplug.kubelet.registration import VERSION
 from nodeplug.meters.catalogue import REGISTRATIONS
 
 # R74.
 _TYPE = "DevicePlugin"
-_VERSION = "v1beta1"
 
 _log = logging.getLogger("nodeplug.kubelet")
 
@@ -29,7 +29,7 @@ class Introduction:
         self.error = ""
         self._resource = resource
         # R74: an empty endpoint is this very socket.
-        self._info = api.PluginInfo(type=_TYPE, name=resource, supported_versions=[_VERSION])
+        self._info = api.PluginInfo(type=_TYPE, name=resource, supported_versions=[VERSION])
 
     def handlers(self) -> grpc.GenericRpcHandler:
         """Return the service as gRPC wants it."""

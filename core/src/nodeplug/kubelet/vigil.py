@@ -21,7 +21,7 @@ class Vigil:
     def __init__(
         self, resource: str, server: DevicePluginServer, lock: ResourceLock, watch: KubeletWatch
     ) -> None:
-        self.wake = asyncio.Event()
+        self._wake = asyncio.Event()
         self._resource = resource
         self._server = server
         self._service = server.service
@@ -31,11 +31,11 @@ class Vigil:
 
     def __enter__(self) -> None:
         for waiting in self._wakers:
-            waiting.add(self.wake)
+            waiting.add(self._wake)
 
     def __exit__(self, *_: object) -> None:
         for waiting in self._wakers:
-            waiting.discard(self.wake)
+            waiting.discard(self._wake)
 
     async def sound(self) -> None:
         """Make sure that somebody serves where the kubelet will dial (R11)."""
@@ -50,7 +50,7 @@ class Vigil:
         """
         streamless_since = time.monotonic()
         while True:
-            self.wake.clear()
+            self._wake.clear()
             if self._lock.lost():
                 raise ResourceLostError(f"another instance has taken over {self._resource}")
             if self._service.options() != self._told:
@@ -68,6 +68,6 @@ class Vigil:
     async def _wait(self, seconds: float) -> None:
         try:
             async with asyncio.timeout(None if self._service.streams else seconds):
-                await self.wake.wait()
+                await self._wake.wait()
         except TimeoutError:
             return
