@@ -187,6 +187,8 @@ class AnyPlugin(api_grpc.DevicePluginServicer, found_grpc.RegistrationServicer):
     async def Allocate(  # noqa: N802
         self, request: api.AllocateRequest, context: Any
     ) -> api.AllocateResponse:
+        if self.broken == "refuses":
+            await context.abort(grpc.StatusCode.INTERNAL, "not today")
         known = {f"d{number}" for number in range(3)}
         replies = []
         for container in request.container_requests:

@@ -70,7 +70,7 @@ def _judged() -> dict[Case, dict[str, str]]:
     cases: list[Case] = [
         ("", Profile.V1_36, False),
         *(("", profile, True) for profile in Profile),
-        ("flood", Profile.V1_36, False),
+        *((way, Profile.V1_36, False) for way in ("flood", "refuses")),
         *((rule, Profile.V1_36, rule == "C23") for rule in ["C1", *ALONE]),
     ]
 
@@ -126,6 +126,13 @@ def test_a_plugin_that_floods_is_judged(judged: dict[Case, dict[str, str]]) -> N
     assert bad(judged["flood", Profile.V1_36, False]) == {"C18"}
 
 
+@pytest.mark.timeout(240)
+def test_a_plugin_that_gives_nothing_away_is_judged(judged: dict[Case, dict[str, str]]) -> None:
+    """What takes a pod cannot be; that Allocate fails is one rule's matter."""
+    found = judged["refuses", Profile.V1_36, False]
+    assert (found["C14"], found["C12"]) == ("broken", "not judged")
+
+
 @pytest.mark.timeout(60)
 async def test_a_plugin_that_does_not_end_is_found_and_killed(
     monkeypatch: pytest.MonkeyPatch,
@@ -155,13 +162,15 @@ async def test_a_plugin_that_runs_is_judged_by_its_socket() -> None:
         process = await asyncio.create_subprocess_exec(
             *shlex.split(ANY.format(dir=folder)), stderr=asyncio.subprocess.DEVNULL
         )
-        async with Kubelet(Path(folder)) as kubelet:
-            await kubelet.until(lambda: kubelet.capacity("example.com/any") is not None)
-        [socket] = Path(folder).glob("any-*.sock")
-        found = await outcomes(Subject(socket=socket))
-        assert process.returncode is None
-        process.kill()
-        await process.wait()
+        try:
+            async with Kubelet(Path(folder)) as kubelet:
+                await kubelet.until(lambda: kubelet.capacity("example.com/any") is not None)
+            [socket] = Path(folder).glob("any-*.sock")
+            found = await outcomes(Subject(socket=socket))
+            assert process.returncode is None
+        finally:
+            process.kill()
+            await process.wait()
     judged = {"C1", "C9", "C10", "C11", "C13", "C14", "C15", "C16", "C18", "C22"}
     assert {number for number, outcome in found.items() if outcome == "held"} == judged
     assert not bad(found)
@@ -202,6 +211,14 @@ def test_a_plugin_without_a_placeholder_sees_the_usual_path() -> None:
         listing = plugin.PluginProcess(command, places, Path(folder)).words
         shown = subprocess.run(listing, capture_output=True, text=True, check=True).stdout
     assert [line for line in shown.split() if ":" not in line] == ["one", "two"]
+
+
+@pytest.mark.parametrize("words", ["no-such-command {dir}", "sleep '60 {dir}"])
+def test_a_command_that_cannot_be_started_is_a_usage_error(words: str) -> None:
+    """One line that names it, and exit 2."""
+    result = nodeplug("conformance", "--command", words)
+    assert (result.code, result.err.count("\n")) == (2, 1)
+    assert words in result.err
 
 
 @pytest.mark.timeout(120)

@@ -52,7 +52,10 @@ def command(  # noqa: PLR0913 - all are options
     if bool(plugin) == bool(socket):
         fail("give --command to start a plugin, or --socket for one that runs", USAGE)
     subject = Subject(plugin, socket and socket.absolute(), seconds, change, undo)
-    verdicts = asyncio.run(_judge(subject, quiet=output == "json"))
+    try:
+        verdicts = asyncio.run(_judge(subject, quiet=output == "json"))
+    except (OSError, ValueError) as error:
+        fail(f"{printable(plugin) or socket}: {error}", USAGE)
     if report is not None:
         report.write_bytes(junit(verdicts))
     failed = [verdict for verdict in verdicts if verdict.fails]

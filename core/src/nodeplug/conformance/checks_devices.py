@@ -5,7 +5,7 @@ import time
 from nodeplug.conformance.checks_lists import one_with_devices
 from nodeplug.conformance.stage import Stage
 from nodeplug.conformance.verdicts import Broken, NotJudgedError
-from nodeplug.testing import Pod
+from nodeplug.testing import AdmissionError, Pod
 
 # R22.
 _LIMIT = 4 * 1024 * 1024
@@ -33,6 +33,8 @@ async def lost_devices_stay(stage: Stage) -> float | None:
         for pod in pods:
             await stage.kubelet.admit(pod)
         return await _lose(stage)
+    except AdmissionError as error:
+        raise NotJudgedError(f"pods are refused: {error}") from error
     finally:
         for pod in pods:
             await stage.kubelet.remove(pod)

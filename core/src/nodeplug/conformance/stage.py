@@ -61,10 +61,13 @@ class Stage:
 
     async def run(self, command: str) -> None:
         """Run a command of the user's beside the plugin; raise NotJudgedError if it fails."""
-        words = [self.places.fill(word) for word in shlex.split(command)]
-        process = await asyncio.create_subprocess_exec(
-            *words, stdin=DEVNULL, stdout=DEVNULL, env=environment(self.places)
-        )
+        try:
+            words = [self.places.fill(word) for word in shlex.split(command)]
+            process = await asyncio.create_subprocess_exec(
+                *words, stdin=DEVNULL, stdout=DEVNULL, env=environment(self.places)
+            )
+        except (OSError, ValueError) as error:
+            raise NotJudgedError(f"{command}: {error}") from error
         if await process.wait():
             raise NotJudgedError(f"{command}: exit code {process.returncode}")
 
