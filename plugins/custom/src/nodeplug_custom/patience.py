@@ -41,6 +41,8 @@ class Patience(Generic[T]):
         if not fresh.done.wait(_PATIENCE_SECONDS):
             self.wasted += _PATIENCE_SECONDS
             fresh.late = True
+        # One that returns just now has seen that it is late, or is seen to be done here.
+        if not fresh.done.is_set():
             self._late[key] = fresh
             _log.warning("file system hangs", extra={"nodeplug": {"looking_for": key}})
             return self._remembered(key)
