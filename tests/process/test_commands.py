@@ -8,6 +8,18 @@ import pytest
 from support.command import nodeplug, write_config
 from support.packages import install
 
+SICK = """
+from dataclasses import replace
+from nodeplug.backend import hookimpl
+from support.awkward.backend import SPEC
+
+def build(settings, host, memory):
+    raise RuntimeError("no cable")
+
+@hookimpl
+def nodeplug_backend():
+    return replace(SPEC, name="sick", build=build)
+"""
 AWKWARD = "from support.awkward.backend import nodeplug_backend\n"
 
 
@@ -28,6 +40,29 @@ def test_devices_shows_what_discovery_finds(tmp_path: Path) -> None:
     result = nodeplug("devices", "--backend", "custom", "--config", str(config), "--output", "json")
     shown = json.loads(result.out)
     assert [(d["resource"], d["nodes"]) for d in shown] == [("example.com/null", ["/dev/null"])]
+
+
+@pytest.mark.parametrize("command", ["devices", "topology"])
+def test_a_backend_that_cannot_answer_hides_no_other(command: str, tmp_path: Path) -> None:
+    """It is reported, and the exit code tells."""
+    install(tmp_path, "sick", SICK)
+    resources = [{"name": "example.com/null", "devices": [{"path": "/dev/null"}]}]
+    config = write_config(tmp_path, {"backends": {"custom": {"resources": resources}}})
+    names = ("--backend", "sick", "--backend", "custom")
+    result = nodeplug(command, *names, "--config", str(config), site=tmp_path)
+    assert result.code == 1
+    assert result.err == "nodeplug: backend sick: discovery failed: RuntimeError('no cable')\n"
+    assert "null" in result.out
+
+
+def test_what_is_right_of_a_section_is_shown_beside_the_error(tmp_path: Path) -> None:
+    """As the agent serves it; the exit code is that of a wrong configuration."""
+    good = {"name": "example.com/null", "devices": [{"path": "/dev/null"}]}
+    wrong = {"name": "UPPER/x", "devices": []}
+    config = write_config(tmp_path, {"backends": {"custom": {"resources": [good, wrong]}}})
+    result = nodeplug("devices", "--backend", "custom", "--config", str(config))
+    assert (result.code, "example.com/null" in result.out) == (2, True)
+    assert f"{config}: backends.custom.resources[1]: name: " in result.err
 
 
 def test_an_unknown_backend_is_an_error_that_lists_the_others() -> None:

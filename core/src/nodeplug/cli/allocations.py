@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -11,7 +12,7 @@ import click
 import msgspec
 
 from nodeplug.backend import BackendSpec
-from nodeplug.cli.discovered import discover_or_leave
+from nodeplug.cli.discovered import ask_each
 from nodeplug.cli.options import (
     FAILED,
     config_option,
@@ -23,6 +24,7 @@ from nodeplug.cli.options import (
 from nodeplug.cli.tables import print_json, print_table, printable
 from nodeplug.config.load import Configuration, Source
 from nodeplug.operations.allocations import Row, Sources, changed, follow, look
+from nodeplug.operations.discovery import discover
 from nodeplug.values.errors import PodResourcesError
 
 _COLUMNS = ("resource", "id", "numa", "health", "namespace", "pod", "container", "note")
@@ -54,13 +56,18 @@ def command(
     interval: float,
     output: str,
 ) -> None:
-    """Show which pod has which device. Exit 1 if the kubelet does not say."""
+    """Show which pod has which device.
+
+    Exit 1 if the kubelet does not say, or a backend's discovery fails; 2 if a part of the
+    configuration is wrong.
+    """
     specs = load_or_report(names) if names else {}
     configuration = load_or_leave(sources, specs)
     kubelet = configuration.agent.kubelet
     directories = Path(kubelet.pod_resources_socket), Path(kubelet.device_plugin_dir)
     with suppress(KeyboardInterrupt):
-        asyncio.run(_show(specs, configuration, directories, interval if watch else 0, output))
+        interval = interval if watch else 0
+        sys.exit(asyncio.run(_show(specs, configuration, directories, interval, output)))
 
 
 async def _show(
@@ -69,8 +76,8 @@ async def _show(
     directories: tuple[Path, Path],
     interval: float,
     output: str,
-) -> None:
-    inventories = await discover_or_leave(specs, configuration)
+) -> int:
+    inventories, code = await ask_each(discover, specs, configuration)
     found = {i: device for each in inventories.values() for i, device in each.devices.items()}
     sources = Sources(*directories, found)
     try:
@@ -79,11 +86,12 @@ async def _show(
         fail(printable(str(error)), FAILED)
     if not interval:
         _print(rows, output)
-        return
+        return code
     try:
         await follow(sources, interval, _Teller(output).tell)
     except OSError as error:
         fail(f"changes cannot be watched: {error}", FAILED)
+    return code
 
 
 class _Teller:

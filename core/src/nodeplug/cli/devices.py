@@ -1,34 +1,31 @@
 """`nodeplug devices`."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import aclosing
+import sys
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
 
 from nodeplug.backend import BackendSpec, Verdict
+from nodeplug.cli.discovered import ask_each
 from nodeplug.cli.options import (
-    FAILED,
     backends_option,
     config_option,
-    fail,
     load_or_leave,
     load_or_report,
     output_option,
 )
 from nodeplug.cli.tables import print_json, print_table
-from nodeplug.config.load import Configuration, Source
-from nodeplug.host.host import Host, open_host
+from nodeplug.config.load import Source
+from nodeplug.host.host import open_host
+from nodeplug.operations.discovery import SECONDS, discover
 from nodeplug.values.device import Device
 
 _COLUMNS = ("backend", "resource", "id", "health", "numaNodes", "nodes", "attributes", "reason")
 _EXPLAINED = ("backend", "device", "resource", "served", "reason")
 _HEADINGS = {"numaNodes": "numa"}
 _Row = dict[str, object]
-_Question = Callable[[BackendSpec, Any, Host], Awaitable[list[_Row]]]
-# A backend whose driver hangs must not hang the command.
-_DISCOVERY_SECONDS = 30.0
 
 
 @click.command("devices")
@@ -37,44 +34,33 @@ _DISCOVERY_SECONDS = 30.0
 @click.option("--explain", is_flag=True, help="Show what is not served too, and why.")
 @output_option
 def command(names: tuple[str, ...], sources: list[Source], explain: bool, output: str) -> None:  # noqa: FBT001
-    """Discover once and show the devices. Exit 1 if a backend's discovery fails."""
+    """Discover once and show the devices.
+
+    Exit 1 if a backend's discovery fails, 2 if a part of the configuration is wrong; what is right
+    is shown all the same.
+    """
     specs = load_or_report(names)
     configuration = load_or_leave(sources, specs)
-    host = open_host(configuration.agent.host.root, configuration.agent.host.uevents)
-    if explain:
-        _print(asyncio.run(_ask(specs, configuration, host, _verdicts)), _EXPLAINED, output)
-    else:
-        _print(asyncio.run(_ask(specs, configuration, host, _first)), _COLUMNS, output)
+    question, columns = (_verdicts, _EXPLAINED) if explain else (_devices, _COLUMNS)
+    answers, code = asyncio.run(ask_each(question, specs, configuration))
+    rows = [{"backend": name, **row} for name, answer in answers.items() for row in answer]
+    _print(rows, columns, output)
+    sys.exit(code)
 
 
-async def _ask(
-    specs: Mapping[str, BackendSpec], configuration: Configuration, host: Host, question: _Question
-) -> list[_Row]:
-    found: list[_Row] = []
-    for name, spec in specs.items():
-        try:
-            async with asyncio.timeout(_DISCOVERY_SECONDS):
-                answers = await question(spec, configuration.sections[name], host)
-        except Exception as error:  # noqa: BLE001 - whatever a backend raises
-            fail(f"backend {name}: discovery failed: {error!r}", FAILED)
-        found += [{"backend": name, **answer} for answer in answers]
-    return found
-
-
-async def _first(spec: BackendSpec, settings: Any, host: Host) -> list[_Row]:
-    backend = spec.build(settings, host, None)
-    async with aclosing(backend.inventories()) as inventories:
-        inventory = await anext(inventories)
+async def _devices(spec: BackendSpec, settings: Any, root: str) -> list[_Row]:
+    inventory = await discover(spec, settings, root)
     return [_described(device) for device in inventory.devices.values()]
 
 
-async def _verdicts(spec: BackendSpec, settings: Any, host: Host) -> list[_Row]:
+async def _verdicts(spec: BackendSpec, settings: Any, root: str) -> list[_Row]:
     if spec.explain is not None:
-        return [_explained(verdict) for verdict in await spec.explain(settings, host)]
+        async with asyncio.timeout(SECONDS):
+            return [_explained(v) for v in await spec.explain(settings, open_host(root))]
     reason = "the backend explains nothing else"
     return [
-        _explained(Verdict(str(row["id"]), str(row["resource"]), chosen=True, reason=reason))
-        for row in await _first(spec, settings, host)
+        _explained(Verdict(device.id, device.resource, chosen=True, reason=reason))
+        for device in (await discover(spec, settings, root)).devices.values()
     ]
 
 

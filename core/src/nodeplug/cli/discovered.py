@@ -1,24 +1,47 @@
-"""What backends find, for commands that show it."""
+"""What backends answer, for commands that show it."""
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeVar
+
+import click
 
 from nodeplug.backend import BackendSpec
-from nodeplug.cli.options import FAILED, fail
+from nodeplug.cli.options import FAILED, USAGE
 from nodeplug.cli.tables import printable
 from nodeplug.config.load import Configuration
-from nodeplug.operations.discovery import discover
-from nodeplug.values.inventory import Inventory
+
+T = TypeVar("T")
 
 
-async def discover_or_leave(
-    specs: Mapping[str, BackendSpec], configuration: Configuration
-) -> dict[str, Inventory]:
-    """Return the first inventory of each backend; leave if one has none."""
-    found: dict[str, Inventory] = {}
-    for name, spec in specs.items():
-        settings = configuration.sections[name]
-        try:
-            found[name] = await discover(spec, settings, configuration.agent.host.root)
-        except Exception as error:  # noqa: BLE001 - whatever a backend raises
-            fail(printable(f"backend {name}: discovery failed: {error!r}"), FAILED)
-    return found
+async def ask_each(
+    question: Callable[[BackendSpec, Any, str], Awaitable[T]],
+    specs: Mapping[str, BackendSpec],
+    configuration: Configuration,
+) -> tuple[dict[str, T], int]:
+    """Return what each backend answers, and the exit code.
+
+    The question takes a backend, its settings and the host's root. What is wrong with a backend,
+    or with its section, is reported and harms no other.
+    """
+    for wrong in configuration.errors:
+        _report(str(wrong))
+    code = USAGE if configuration.errors else 0
+    usable = configuration.usable
+    root = configuration.agent.host.root
+    asked = [question(specs[name], settings, root) for name, settings in usable.items()]
+    answers = await asyncio.gather(*asked, return_exceptions=True)
+    found: dict[str, T] = {}
+    for name, answer in zip(usable, answers, strict=True):
+        if isinstance(answer, Exception):
+            _report(f"backend {name}: discovery failed: {answer!r}")
+            code = code or FAILED
+        elif isinstance(answer, BaseException):
+            raise answer
+        else:
+            found[name] = answer
+    return found, code
+
+
+def _report(text: str) -> None:
+    click.echo(f"nodeplug: {printable(text)}", err=True)

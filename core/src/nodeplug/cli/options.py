@@ -78,14 +78,11 @@ def fail(message: str, code: int) -> NoReturn:
 
 
 def load_or_leave(sources: Sequence[Source], specs: Mapping[str, BackendSpec]) -> Configuration:
-    """Return a configuration without errors; leave, having named the first, if there is any."""
+    """Return the configuration; leave where a file as a whole is unusable."""
     try:
-        configuration = load_configuration(sources, specs, node_facts())
+        return load_configuration(sources, specs, node_facts())
     except ConfigError as error:
         fail(str(error), USAGE)
-    if configuration.errors:
-        fail(str(configuration.errors[0]), USAGE)
-    return configuration
 
 
 def load_or_report(names: tuple[str, ...]) -> Mapping[str, BackendSpec]:

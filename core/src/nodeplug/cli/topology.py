@@ -1,12 +1,13 @@
 """`nodeplug topology`."""
 
 import asyncio
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
-from nodeplug.cli.discovered import discover_or_leave
+from nodeplug.cli.discovered import ask_each
 from nodeplug.cli.options import (
     FAILED,
     backends_option,
@@ -19,6 +20,7 @@ from nodeplug.cli.options import (
 from nodeplug.cli.tables import print_json, printable
 from nodeplug.config.load import Source
 from nodeplug.host.files import write_atomically
+from nodeplug.operations.discovery import discover
 from nodeplug.operations.topology.closeness import Closeness, closeness_of
 from nodeplug.operations.topology.places import Spot, devices_in, spots_of, tree_of
 from nodeplug.operations.topology.svg import draw
@@ -38,7 +40,7 @@ def command(names: tuple[str, ...], sources: list[Source], svg: Path | None, out
     Physical devices are compared as preferred allocation compares them.
     """
     specs = load_or_report(names)
-    found = asyncio.run(discover_or_leave(specs, load_or_leave(sources, specs)))
+    found, code = asyncio.run(ask_each(discover, specs, load_or_leave(sources, specs)))
     nodes = tree_of(spots_of(found))
     spots = list(devices_in(nodes))
     links = {pair: weight for own in found.values() for pair, weight in own.links.items()}
@@ -52,6 +54,7 @@ def command(names: tuple[str, ...], sources: list[Source], svg: Path | None, out
             write_atomically(svg, draw(nodes, closeness).encode(), mode=0o644)
         except OSError as error:
             fail(f"{svg}: {error.strerror}", FAILED)
+    sys.exit(code)
 
 
 def _print(tree: Sequence[str], closeness: Closeness | None) -> None:

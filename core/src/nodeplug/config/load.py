@@ -47,6 +47,15 @@ class Configuration:
         """The settings of the backends whose sections are right."""
         return {n: s for n, s in self.sections.items() if not isinstance(s, BrokenSectionError)}
 
+    @property
+    def usable(self) -> dict[str, Any]:
+        """The settings of the backends, of broken sections what is right of them, if anything."""
+        usable = {
+            name: section.remains if isinstance(section, BrokenSectionError) else section
+            for name, section in self.sections.items()
+        }
+        return {name: settings for name, settings in usable.items() if settings is not None}
+
 
 @dataclass(frozen=True, slots=True)
 class NodeFacts:

@@ -13,7 +13,7 @@ from nodeplug.config.settings import AgentSettings
 from nodeplug.host.root import HostRoot
 from nodeplug.offers import Offer, make_offers
 from nodeplug.operations.cluster.courier import ACCOUNT
-from nodeplug.values.errors import BrokenSectionError, LoadError
+from nodeplug.values.errors import LoadError
 from nodeplug.values.inventory import Inventory
 
 problem = partial(Finding, "problem")
@@ -64,11 +64,8 @@ class Patient(msgspec.Struct, frozen=True, kw_only=True):
 
     def settings(self) -> Iterator[tuple[BackendSpec, Any]]:
         """Yield each backend with what is right of its section, if that is anything."""
-        for name, spec in self.specs.items():
-            section = self.configuration.sections[name]
-            usable = section.remains if isinstance(section, BrokenSectionError) else section
-            if usable is not None:
-                yield spec, usable
+        for name, settings in self.configuration.usable.items():
+            yield self.specs[name], settings
 
     def offers(self) -> dict[str, Offered]:
         """Return what would be served, by public name."""
