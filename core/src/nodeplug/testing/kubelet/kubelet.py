@@ -7,10 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import grpc.aio
-
 from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2 as api
-from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2_grpc as api_grpc
 from nodeplug.testing.kubelet.admission import Admission, AdmissionError, StartError
 from nodeplug.testing.kubelet.checkpoint import Checkpoint
 from nodeplug.testing.kubelet.clients import Profile
@@ -18,15 +15,15 @@ from nodeplug.testing.kubelet.clock import Clock
 from nodeplug.testing.kubelet.devices import Capacity, DeviceTables
 from nodeplug.testing.kubelet.double_use import Physical, find_double_use, without_replica
 from nodeplug.testing.kubelet.journal import Journal
+from nodeplug.testing.kubelet.known_pods import KnownPods
 from nodeplug.testing.kubelet.node import NodeStatus
 from nodeplug.testing.kubelet.order import Order
 from nodeplug.testing.kubelet.plugin_manager import PluginManager
-from nodeplug.testing.kubelet.pod_services import add_pod_resources
 from nodeplug.testing.kubelet.pod_status import PodHealth, health_of, pods_to_sync
-from nodeplug.testing.kubelet.podresources import KnownPods
 from nodeplug.testing.kubelet.pods import Container, ContainerRun, Pod
 from nodeplug.testing.kubelet.registry import Registry
-from nodeplug.testing.kubelet.sockets import BoundSocket, clean, make_way
+from nodeplug.testing.kubelet.servers import Servers
+from nodeplug.testing.kubelet.sockets import clean
 from nodeplug.testing.kubelet.starting import announce
 from nodeplug.testing.kubelet.topology import Topology
 
@@ -74,14 +71,13 @@ class Kubelet:
         self.order = Order()
         self._checkpoint = Checkpoint(directory, self.journal)
         self._tables = DeviceTables()
-        self._pods: dict[str, Pod] = {}
-        self._dead: set[str] = set()
+        self._pods = KnownPods()
         self._node = NodeStatus()
         self._syncing: asyncio.Task[None] | None = None
         self._admitting = asyncio.Lock()
         self._registry: Registry | None = None
         self._manager: PluginManager | None = None
-        self._servers: list[grpc.aio.Server] = []
+        self._servers = Servers()
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -123,9 +119,7 @@ class Kubelet:
         """Die; with `unlink`, take the socket file along, as a graceful stop would."""
         if unlink:
             (self.directory / SOCKET).unlink(missing_ok=True)
-        servers, self._servers = self._servers, []
-        for server in servers:
-            await server.stop(grace=None)
+        await self._servers.stop()
         manager, self._manager = self._manager, None
         if manager is not None:
             await manager.stop()
@@ -147,7 +141,7 @@ class Kubelet:
         meanwhile; the kubelet does not yet know which pods there are (R47).
         """
         rejected = []
-        self._pods.update({pod.uid: pod for pod in pods})
+        self._pods.add(*pods)
         async with self._admitting:
             self._report()
             for pod in self.active_pods:
@@ -221,8 +215,8 @@ class Kubelet:
         """Admit a pod and return what its containers get; raise AdmissionError (R40 to R52)."""
         async with self._admitting:
             self._report()
-            self._free(pod)
-            self._pods[pod.uid] = pod
+            self._pods.free(self._tables, pod)
+            self._pods.add(pod)
             try:
                 await self._admission().admit(pod)
             except AdmissionError as error:
@@ -258,22 +252,29 @@ class Kubelet:
 
     def terminate(self, pod: Pod) -> None:
         """Let a pod's containers end; its devices are freed later (R47)."""
-        self._dead.add(pod.uid)
+        self._pods.end(pod)
 
     async def remove(self, pod: Pod) -> None:
         """End a pod and free its devices at once, as the next admission would."""
         self.terminate(pod)
-        self._free()
+        self._pods.free(self._tables)
         self._checkpoint.write(self._tables)
 
     @property
     def active_pods(self) -> list[Pod]:
         """The pods that are admitted and have not ended."""
-        return [pod for uid, pod in self._pods.items() if uid not in self._dead]
+        return self._pods.active
 
     def held(self, resource: str) -> AbstractSet[str]:
         """Return the ids of a resource that are in use."""
         return frozenset(self._tables.in_use.get(resource, ()))
+
+    async def _serve(self, registry: Registry) -> None:
+        await self._servers.serve_registration(self.directory / SOCKET, registry, self.journal)
+        if self._pod_resources is not None:
+            await self._servers.serve_pod_resources(
+                self._pod_resources, self._tables, self._pods, self.clock
+            )
 
     def _admission(self) -> Admission:
         return Admission(self._tables, self._checkpoint, self.journal, self._topology, self.order)
@@ -310,14 +311,8 @@ class Kubelet:
         if self._node.write():
             self.journal.wake()
 
-    def _free(self, *admitting: Pod) -> None:
-        coming = {pod.uid for pod in admitting} - self._dead
-        self._pods = {uid: pod for uid, pod in self._pods.items() if uid not in self._dead}
-        self._dead.clear()
-        self._tables.free(self._pods.keys() | coming)
-
     def _changed(self) -> None:
-        for pod in pods_to_sync(self._tables, self._pods, self.order):
+        for pod in pods_to_sync(self._tables, self._pods.by_uid, self.order):
             self.journal.note("pod sync", "", f"{pod.namespace}/{pod.name}")
         self._checkpoint.write(self._tables)
         self.journal.wake()
@@ -325,30 +320,3 @@ class Kubelet:
     def _detect_double_use(self) -> None:
         for text in find_double_use(self._tables.allocations, self.physical):
             self.journal.violate("R23", text)
-
-    async def _serve(self, registry: Registry) -> None:
-        await self._serve_registration(registry)
-        if self._pod_resources is not None:
-            await self._serve_pod_resources(self._pod_resources)
-
-    async def _serve_registration(self, registry: Registry) -> None:
-        server = self._server()
-        api_grpc.add_RegistrationServicer_to_server(registry, server)  # type: ignore[arg-type]
-        socket = BoundSocket(server, self.directory / SOCKET)
-        await server.start()
-        self.journal.note("start", "")
-        socket.create()
-
-    async def _serve_pod_resources(self, path: Path) -> None:
-        make_way(path)
-        server = self._server()
-        pods = KnownPods(lambda: self.active_pods, lambda: list(self._pods.values()), self._free)
-        add_pod_resources(server, self._tables, pods, self.clock)
-        socket = BoundSocket(server, path)
-        await server.start()
-        socket.move_in()
-
-    def _server(self) -> grpc.aio.Server:
-        server = grpc.aio.server()
-        self._servers.append(server)
-        return server

@@ -6,7 +6,8 @@ from nodeplug.kubelet.api import podresources_v1_pb2_grpc as v1_grpc
 from nodeplug.kubelet.api import podresources_v1alpha1_pb2_grpc as alpha_grpc
 from nodeplug.testing.kubelet.clock import Clock
 from nodeplug.testing.kubelet.devices import DeviceTables
-from nodeplug.testing.kubelet.podresources import KnownPods, PodResources, RateLimit
+from nodeplug.testing.kubelet.known_pods import KnownPods
+from nodeplug.testing.kubelet.podresources import PodResources, RateLimit
 from nodeplug.testing.kubelet.podresources_alpha import PodResourcesAlpha
 
 

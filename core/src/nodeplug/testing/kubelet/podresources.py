@@ -1,7 +1,6 @@
 """The pod resources service: which container has which devices."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import grpc
@@ -10,6 +9,7 @@ import grpc.aio
 from nodeplug.kubelet.api import podresources_v1_pb2 as api
 from nodeplug.testing.kubelet.clock import Clock
 from nodeplug.testing.kubelet.devices import DeviceTables
+from nodeplug.testing.kubelet.known_pods import KnownPods
 from nodeplug.testing.kubelet.pods import Container, Pod
 from nodeplug.testing.kubelet.topology import NO_NODE, numa_of
 
@@ -17,15 +17,6 @@ from nodeplug.testing.kubelet.topology import NO_NODE, numa_of
 _CALLS_PER_SECOND = 100.0
 _BURST = 10.0
 Context = grpc.aio.ServicerContext[Any, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class KnownPods:
-    """The kubelet's pods: those that are active, all, and how the devices of others are freed."""
-
-    active: Callable[[], list[Pod]]
-    all: Callable[[], list[Pod]]
-    free: Callable[[], None]
 
 
 class RateLimit:
@@ -65,15 +56,15 @@ class PodResources:
     ) -> api.ListPodResourcesResponse:
         """Return all active pods; free the devices of those that are gone (R86)."""
         await self._limit.check(context)
-        self._pods.free()
-        return api.ListPodResourcesResponse(pod_resources=map(self._describe, self._pods.active()))
+        self._pods.free(self._tables)
+        return api.ListPodResourcesResponse(pod_resources=map(self._describe, self._pods.active))
 
     async def Get(  # noqa: N802
         self, request: api.GetPodResourcesRequest, context: Context
     ) -> api.GetPodResourcesResponse:
         """Return one active pod (R87)."""
         await self._limit.check(context)
-        for pod in self._pods.active():
+        for pod in self._pods.active:
             if (pod.name, pod.namespace) == (request.pod_name, request.pod_namespace):
                 return api.GetPodResourcesResponse(pod_resources=self._describe(pod))
         await context.abort(grpc.StatusCode.UNKNOWN, f"pod {request.pod_name} not found")

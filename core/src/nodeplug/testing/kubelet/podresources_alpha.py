@@ -7,7 +7,8 @@ import grpc.aio
 
 from nodeplug.kubelet.api import podresources_v1alpha1_pb2 as api
 from nodeplug.testing.kubelet.devices import DeviceTables
-from nodeplug.testing.kubelet.podresources import KnownPods, RateLimit, held
+from nodeplug.testing.kubelet.known_pods import KnownPods
+from nodeplug.testing.kubelet.podresources import RateLimit, held
 from nodeplug.testing.kubelet.pods import Container, Pod
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -26,8 +27,8 @@ class PodResourcesAlpha:
     ) -> api.ListPodResourcesResponse:
         """Return all known pods, those that have ended too; free the devices of the latter."""
         await self._limit.check(context)
-        pods = self._pods.all()
-        self._pods.free()
+        pods = list(self._pods.by_uid.values())
+        self._pods.free(self._tables)
         return api.ListPodResourcesResponse(pod_resources=map(self._describe, pods))
 
     def _describe(self, pod: Pod) -> api.PodResources:
