@@ -21,10 +21,10 @@ a test may break it, or start another `Kubelet` there and `readmit` the pods.
 `nodeplug.testing.contract` is the suite that every backend passes.
 """
 
-from nodeplug.testing.kubelet.admission import AdmissionError, AffinityError, StartError
 from nodeplug.testing.kubelet.clients import Profile
 from nodeplug.testing.kubelet.clock import Clock
 from nodeplug.testing.kubelet.devices import Capacity
+from nodeplug.testing.kubelet.errors import AdmissionError, AffinityError, StartError
 from nodeplug.testing.kubelet.journal import Event, Violation
 from nodeplug.testing.kubelet.kubelet import Kubelet, ViolationError
 from nodeplug.testing.kubelet.order import Order

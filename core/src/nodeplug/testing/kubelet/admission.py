@@ -1,13 +1,13 @@
 """Admitting pods: which devices a container gets, and what the plugin answers."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
 
-from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2 as api
 from nodeplug.testing.kubelet.checkpoint import Checkpoint
+from nodeplug.testing.kubelet.choosing import Choice, Chooser
 from nodeplug.testing.kubelet.devices import Allocation, DeviceTables
 from nodeplug.testing.kubelet.endpoint import CallError
+from nodeplug.testing.kubelet.errors import AdmissionError, AffinityError
 from nodeplug.testing.kubelet.journal import Journal
 from nodeplug.testing.kubelet.order import Order
 from nodeplug.testing.kubelet.pods import Container, Pod
@@ -19,61 +19,7 @@ from nodeplug.testing.kubelet.topology import (
     choose_affinity,
     has_topology,
     numa_of,
-    split_by_affinity,
 )
-
-
-class AdmissionError(Exception):
-    """The pod fails; the text is the kubelet's (R42, R44).
-
-    `reason` and `message` are what the pod's status says.
-    """
-
-    reason = "UnexpectedAdmissionError"
-
-    @property
-    def message(self) -> str:
-        """The text in the pod's status."""
-        return f"Allocate failed due to {self}, which is unexpected"
-
-
-class AffinityError(AdmissionError):
-    """No set of NUMA nodes satisfies the policy."""
-
-    reason = "TopologyAffinityError"
-
-    @property
-    def message(self) -> str:
-        """The text in the pod's status."""
-        return str(self)
-
-
-class StartError(AdmissionError):
-    """An admitted pod's container cannot start now; the kubelet tries again (R55)."""
-
-    reason = "CreateContainerConfigError"
-
-    @property
-    def message(self) -> str:
-        """The text in the container's status."""
-        return str(self)
-
-
-@dataclass(slots=True)
-class _Choice:
-    """The ids chosen so far for one container and resource; each is in use from then on."""
-
-    count: int
-    in_use: set[str]
-    order: Order
-    ids: set[str] = field(default_factory=set)
-
-    def take(self, candidates: Collection[str]) -> bool:
-        for device_id in self.order.of(sorted(candidates)):
-            if len(self.ids) < self.count:
-                self.ids.add(device_id)
-                self.in_use.add(device_id)
-        return len(self.ids) == self.count
 
 
 class Admission:
@@ -92,6 +38,7 @@ class Admission:
         self._journal = journal
         self._topology = topology
         self._order = order
+        self._chooser = Chooser(tables, journal)
 
     async def admit(self, pod: Pod, running: AbstractSet[str] = frozenset()) -> None:
         """Allocate for every container in order (R41); raise AdmissionError.
@@ -127,10 +74,11 @@ class Admission:
         self._check_health(resource, have)
         count = container.limits[resource]
         if have is None and count:
-            choice = _Choice(count, self._tables.in_use.setdefault(resource, set()), self._order)
+            in_use = self._tables.in_use.setdefault(resource, set())
+            choice = Choice(resource, count, in_use, self._order)
             reusable = self._tables.reusable(pod.uid).get(resource, set())
             affinity = self._tables.affinities.get((pod.uid, container.name))
-            await self._choose(resource, choice, reusable, affinity)
+            await self._chooser.choose(choice, reusable, affinity)
             await self._allocate(pod, container, resource, choice.ids)
 
     def _pass_on(self, pod: Pod, container: Container) -> None:
@@ -170,42 +118,6 @@ class Admission:
                 "R33", f"GetTopologyHints would panic: {resource} no longer lists {missing}"
             )
 
-    async def _choose(
-        self,
-        resource: str,
-        choice: _Choice,
-        reusable: AbstractSet[str],
-        affinity: Mask | None,
-    ) -> None:
-        if choice.take(reusable):
-            return
-        available = self._tables.healthy[resource] - choice.in_use
-        needed = choice.count - len(choice.ids)
-        if len(available) < needed:
-            raise AdmissionError(
-                f"requested number of devices unavailable for {resource}. "
-                f"Requested: {needed}, Available: {len(available)}"
-            )
-        await self._fill(resource, choice, available, affinity)
-
-    async def _fill(
-        self, resource: str, choice: _Choice, available: set[str], affinity: Mask | None
-    ) -> None:
-        table = self._tables.devices[resource]
-        groups = split_by_affinity(table, available, affinity)
-        aligned = groups[0]
-        if choice.count - len(choice.ids) < len(aligned):
-            preferred = await self._preferred(resource, aligned | choice.ids, choice)
-            if choice.take(preferred & aligned) or choice.take(aligned):
-                return
-        if choice.take(aligned):
-            return
-        preferred = await self._preferred(resource, available | choice.ids, choice)
-        if choice.take(preferred & available):
-            return
-        for group in groups:
-            choice.take(group)
-
     def _check_count(self, pod: Pod, container: Container, resource: str) -> None:
         have = self._tables.find(pod.uid, container.name, resource)
         count = container.limits[resource]
@@ -228,26 +140,6 @@ class Admission:
                 "previously allocated devices are no longer healthy; "
                 f"cannot allocate unhealthy devices {resource}"
             )
-
-    async def _preferred(
-        self, resource: str, available: AbstractSet[str], choice: _Choice
-    ) -> set[str]:
-        endpoint = self._tables.endpoints[resource]
-        if not endpoint.options.get_preferred_allocation_available:
-            return set()
-        request = api.ContainerPreferredAllocationRequest(
-            available_deviceIDs=available,
-            must_include_deviceIDs=choice.ids,
-            allocation_size=choice.count,
-        )
-        self._journal.note("preferred", resource, count=choice.count)
-        try:
-            reply = await endpoint.prefer(request)
-        except CallError as error:
-            raise AdmissionError(
-                f"device plugin GetPreferredAllocation rpc failed with err: {error}"
-            ) from error
-        return set(reply.container_responses[0].deviceIDs) if reply.container_responses else set()
 
     async def _allocate(self, pod: Pod, container: Container, resource: str, ids: set[str]) -> None:
         endpoint = self._tables.endpoints.get(resource)

@@ -8,12 +8,13 @@ from types import TracebackType
 from typing import Self
 
 from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2 as api
-from nodeplug.testing.kubelet.admission import Admission, AdmissionError, StartError
+from nodeplug.testing.kubelet.admission import Admission
 from nodeplug.testing.kubelet.checkpoint import Checkpoint
 from nodeplug.testing.kubelet.clients import Profile
 from nodeplug.testing.kubelet.clock import Clock
 from nodeplug.testing.kubelet.devices import Capacity, DeviceTables
 from nodeplug.testing.kubelet.double_use import Physical, find_double_use, without_replica
+from nodeplug.testing.kubelet.errors import AdmissionError, StartError
 from nodeplug.testing.kubelet.journal import Journal
 from nodeplug.testing.kubelet.known_pods import KnownPods
 from nodeplug.testing.kubelet.node import NodeStatus

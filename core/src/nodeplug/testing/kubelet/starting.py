@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable
 
-from nodeplug.testing.kubelet.admission import StartError
 from nodeplug.testing.kubelet.clock import Clock
 from nodeplug.testing.kubelet.devices import DeviceTables
 from nodeplug.testing.kubelet.endpoint import CallError
+from nodeplug.testing.kubelet.errors import StartError
 
 # R55: what a plugin has for PreStartContainer.
 PRE_START_SECONDS = 30.0
