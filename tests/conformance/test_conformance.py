@@ -22,6 +22,7 @@ from nodeplug.conformance.subject import Places, Subject
 from nodeplug.testing import Kubelet, Profile
 from support.command import nodeplug
 from support.needs import require
+from support.timed import timed
 
 ANY = f"{sys.executable} {Path(__file__).with_name('any_plugin.py')} {{dir}}"
 # Registers a socket at which it talks, but not the language of the kubelet.
@@ -176,6 +177,7 @@ async def test_a_plugin_that_runs_is_judged_by_its_socket() -> None:
     assert not bad(found)
 
 
+@timed
 @pytest.mark.parametrize(
     ("words", "seen"),
     [

@@ -14,6 +14,7 @@ from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2_grpc as api_grpc
 from nodeplug.testing import AdmissionError, Container, Pod, Profile
 from support.awkward.state import State
 from support.stage import BOARD, SLICE, Stage, stage
+from support.timed import timed
 
 
 async def ask(play: Stage, *containers: list[str]) -> api.AllocateResponse:
@@ -74,6 +75,7 @@ async def test_c14_what_cannot_be_served_is_an_error(
         assert text in details
 
 
+@timed
 async def test_c14_a_call_that_hangs_ends_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """R43: the kubelet admits no other pod meanwhile."""
     monkeypatch.setattr(allocation, "ALLOCATE_SECONDS", 0.3)

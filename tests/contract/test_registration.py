@@ -17,6 +17,7 @@ from nodeplug.testing import Profile
 from support.awkward.state import State
 from support.plugin import Plugin
 from support.stage import BOARD, SLICE, stage
+from support.timed import timed
 
 
 async def test_c01_the_server_answers_before_it_registers(profile: Profile) -> None:
@@ -27,6 +28,7 @@ async def test_c01_the_server_answers_before_it_registers(profile: Profile) -> N
         assert outcomes == ["", ""]
 
 
+@timed
 async def test_c02_a_kubelet_restart_is_followed_within_a_second(profile: Profile) -> None:
     """R8 to R10: from kubelet.sock made anew to the complete list."""
     async with stage(profile=profile) as play:
@@ -69,6 +71,7 @@ async def test_c04_an_absent_kubelet_is_waited_for(profile: Profile) -> None:
         await play.listed(allocatable=4)
 
 
+@timed
 async def test_c06_a_stream_killed_under_a_living_kubelet_is_replaced(profile: Profile) -> None:
     """R24: the kubelet never comes back by itself; we register again within 5 s."""
     async with stage(profile=profile) as play:
@@ -79,6 +82,7 @@ async def test_c06_a_stream_killed_under_a_living_kubelet_is_replaced(profile: P
         assert time.monotonic() - dropped < 5.0
 
 
+@timed
 async def test_c07_an_old_instance_that_ends_late_takes_nothing_down_for_long(
     profile: Profile,
 ) -> None:

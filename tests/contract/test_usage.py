@@ -10,6 +10,7 @@ from nodeplug.supervisor import usage
 from nodeplug.testing import Pod
 from support.awkward.state import State
 from support.stage import BOARD, SLICE, Stage, stage
+from support.timed import timed
 
 RENAMED = "awkward.example.com/board-renamed"
 
@@ -82,6 +83,7 @@ async def test_a_question_to_a_kubelet_that_has_gone_holds_nothing_up() -> None:
                     await asyncio.sleep(0.01)
 
 
+@timed
 async def test_a_kubelet_that_is_not_ready_to_be_asked_is_asked_again_soon() -> None:
     """kubelet.sock may be there before the pod resources socket is."""
     async with stage() as play:

@@ -18,6 +18,7 @@ from nodeplug.testing import Kubelet, Pod, Profile
 from support.awkward.state import State
 from support.repository import ROOT
 from support.stage import BOARD, Stage, stage
+from support.timed import timed
 
 TESTS = ROOT / "tests"
 
@@ -54,6 +55,7 @@ async def test_c23_a_kubelet_that_restarts_finds_the_same_socket(profile: Profil
         assert set(registrations(play.kubelet)) <= set(before)
 
 
+@timed
 @pytest.mark.parametrize("profile", Profile)
 async def test_c23_a_lost_stream_is_replaced_by_a_socket_of_a_new_name(profile: Profile) -> None:
     """R78: the plugin manager does not notice it; within 5 s."""

@@ -25,6 +25,7 @@ from nodeplug_custom.selection import Selection
 from support.custom_host import FakeHost, backend, settings, several, until, watching
 from support.kernel_events import zram
 from support.needs import require
+from support.timed import timed
 
 ALL = {"path": "/dev/a*"}
 
@@ -247,6 +248,7 @@ async def test_a_burst_causes_one_look(fake: FakeHost) -> None:
     assert time.perf_counter() - started >= 0.05
 
 
+@timed
 async def test_a_change_is_told_within_the_promise(fake: FakeHost) -> None:
     """Among a thousand devices, the median of twenty changes is told within 50 ms.
 
@@ -267,6 +269,7 @@ async def test_a_change_is_told_within_the_promise(fake: FakeHost) -> None:
     assert sorted(figures)[10] < max(0.050, 3 * sorted(looks)[10])
 
 
+@timed
 async def test_looking_at_a_thousand_devices_leaves_the_loop_free(fake: FakeHost) -> None:
     """Allocation goes on while the host is looked at: the loop's own thread has little to do."""
     for number in range(1000):
@@ -281,6 +284,7 @@ async def test_looking_at_a_thousand_devices_leaves_the_loop_free(fake: FakeHost
     assert longest < 0.050
 
 
+@timed
 async def test_a_real_block_device_is_told_within_the_promise() -> None:
     """A zram device that the kernel adds and removes is told, with polling off."""
     figures = []

@@ -15,6 +15,7 @@ from nodeplug_custom.backend import CustomBackend
 from nodeplug_custom.memory import Memory
 from support.custom_host import RESOURCE, several
 from support.hardware_tree import HardwareTree
+from support.timed import timed
 
 COUNT = 1000
 WANTED = several({"name": RESOURCE, "hardware": [{"udev": {"subsystem": "tty"}}]})
@@ -70,6 +71,7 @@ async def idle() -> None:
             spent = time.process_time() - before
 
 
+@timed
 async def test_a_storm_loses_nothing_and_leaves_no_load_behind(tree: HardwareTree) -> None:
     """A hundred events a second; what is gone is known soon after, and idle is idle again."""
     newest = Newest()

@@ -20,6 +20,7 @@ from nodeplug.supervisor.agent import Agent, ConfiguredBackend, Node
 from nodeplug.testing import Kubelet
 from nodeplug_custom.plugin import SPEC
 from nodeplug_custom.settings import CustomSettings
+from support.timed import timed
 
 STICK, CAMERA = "example.com/stick", "example.com/camera"
 SETTINGS = {
@@ -158,6 +159,7 @@ async def test_a_camera_with_its_sound_keeps_its_id_under_new_names(folder: Path
         await play.shows(CAMERA, usb_046d_0825_C1="Healthy")
 
 
+@timed
 async def test_each_change_is_at_the_kubelet_within_the_promise(folder: Path) -> None:
     """Plugged and pulled twenty times; the slowest but one counts."""
     async with machine(folder) as play:

@@ -12,6 +12,7 @@ from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2 as api
 from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2_grpc as api_grpc
 from nodeplug.testing import Clock, Profile
 from support.scripted import RESOURCE, Scene, ScriptedPlugin, scene
+from support.timed import timed
 
 H = "Healthy"
 
@@ -47,6 +48,7 @@ async def refusal(play: Scene, endpoint: str) -> str:
     return caught.value.details() or ""
 
 
+@timed
 @pytest.mark.parametrize("endpoint", ["", "nobody.sock", "x" * 108, "../elsewhere.sock"])
 async def test_whatever_cannot_be_dialled_costs_ten_seconds(endpoint: str) -> None:
     """R12, R13: the directory itself, nothing, a path too long."""

@@ -11,6 +11,7 @@ import pytest
 
 from nodeplug.testing import Clock, Profile
 from support.scripted import RESOURCE, Scene, ScriptedPlugin, scene
+from support.timed import timed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -80,6 +81,7 @@ async def test_names_that_are_no_extended_resources_are_refused(name: str) -> No
         assert "is invalid" in await refusal(ScriptedPlugin(play.directory, name))
 
 
+@timed
 async def test_a_plugin_that_does_not_serve_is_dialled_for_ten_seconds() -> None:
     """R12: of the kubelet's own time."""
     async with scene(clock=Clock(scale=50)) as play:

@@ -9,6 +9,7 @@ import time
 import pytest
 
 from nodeplug.host.calls import call
+from support.timed import timed
 
 
 async def test_the_result_comes_back() -> None:
@@ -36,6 +37,7 @@ async def test_the_loop_runs_on_while_a_call_blocks() -> None:
     assert await call(gate.wait, timeout=5)
 
 
+@timed
 async def test_a_hanging_call_times_out_in_time() -> None:
     """The caller is free after its timeout, whatever the driver does."""
     gate = threading.Event()

@@ -21,6 +21,7 @@ from nodeplug.host.uevent_hub import UeventHub
 from nodeplug.host.uevents import Resync, Uevent
 from support.kernel_events import trigger, triggered, zram
 from support.needs import require
+from support.timed import timed
 
 
 async def open_netlink() -> _NetlinkReader:
@@ -93,6 +94,7 @@ async def test_subscribers_that_enter_at_once_hear_everything_once(source: Ueven
     assert [task.result() for task in tasks] == [["change", "add"]] * 2
 
 
+@timed
 async def test_an_event_arrives_within_five_milliseconds(source: UeventHub) -> None:
     """The median of twenty is far below what the promise of 50 ms leaves for this part."""
     figures = []

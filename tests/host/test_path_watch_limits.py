@@ -13,6 +13,7 @@ import pytest
 from nodeplug.host.uevents import Resync
 from nodeplug.host.watch import Changed, PathWatch
 from support.needs import require
+from support.timed import timed
 
 
 @pytest.fixture
@@ -114,6 +115,7 @@ def test_reaching_the_kernels_limit_is_an_error(tmp_path: Path, place: str) -> N
     assert done.stdout == "No space left on device\n"
 
 
+@timed
 async def test_a_change_is_told_within_a_millisecond(watch: PathWatch, tmp_path: Path) -> None:
     """The median of fifty changes among noise of other names arrives in time."""
     watch.add(tmp_path, frozenset({"kubelet.sock"}))

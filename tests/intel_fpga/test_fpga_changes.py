@@ -16,6 +16,7 @@ from nodeplug.values.inventory import Inventory
 from nodeplug_intel_fpga.changes import changes, concerns_cards
 from nodeplug_intel_fpga.simulated_cards import Card, write
 from support.fpga_host import ADDRESS, AF, FIRST, NOBODY, OTHER_AFU, FpgaHost
+from support.timed import timed
 
 DEVPATH = f"/devices/pci0000:e1/0000:e1:1f.0/{ADDRESS}"
 # No poll within a test.
@@ -122,6 +123,7 @@ async def test_lost_events_are_a_reason_to_look(fake: FpgaHost) -> None:
         assert (await told.next()).reason == "AFU id reads all ones"
 
 
+@timed
 async def test_what_no_event_tells_is_found_by_the_poll(fake: FpgaHost) -> None:
     """A port that somebody programmed, an error register, an alarm: its own figure."""
     card = fake.card()

@@ -24,6 +24,7 @@ from support.fpga_programming import (
     section,
 )
 from support.needs import require
+from support.timed import timed
 
 SECOND = f"fpga-{ADDRESS}-port1"
 
@@ -121,6 +122,7 @@ def test_all_devices_of_a_container_are_programmed(fake: FpgaHost, driver: Drive
     assert driver.got(0) == driver.got(1) == image()
 
 
+@timed
 def test_programming_that_takes_too_long_is_given_up(fake: FpgaHost, driver: Driver) -> None:
     """The kubelet would give up a little later, without a reason."""
     driver.drive(fake.card())

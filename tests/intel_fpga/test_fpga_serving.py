@@ -22,6 +22,7 @@ from nodeplug_intel_fpga.layouts import DFL
 from nodeplug_intel_fpga.simulated_cards import Card, write
 from support.fpga_host import ADDRESS, AF, AFU, INTERFACE, NOBODY, OTHER_AFU, FpgaHost
 from support.fpga_programming import RESOURCE, Driver, bitstream, image, section
+from support.timed import timed
 
 OTHER_AF = af_resource(INTERFACE, OTHER_AFU)
 OTHER = "0000:e2:00.0"
@@ -159,6 +160,7 @@ async def test_a_container_whose_port_is_in_use_does_not_start(
             await node.kubelet.start_container(pod, "c0")
 
 
+@timed
 async def test_an_event_is_a_new_list_within_fifty_milliseconds() -> None:
     """From the kernel's word to the kubelet; the median, for this machine may be busy."""
     async with serving({"pollSeconds": 3600}) as (node, card):

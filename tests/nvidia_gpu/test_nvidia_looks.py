@@ -8,8 +8,10 @@ from nodeplug_nvidia_gpu.settings import HealthSettings
 from support.nvml_host import NvmlHost, reasons, slice_uuid, until, uuid, watching
 from support.nvml_stage import served
 from support.nvml_state import LOST
+from support.timed import timed
 
 
+@timed
 async def test_a_gpu_lost_in_silence_is_noticed_within_five_seconds(eight: NvmlHost) -> None:
     """With the settings that operators get."""
     async with served(eight, health={"pollSeconds": HealthSettings().poll_seconds}) as play:

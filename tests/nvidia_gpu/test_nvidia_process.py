@@ -17,6 +17,7 @@ from nodeplug.simulate.agent_process import AgentProcess
 from nodeplug.testing import Kubelet
 from support.nvml_host import GPU, QUICK, NvmlHost, uuid, watching
 from support.nvml_library import compiled
+from support.timed import timed
 
 CALLS = 300
 
@@ -98,6 +99,7 @@ async def test_calls_do_not_pile_up_behind_one_that_hangs(eight: NvmlHost) -> No
     assert eight.state.hanging == 1
 
 
+@timed
 @pytest.mark.parametrize("listed", [True, False], ids=["later", "at the start"])
 async def test_sigterm_ends_the_agent_while_a_call_hangs(libraries: Path, *, listed: bool) -> None:
     """Nobody waits for a driver at the end."""

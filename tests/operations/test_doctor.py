@@ -23,6 +23,7 @@ from support.faults import FAULTS, Fault, no_token, open_directory, sick_devices
 from support.packages import install
 from support.plugin import Plugin
 from support.stage import BOARD
+from support.timed import timed
 from support.ward import ward
 
 
@@ -103,6 +104,7 @@ async def test_backends_of_another_release_are_found(
         assert (found.severity, found.subject) == ("warning", "nodeplug-awkward")
 
 
+@timed
 async def test_a_backend_that_hangs_costs_its_limit_and_nothing_else() -> None:
     """All that a backend may do is let hang at once; other checks find what is wrong."""
 

@@ -12,6 +12,7 @@ from nodeplug.supervisor.reload import ReloadReport
 from nodeplug.testing import AdmissionError, Pod
 from support.awkward.state import State
 from support.stage import BOARD, EXTRA, stage
+from support.timed import timed
 from support.watched import Watch, exchange, watched
 
 
@@ -76,6 +77,7 @@ async def test_registrations_streams_and_kubelet_restarts_are_told() -> None:
         assert samples[f"nodeplug_resource_streams{{resource={BOARD}}}"] == 1
 
 
+@timed
 async def test_the_delay_of_a_change_is_told() -> None:
     """From a backend's news to the list."""
     async with stage() as play, watched(play) as watch:
@@ -148,6 +150,7 @@ async def test_a_backend_that_cannot_be_measured_costs_its_own_series_only() -> 
         assert samples[failures] - before.get(failures, 0) == 1
 
 
+@timed
 async def test_ten_thousand_devices_are_scraped_without_disturbing_allocations() -> None:
     """Default series: 20 ms, judged by the CPU time of this process, which plays both sides."""
     async with stage() as play, watched(play) as watch:

@@ -11,10 +11,12 @@ from support.agent_node import node
 from support.awkward.state import State, write_state
 from support.command import log_lines
 from support.stage import BOARD, stage
+from support.timed import timed
 
 CUSTOM = "example.com/null"
 
 
+@timed
 async def test_sigterm_ends_the_agent_quickly_and_cleanly(monkeypatch: pytest.MonkeyPatch) -> None:
     """Exit 0 within two seconds, with no traceback."""
     async with node(monkeypatch, {"awkward": {}}) as play:
@@ -27,6 +29,7 @@ async def test_sigterm_ends_the_agent_quickly_and_cleanly(monkeypatch: pytest.Mo
         assert not [line for line in lines if "traceback" in line]
 
 
+@timed
 async def test_sigterm_ends_the_agent_while_a_call_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits for a driver at the end."""
     async with node(monkeypatch, {"awkward": {}}) as play:

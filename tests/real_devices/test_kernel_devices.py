@@ -21,6 +21,7 @@ from nodeplug.supervisor.agent import Agent, ConfiguredBackend, Node, Rules
 from nodeplug.testing import Kubelet, Pod
 from nodeplug_custom.plugin import SPEC
 from support.needs import require
+from support.timed import timed
 
 RESOURCE = "example.com/device"
 HOT_ADD = Path("/sys/class/zram-control/hot_add")
@@ -68,6 +69,7 @@ async def test_fuse_is_served() -> None:
         assert runs["c0"].devices["/dev/fuse"].permissions == "rw"
 
 
+@timed
 async def test_hot_plug_is_at_the_kubelet_within_the_promise() -> None:
     """50 ms at the 99th percentile from the kernel's event to the list, polling off."""
     require(os.access(HOT_ADD, os.R_OK) and os.geteuid() == 0, "zram cannot be hot-added here")

@@ -24,6 +24,7 @@ from support.sriov_host import (
     watching,
 )
 from support.sriov_stage import served
+from support.timed import timed
 
 VF0, VF1 = address_of(0, 0), address_of(0, 1)
 PF = function_place(0)
@@ -201,6 +202,7 @@ async def test_without_events_there_is_a_slow_look(fake: FakeHost) -> None:
         assert reasons(await anext(inventories))[VF0]
 
 
+@timed
 async def test_one_change_among_512_functions_is_listed_within_the_promise(
     fake: FakeHost,
 ) -> None:

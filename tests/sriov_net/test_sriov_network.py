@@ -13,6 +13,7 @@ from nodeplug_sriov_net.network import Network
 from support.network import Cable, another_network, ip, private_network
 from support.sriov_host import FakeHost, discover, settings
 from support.sriov_stage import served
+from support.timed import timed
 
 VF0, VF1 = address_of(0, 0), address_of(0, 1)
 OTHER = "example.com/other"
@@ -154,6 +155,7 @@ async def test_lost_messages_are_made_up_for(
     assert "netlink messages lost" in caplog.messages
 
 
+@timed
 async def test_a_change_reaches_the_kubelet_within_the_promise(cabled: FakeHost) -> None:
     """Starting ip(8) included; on a busy machine, the quickest of twenty tell."""
     figures = []
