@@ -9,11 +9,14 @@ import pytest
 import pytest_asyncio
 
 from nodeplug.config.settings import ClusterSettings
+from nodeplug.offers import OfferRule
 from nodeplug.operations.cluster import announcer, courier
 from nodeplug.operations.cluster.announcer import EVENTS_LIMIT, Announcer
 from nodeplug.operations.cluster.courier import Courier
 from nodeplug.operations.view import View
+from nodeplug.supervisor.agent import Rules
 from nodeplug.supervisor.reload import ReloadReport
+from nodeplug.testing import Container, Pod
 from nodeplug.values.errors import ClusterError
 from support.api_server import ApiServer, api_server
 from support.awkward.state import State
@@ -67,6 +70,37 @@ async def test_a_sick_device_and_its_recovery_are_events_of_the_node(play: Play)
     event = next(iter(play.server.events.values()))
     assert event["involvedObject"]["name"] == NODE
     assert event["type"] == "Warning"
+
+
+async def test_the_pods_that_a_sick_device_hits_are_named(play: Play) -> None:
+    """A device that nobody has hits none."""
+    telling = play.announcer(events=True)
+    await telling.tell()
+    pods = [Pod.of({BOARD: 1}, {BOARD: 1}), Pod.of({BOARD: 1})]
+    for pod in pods:
+        await play.stage.kubelet.admit(pod)
+    play.stage.set(State(sick=tuple(f"awk-board-{number}" for number in range(4))))
+    await play.stage.listed(allocatable=0)
+    await telling.tell()
+    hit = sorted(message.partition("sick")[2] for _, message in play.told)
+    assert hit == ["", *(f"; in use by default/{p.name}" for p in (pods[0], *pods))]
+
+
+async def test_of_many_pods_that_a_device_hits_some_are_named(play: Play) -> None:
+    """A shared device; the event is for people."""
+    telling = play.announcer(events=True)
+    play.stage.set(State(boards=1))
+    await play.stage.agent.apply(Rules([OfferRule(resource=BOARD, replicas=6)]), {})
+    await play.stage.listed(allocatable=6)
+    await telling.tell()
+    for name in "abcdef":
+        await play.stage.kubelet.admit(Pod((Container("c", {BOARD: 1}),), name))
+    play.stage.set(State(boards=1, sick=("awk-board-0",)))
+    await play.stage.listed(allocatable=0)
+    await telling.tell()
+    users = "default/a, default/b, default/c, default/d and 2 more"
+    sick = f"awk-board-0 of {BOARD} is unhealthy: told to be sick"
+    assert play.told[-1] == ("DeviceUnhealthy", f"{sick}; in use by {users}")
 
 
 async def test_a_device_that_vanished_is_told(play: Play) -> None:

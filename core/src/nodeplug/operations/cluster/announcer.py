@@ -10,7 +10,13 @@ from nodeplug.config.settings import ClusterSettings
 from nodeplug.operations.cluster import calls
 from nodeplug.operations.cluster.calls import News
 from nodeplug.operations.cluster.courier import Call, Courier, Reply
-from nodeplug.operations.cluster.health_news import Ailments, ailments, health_news
+from nodeplug.operations.cluster.health_news import (
+    Ailments,
+    ailments,
+    health_news,
+    newly_sick,
+)
+from nodeplug.operations.cluster.users import find_users
 from nodeplug.operations.probes import Probes
 from nodeplug.operations.view import View
 from nodeplug.values.errors import ClusterError
@@ -84,8 +90,10 @@ class Announcer:
         report, reload = self._view.agent(), self._view.configuration()
         now = ailments(report)
         failing = {each.pool.resource: each.error for each in report.resources if each.error}
+        hit = newly_sick(self._told, now)
+        users = await find_users(self._view.pod_resources) if hit else {}
         news = [
-            *health_news(self._told, now),
+            *health_news(self._told, now, users),
             *_new_failures(self._failing, failing),
             *_new_refusals(self._refused, reload.problems),
         ]

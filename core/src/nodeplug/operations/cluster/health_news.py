@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from nodeplug.holdings import physical_id
 from nodeplug.operations.cluster.calls import News
+from nodeplug.operations.cluster.users import Users
 from nodeplug.supervisor.report import AgentReport
 
 Ailments = Mapping[tuple[str, str], str]
@@ -21,14 +22,18 @@ def ailments(report: AgentReport) -> Ailments:
     }
 
 
-def health_news(before: Ailments, now: Ailments) -> Iterator[News]:
-    """Yield what has changed for the worse or the better."""
+def newly_sick(before: Ailments, now: Ailments) -> Ailments:
+    """Return what is sick for a reason that was not told; what left the list is gone."""
+    gone = {key: GONE for key, reason in before.items() if key not in now and reason != GONE}
+    return {k: why for k, why in now.items() if why and why != before.get(k)} | gone
+
+
+def health_news(before: Ailments, now: Ailments, users: Users) -> Iterator[News]:
+    """Yield what has changed for the worse or the better, and which pods it hits."""
+    for (resource, device), reason in newly_sick(before, now).items():
+        pods = users.get((resource, device))
+        hit = f"; in use by {pods}" if pods else ""
+        yield News("DeviceUnhealthy", f"{device} of {resource} is unhealthy: {reason}{hit}")
     for (resource, device), reason in now.items():
-        known = before.get((resource, device), "")
-        if reason and reason != known:
-            yield News("DeviceUnhealthy", f"{device} of {resource} is unhealthy: {reason}")
-        elif known and not reason:
+        if not reason and before.get((resource, device)):
             yield News("DeviceHealthy", f"{device} of {resource} is healthy again", warning=False)
-    for resource, device in before.keys() - now.keys():
-        if before[resource, device] != GONE:
-            yield News("DeviceUnhealthy", f"{device} of {resource} is unhealthy: {GONE}")
