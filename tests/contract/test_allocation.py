@@ -94,6 +94,15 @@ async def test_c14_a_device_that_could_not_be_given_is_taken_off_the_offer() -> 
         await play.listed(allocatable=3)
 
 
+async def test_c14_only_the_device_at_fault_is_taken_off_the_offer() -> None:
+    """Where the backend says which one it is."""
+    async with stage(State(fault="awk-board-2")) as play:
+        with pytest.raises(AdmissionError, match="told to be at fault"):
+            await play.kubelet.admit(Pod.of({BOARD: 4}))
+        await play.listed(allocatable=3)
+        assert play.kubelet.devices(BOARD)["awk-board-2"] == "Unhealthy"
+
+
 async def test_c14_init_and_app_containers_share_a_device(profile: Profile) -> None:
     """R46: reuse goes through a second Allocate for the same id."""
     async with stage(profile=profile) as play:

@@ -1,12 +1,14 @@
 """What several devices bring to one container, and when they are refused."""
 
+import asyncio
 from collections.abc import Sequence
 from contextlib import aclosing
+from dataclasses import replace
 
 import pytest
 
 from nodeplug.values.device import Device
-from nodeplug.values.edits import ContainerEdits, merge
+from nodeplug.values.edits import ContainerEdits, DeviceNode, merge
 from nodeplug.values.errors import AllocationRefusedError
 from nodeplug_custom.backend import CustomBackend
 from support.custom_host import RESOURCE, FakeHost, backend, settings
@@ -62,3 +64,23 @@ async def test_a_device_gone_a_moment_ago_is_refused(fake: FakeHost, *, node: bo
     fake.remove("/dev/a1")
     with pytest.raises(AllocationRefusedError, match="/dev/a1 of device dev:a1 is not present"):
         await made.allocate(RESOURCE, devices)
+
+
+async def test_a_refusal_names_the_device_at_fault(fake: FakeHost) -> None:
+    """The others of the request are as good as before."""
+    made, devices = await found(fake)
+    fake.remove("/dev/a1")
+    with pytest.raises(AllocationRefusedError) as caught:
+        await made.allocate(RESOURCE, devices)
+    assert caught.value.devices == {"dev:a1"}
+
+
+async def test_a_refusal_is_followed_by_what_is_true_now(fake: FakeHost) -> None:
+    """Also where that is nothing new: the device was away for a moment only."""
+    made, devices = await found(fake)
+    elsewhere = ContainerEdits(nodes=(DeviceNode("/dev/a9", "/dev/a9"),))
+    async with asyncio.timeout(5), aclosing(made.inventories()) as inventories:
+        first = await anext(inventories)
+        with pytest.raises(AllocationRefusedError):
+            await made.allocate(RESOURCE, [replace(devices[0], edits=elsewhere)])
+        assert await anext(inventories) == first

@@ -170,10 +170,40 @@ def test_a_condemned_pool_is_unhealthy_until_the_next_truth(pool: ResourcePool) 
 def test_a_suspect_is_unhealthy_until_its_time_is_over(pool: ResourcePool) -> None:
     """R42: a device that could not be handed out is offered again later."""
     pool.replace(offer(device("a"), device("b")))
-    pool.suspect(["a"], "allocation failed", 60)
+    pool.suspect({"a"}, "allocation failed", 60)
     suspected = healths(pool)
-    pool.suspect(["a"], "allocation failed", 0)
+    pool.suspect({"a"}, "allocation failed", 0)
     assert (suspected["a"], healths(pool)["a"]) == ("allocation failed", "ok")
+
+
+def test_a_suspicion_ends_with_news_of_the_device_alone(pool: ResourcePool) -> None:
+    """What the backend sees counts more than what failed before."""
+    pool.replace(offer(device("a"), device("b")))
+    pool.suspect({"a"}, "allocation failed", 60)
+    pool.replace(offer(device("a"), device("b", sick="lost")))
+    suspected = healths(pool)
+    pool.replace(offer(device("a", sick="lost"), device("b", sick="lost")))
+    pool.replace(offer(device("a"), device("b")))
+    assert (suspected["a"], healths(pool)["a"]) == ("allocation failed", "ok")
+
+
+def test_a_backend_that_named_the_device_at_fault_is_believed_at_its_next_word(
+    pool: ResourcePool,
+) -> None:
+    """It has looked at that device itself."""
+    pool.replace(offer(device("a"), device("b")))
+    pool.suspect({"a"}, "allocation failed", 60, certain=True)
+    suspected = healths(pool)
+    pool.replace(offer(device("a"), device("b")))
+    assert (suspected["a"], healths(pool)["a"]) == ("allocation failed", "ok")
+
+
+def test_an_id_that_has_gone_is_no_suspect(pool: ResourcePool) -> None:
+    """A request may fail long after its devices are gone."""
+    pool.replace(offer(device("a")))
+    pool.suspect({"gone"}, "allocation failed", 60)
+    pool.replace(offer(device("a"), device("gone")))
+    assert healths(pool) == {"a": "ok", "gone": "ok"}
 
 
 def test_a_list_beyond_the_limit_is_refused_and_the_previous_one_stays(pool: ResourcePool) -> None:

@@ -64,7 +64,7 @@ class Allocator:
         """Return the edits for a container that gets these devices.
 
         Any trouble is an error and turns the devices Unhealthy for a while, so that the next pod
-        is not sent here at once (R42).
+        is not sent here at once (R42): those at fault, if the error names any.
         """
         devices = self._devices(ids)
         if self._pool.offer.single and len(set(ids)) > 1:
@@ -121,8 +121,15 @@ class Allocator:
         )
         facts = {"resource": self._pool.resource, "devices": sorted(ids), "error": repr(error)}
         _log.error("allocation failed", extra={"nodeplug": facts})
-        self._pool.suspect(ids, reason, SUSPECT_SECONDS)
+        if at_fault := self._at_fault(error):
+            self._pool.suspect(at_fault, reason, SUSPECT_SECONDS, certain=True)
+        else:
+            self._pool.suspect({*ids}, reason, SUSPECT_SECONDS)
         asyncio.get_running_loop().call_later(SUSPECT_SECONDS, self._pool.refresh)
+
+    def _at_fault(self, error: Exception) -> set[str]:
+        named = error.devices if isinstance(error, AllocationRefusedError) else ()
+        return {entry.id for entry in self._pool.offer.devices if entry.device.id in named}
 
 
 def _each_once(offered: Sequence[OfferedDevice]) -> list[Device]:

@@ -5,6 +5,7 @@ import itertools
 import logging
 import time
 from collections.abc import Callable, Collection, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 
 from nodeplug.holdings import Holdings
@@ -59,6 +60,18 @@ class _Entry:
     encoded: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class _Suspicion:
+    """Why an id is Unhealthy until when; `device` as it was, None where no news leaves it so."""
+
+    reason: str
+    until: float
+    device: Device | None
+
+    def outlives(self, news: Device) -> bool:
+        return self.device == news
+
+
 class ResourcePool:
     """One resource's list, versioned, read by any number of streams.
 
@@ -79,7 +92,7 @@ class ResourcePool:
         self._tombs: dict[str, tuple[int, ...]] = {}
         self._down = ""
         self._news = 0.0
-        self._suspects: dict[str, tuple[str, float]] = {}
+        self._suspects: dict[str, _Suspicion] = {}
         self._changed = asyncio.Event()
 
     def replace(self, offer: Offer, news: float = 0) -> None:
@@ -89,16 +102,21 @@ class ResourcePool:
         Raises ListTooLargeError, and keeps the previous truth, when the list would not reach the
         kubelet.
         """
-        before = self.offer, self._offered, self._tombs, self._down
+        before = self.offer, self._offered, self._tombs, self._down, self._suspects
         offered = {entry.id: entry for entry in offer.devices}
         gone = {i: old.device.numa_nodes for i, old in self._offered.items() if i not in offered}
         tombs = {i: numa for i, numa in (self._tombs | gone).items() if i not in offered}
+        self._suspects = {
+            i: suspicion
+            for i, suspicion in self._suspects.items()
+            if i in offered and suspicion.outlives(offered[i].device)
+        }
         self.offer, self._offered, self._tombs, self._down = offer, offered, tombs, ""
         self._news = news
         try:
             self._refresh(LIST_LIMIT)
         except ListTooLargeError:
-            self.offer, self._offered, self._tombs, self._down = before
+            self.offer, self._offered, self._tombs, self._down, self._suspects = before
             raise
         finally:
             self._news = 0
@@ -111,10 +129,18 @@ class ResourcePool:
         self._down = reason
         self.refresh()
 
-    def suspect(self, ids: Collection[str], reason: str, seconds: float) -> None:
-        """Turn devices Unhealthy for some time; `refresh` after it lifts the suspicion."""
+    def suspect(
+        self, ids: AbstractSet[str], reason: str, seconds: float, *, certain: bool = False
+    ) -> None:
+        """Turn devices Unhealthy for some time; `refresh` after it lifts the suspicion.
+
+        So does the next truth: of any device that it shows changed, or of all where it was
+        `certain` that these are at fault.
+        """
         until = time.monotonic() + seconds
-        self._suspects.update(dict.fromkeys(ids, (reason, until)))
+        for device_id in ids & self._offered.keys():
+            device = None if certain else self._offered[device_id].device
+            self._suspects[device_id] = _Suspicion(reason, until, device)
         self.refresh()
 
     def recheck(self) -> None:
@@ -137,7 +163,7 @@ class ResourcePool:
 
     def _refresh(self, limit: int) -> None:
         now = time.monotonic()
-        self._suspects = {i: s for i, s in self._suspects.items() if s[1] > now}
+        self._suspects = {i: s for i, s in self._suspects.items() if s.until > now}
         elsewhere = self._holdings.holders_besides(self.resource)
         entries = {
             i: self._entry(i, offered.device, self._reason(offered, elsewhere))
@@ -192,7 +218,7 @@ class ResourcePool:
     def _reason(self, offered: OfferedDevice, elsewhere: Mapping[str, str]) -> str:
         reason = self._down or offered.device.reason
         if not reason and offered.id in self._suspects:
-            return self._suspects[offered.id][0]
+            return self._suspects[offered.id].reason
         if not reason and offered.device.id in elsewhere:
             self._holdings.doubt.set()
             return f"still held as {elsewhere[offered.device.id]}"

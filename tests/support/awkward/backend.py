@@ -64,6 +64,8 @@ class AwkwardBackend:
             await asyncio.Event().wait()
         if self._state.fail:
             raise AllocationRefusedError("told to fail")
+        if self._state.fault in {device.id for device in devices}:
+            raise AllocationRefusedError("told to be at fault", [self._state.fault])
         ids = ",".join(device.id for device in devices)
         kind = resource.partition("/")[2].replace("-", "_").upper()
         return ContainerEdits(envs={f"AWKWARD_{kind}": ids})

@@ -19,6 +19,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     renamed: tuple[str, ...] = ()
     hang: bool = False
     fail: bool = False
+    fault: str = ""
     crash: bool = False
 
 

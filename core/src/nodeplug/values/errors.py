@@ -1,6 +1,6 @@
 """Every error nodeplug raises on purpose, named for the caller's situation."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 
 class NodeplugError(Exception):
@@ -47,7 +47,14 @@ class UnhealthyDeviceError(NodeplugError):
 
 
 class AllocationRefusedError(NodeplugError):
-    """A request is well formed and its devices are healthy, yet it cannot be served."""
+    """A request is well formed and its devices are healthy, yet it cannot be served.
+
+    `devices` are the ids of those at fault; none says that it is no single one's fault.
+    """
+
+    def __init__(self, text: str, devices: Collection[str] = ()) -> None:
+        super().__init__(text)
+        self.devices = frozenset(devices)
 
 
 class EditsConflictError(AllocationRefusedError):

@@ -51,6 +51,8 @@ class CustomBackend:
         self._interest = Interest(settings)
         self._hardware = Hardware(settings, memory.hardware, self._interest)
         self._verdicts: Mapping[str, str] = {}
+        self._changed = asyncio.Event()
+        self._doubted = False
 
     async def inventories(self) -> AsyncGenerator[Inventory, None]:
         """Yield what is there, and again after every change."""
@@ -59,6 +61,7 @@ class CustomBackend:
         async with changes(self._host, pause, self._interest) as events:
             probing = Probing(events.changed.set)
             self._verdicts = probing.verdicts
+            self._changed = events.changed
             patience.wake = partial(_tell, asyncio.get_running_loop(), events.changed)
             try:
                 while True:
@@ -68,8 +71,8 @@ class CustomBackend:
                     events.took(time.monotonic() - patience.wasted - started)
                     probing.follow(self._hardware.sights)
                     again = events.follow(places)
-                    if inventory != last:
-                        last = inventory
+                    if inventory != last or self._doubted:
+                        self._doubted, last = False, inventory
                         yield inventory
                     if not again:
                         await events.wait()
@@ -77,14 +80,25 @@ class CustomBackend:
                 await probing.close()
 
     async def allocate(self, resource: str, devices: Sequence[Device]) -> ContainerEdits:
-        """Join the values of several devices, after a look that all are still there."""
+        """Join the values of several devices, after a look that all are still there.
+
+        Where one is not, the next inventory tells at once what is.
+        """
+        try:
+            await self._check(devices)
+        except AllocationRefusedError:
+            self._doubted = True
+            self._changed.set()
+            raise
+        joined = self._joiner.edits(devices)
+        more = resource_envs(resource, devices, self._hardware.sights)
+        return replace(joined, envs={**more, **joined.envs}) if more else joined
+
+    async def _check(self, devices: Sequence[Device]) -> None:
         if all(_path(device).startswith("/dev/") for device in devices):
             self._check_present(devices)  # the kernel's memory, and a thread costs 0.2 ms
         else:
             await call(self._check_present, devices, timeout=_CHECK_SECONDS)
-        joined = self._joiner.edits(devices)
-        more = resource_envs(resource, devices, self._hardware.sights)
-        return replace(joined, envs={**more, **joined.envs}) if more else joined
 
     def _look(self) -> tuple[Inventory, Collection[Place]]:
         # The look of a backend that was replaced may still be on its way, or hang.
@@ -130,7 +144,8 @@ class CustomBackend:
         for device in devices:
             path = _path(device)
             if node_type(self._host.root.path(path)) is None:
-                raise AllocationRefusedError(f"{path} of device {device.id} is not present")
+                text = f"{path} of device {device.id} is not present"
+                raise AllocationRefusedError(text, [device.id])
 
 
 def _path(device: Device) -> str:

@@ -70,7 +70,7 @@ class SriovNetBackend:
         for device in devices:
             address = str(device.attributes.get("pciAddress", device.id))
             if not (self._host.root.sys / "bus/pci/devices" / address).is_symlink():
-                raise AllocationRefusedError(f"PCI function {address} is gone")
+                raise AllocationRefusedError(f"PCI function {address} is gone", [device.id])
         return ContainerEdits(envs=envs_of(resource, devices, self._pools))
 
     def host_files(self, offers: Mapping[str, Sequence[Device]]) -> Sequence[HostFile]:
