@@ -39,7 +39,7 @@ class Play:
 
     @property
     def told(self) -> list[tuple[str, str]]:
-        return [(event["reason"], event["message"]) for event in self.server.events.values()]
+        return [(event["reason"], event["message"]) for event in self.server.told.values()]
 
 
 @pytest_asyncio.fixture(name="play")
@@ -67,7 +67,7 @@ async def test_a_sick_device_and_its_recovery_are_events_of_the_node(play: Play)
     await play.stage.listed(allocatable=4)
     await telling.tell()
     assert play.told[1:] == [("DeviceHealthy", f"{name} is healthy again")]
-    event = next(iter(play.server.events.values()))
+    event = next(iter(play.server.told.values()))
     assert event["involvedObject"]["name"] == NODE
     assert event["type"] == "Warning"
 
@@ -119,7 +119,7 @@ async def test_the_same_news_again_counts_up_the_event(play: Play) -> None:
     await play.stage.listed(allocatable=3)
     await play.announcer(events=True).tell()
     await play.announcer(events=True).tell()
-    [event] = play.server.events.values()
+    [event] = play.server.told.values()
     assert event["count"] == 2
 
 

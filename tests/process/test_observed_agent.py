@@ -68,3 +68,21 @@ async def test_telling_the_api_server_loads_no_tls_into_the_agent(
                 await asyncio.sleep(0.05)
         maps = {os.path.basename(m.path) for m in psutil.Process(play.agent.pid).memory_maps()}  # noqa: PTH119
         assert not [name for name in maps if "ssl" in name]
+
+
+async def test_what_an_annotation_took_out_of_service_is_so_from_the_first_list(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """No API server answers at this start."""
+    monkeypatch.setenv("NODE_NAME", "node-1")
+    cluster = {"quarantineAnnotation": "nodeplug.io/quarantine"}
+    async with node(monkeypatch, {"awkward": {}}, cluster=cluster) as play:
+        await play.listed(BOARD, 4)
+        await play.agent.kill()
+        kept = play.agent.plugin_dir / ".nodeplug/annotated-quarantine"
+        kept.write_text("[{devices: {id: awk-board-1}}]")
+        since = len(play.kubelet.journal.events)
+        await play.agent.start()
+        await play.listed(BOARD, 3)
+        news = play.kubelet.journal.events[since:]
+        assert len([e for e in news if (e.kind, e.resource) == ("list", BOARD)]) == 1

@@ -5,9 +5,11 @@ import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import trustme
 
@@ -23,15 +25,47 @@ class ApiServer:
         self.account.mkdir()
         (self.account / "token").write_text(f"{TOKEN}\n")
         self.calls: list[tuple[str, str]] = []
-        self.events: dict[str, dict[str, Any]] = {}
+        self.told: dict[str, dict[str, Any]] = {}
         self.conditions: list[dict[str, Any]] = []
         self.taints = [{"key": "nodeplug.io/starting"}, {"key": "other"}]
+        self.annotations: dict[str, str] = {}
         self.version = 7
         self.forbid = False
         self.meddle = False
         self.release = threading.Event()
         self.release.set()
         self.environment: dict[str, str] = {}
+        self.changed = threading.Condition()
+        self.watches = 0
+
+    def annotate(self, **annotations: str | None) -> None:
+        """Change the node's annotations, and tell who watches; None takes one away."""
+        with self.changed:
+            kept = {k: v for k, v in self.annotations.items() if k not in annotations}
+            self.annotations = kept | {k: v for k, v in annotations.items() if v is not None}
+            self.version += 1
+            self.changed.notify_all()
+
+    def end_watches(self) -> None:
+        """Let all streams end, as after their time."""
+        with self.changed:
+            self.watches += 1
+            self.changed.notify_all()
+
+    def events(self, version: int) -> Iterator[dict[str, Any]]:
+        """Yield the node whenever it has another version, until the streams are ended."""
+        with self.changed:
+            number = self.watches
+            while self.watches == number:
+                if self.version != version:
+                    version = self.version
+                    yield {"type": "MODIFIED", "object": self.node}
+                self.changed.wait()
+
+    @property
+    def node(self) -> dict[str, Any]:
+        metadata = {"resourceVersion": str(self.version), "annotations": self.annotations}
+        return {"metadata": metadata, "spec": {"taints": self.taints}}
 
     def reply(self, method: str, path: str, token: str, body: Any) -> tuple[int, Any]:
         self.calls.append((method, path))
@@ -49,12 +83,12 @@ class ApiServer:
 
     def _event(self, method: str, path: str, body: Any) -> tuple[int, Any]:
         if method == "PATCH":
-            self.events[path.rpartition("/")[2]] |= body
+            self.told[path.rpartition("/")[2]] |= body
             return 200, {}
         name = body["metadata"]["name"]
-        if name in self.events:
+        if name in self.told:
             return 409, {"message": "exists already"}
-        self.events[name] = body
+        self.told[name] = body
         return 201, {}
 
     def _node(self, method: str, body: Any) -> tuple[int, Any]:
@@ -62,10 +96,7 @@ class ApiServer:
             if body["metadata"]["resourceVersion"] != str(self.version):
                 return 409, {"message": "the object has been modified"}
             self.taints = body["spec"]["taints"] or []
-        found = {
-            "metadata": {"resourceVersion": str(self.version)},
-            "spec": {"taints": self.taints},
-        }
+        found = self.node
         self.version += self.meddle
         return 200, found
 
@@ -91,6 +122,7 @@ def api_server(folder: Path) -> Iterator[ApiServer]:
         yield server
     finally:
         server.release.set()
+        server.end_watches()
         listener.shutdown()
         thread.join()
         listener.server_close()
@@ -105,11 +137,24 @@ def _handler(server: ApiServer) -> type[BaseHTTPRequestHandler]:
             body = json.loads(self.rfile.read(length)) if length else None
             token = self.headers.get("Authorization", "")
             status, answer = server.reply(self.command, self.path, token, body)
+            query = parse_qs(urlsplit(self.path).query)
+            if status == HTTPStatus.OK and "watch" in query:
+                self._stream(int(query["resourceVersion"][0]))
+                return
             data = json.dumps(answer).encode()
             self.send_response(status)
             self.send_header("Content-Length", str(len(data)))
             self.end_headers()
             self.wfile.write(data)
+
+        def _stream(self, version: int) -> None:
+            self.send_response(HTTPStatus.OK)
+            self.send_header("Transfer-Encoding", "chunked")
+            self.end_headers()
+            for event in server.events(version):
+                data = json.dumps(event).encode() + b"\n"
+                self.wfile.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")
+            self.wfile.write(b"0\r\n\r\n")
 
         do_GET = do_POST = do_PATCH = _do  # noqa: N815 - names of the base class
 

@@ -133,6 +133,24 @@
      ]
     }
    ]
+  },
+  {
+   "feature": "quarantine by an annotation",
+   "setting": "cluster.quarantineAnnotation=KEY",
+   "mounts": [],
+   "capabilities": [],
+   "privileged": false,
+   "hostNetwork": false,
+   "rights": [
+    {
+     "resource": "nodes",
+     "verbs": [
+      "get",
+      "list",
+      "watch"
+     ]
+    }
+   ]
   }
  ],
  "custom": [

@@ -28,7 +28,7 @@ from nodeplug.config.settings import AgentSettings
 from nodeplug.host.host import open_host
 from nodeplug.kubelet.sockets import check_plugin_dir
 from nodeplug.log import set_up
-from nodeplug.operations.beside import run_beside
+from nodeplug.operations.beside import recalled, run_beside
 from nodeplug.supervisor.agent import Agent, ConfiguredBackend, Node, Rules
 from nodeplug.supervisor.last_good import LastGood
 from nodeplug.supervisor.reload import Reloader
@@ -112,7 +112,7 @@ async def _serve(
     host = open_host(settings.host.root, settings.host.uevents)
     kubelet = settings.kubelet
     directories = Path(kubelet.device_plugin_dir), Path(kubelet.pod_resources_socket)
-    rules = Rules(settings.offers, settings.quarantine)
+    rules = Rules(settings.offers, settings.quarantine, recalled(settings))
     feature_dir = settings.labels.feature_dir if settings.labels.enabled else ""
     registry = Path(kubelet.registry) if kubelet.registry else None
     node = Node(*directories, rules, Path(settings.cdi.spec_dir), feature_dir, registry)

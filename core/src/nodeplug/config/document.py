@@ -43,6 +43,11 @@ def read_document(path: Path) -> Any:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
     if len(data) > _SIZE_LIMIT:
         raise ConfigError(f"{path}: is larger than {_SIZE_LIMIT} bytes")
+    return parse_document(data, path)
+
+
+def parse_document(data: bytes, path: Path) -> Any:
+    """Return what YAML or JSON says; raise ConfigError naming its origin, line and column."""
     try:
         return yaml.load(data, Loader=_StrictLoader)  # noqa: S506 - a SafeLoader
     except yaml.MarkedYAMLError as error:

@@ -128,7 +128,7 @@ class MetricsSettings(Section, frozen=True):
 
 
 class ClusterSettings(Section, frozen=True):
-    """What the agent tells the API server. Each needs rights there, and `$NODE_NAME`."""
+    """What the agent tells and asks the API server. Each needs rights there, and `$NODE_NAME`."""
 
     events: Annotated[
         bool,
@@ -149,6 +149,13 @@ class ClusterSettings(Section, frozen=True):
         msgspec.Meta(
             description="Key of a taint to take from the node once all resources are ready; empty "
             "for none."
+        ),
+    ] = ""
+    quarantine_annotation: Annotated[
+        str,
+        msgspec.Meta(
+            description="Key of an annotation of the node whose value is a list like `quarantine`, "
+            "followed while the agent runs; empty for none."
         ),
     ] = ""
 

@@ -5,13 +5,17 @@ import logging
 import os
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nodeplug.backend import BackendSpec
-from nodeplug.config.settings import AgentSettings
+from nodeplug.config.settings import AgentSettings, ClusterSettings
 from nodeplug.operations.view import View
+from nodeplug.quarantine import QuarantineRule
 from nodeplug.supervisor.agent import Agent
-from nodeplug.supervisor.reload import Reloader
+from nodeplug.supervisor.reload import Reloader, ReloadReport
+
+if TYPE_CHECKING:
+    from nodeplug.operations.cluster.annotated import AnnotatedQuarantine
 
 _PAUSE_SECONDS = 30.0
 
@@ -21,25 +25,53 @@ _log = logging.getLogger("nodeplug.operations")
 async def run_beside(
     agent: Agent, reloader: Reloader, settings: AgentSettings, specs: Sequence[BackendSpec]
 ) -> None:
-    """Serve metrics and probes and tell the API server, as far as that is switched on.
+    """Serve metrics and probes, tell and ask the API server, as far as that is switched on.
 
     What is switched off is not loaded.
     """
-    view = View(agent.report, lambda: reloader.report, Path(settings.kubelet.pod_resources_socket))
+    cluster, node = settings.cluster, os.environ.get("NODE_NAME", "")
+    followed = _followed(cluster, node, Path(settings.kubelet.device_plugin_dir), agent)
+
+    def configuration() -> ReloadReport:
+        problems = [problem for each in followed for problem in each.problems]
+        return reloader.report._replace(problems=(*reloader.report.problems, *problems))
+
+    view = View(agent.report, configuration, Path(settings.kubelet.pod_resources_socket))
     async with asyncio.TaskGroup() as tasks:
+        for each in followed:
+            tasks.create_task(_kept_up("quarantine", each.run))
         if settings.metrics.enabled:
             from nodeplug.operations.observatory import Observatory, port_of  # noqa: PLC0415
 
             port = port_of(settings.metrics, specs)
             observatory = Observatory(view, settings.metrics)
             tasks.create_task(_kept_up("metrics", lambda: observatory.run(port)))
-        cluster = settings.cluster
         if cluster.events or cluster.condition or cluster.remove_taint:
             from nodeplug.operations.cluster.announcer import Announcer  # noqa: PLC0415
             from nodeplug.operations.cluster.courier import Courier  # noqa: PLC0415
 
-            announcer = Announcer(cluster, os.environ.get("NODE_NAME", ""), view, Courier())
+            announcer = Announcer(cluster, node, view, Courier())
             tasks.create_task(_kept_up("cluster", announcer.run))
+
+
+def recalled(settings: AgentSettings) -> Sequence[QuarantineRule]:
+    """Return what an annotation of the node took out of service when an agent last knew it."""
+    annotation = settings.cluster.quarantine_annotation
+    if not annotation:
+        return ()
+    from nodeplug.operations.cluster.annotated import recall  # noqa: PLC0415
+
+    return recall(annotation, Path(settings.kubelet.device_plugin_dir))
+
+
+def _followed(
+    cluster: ClusterSettings, node: str, directory: Path, agent: Agent
+) -> "list[AnnotatedQuarantine]":
+    if not cluster.quarantine_annotation:
+        return []
+    from nodeplug.operations.cluster.annotated import AnnotatedQuarantine  # noqa: PLC0415
+
+    return [AnnotatedQuarantine(cluster.quarantine_annotation, node, directory, agent)]
 
 
 async def _kept_up(part: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:

@@ -56,4 +56,10 @@ CORE = (
         reason="taints are part of the node's specification",
         rights=[ClusterRight("nodes", ["get", "patch"])],
     ),
+    Privilege(
+        feature="quarantine by an annotation",
+        setting="cluster.quarantineAnnotation=KEY",
+        reason="annotations are part of the node's metadata",
+        rights=[ClusterRight("nodes", ["get", "list", "watch"])],
+    ),
 )

@@ -43,10 +43,14 @@ class ConfiguredBackend(NamedTuple):
 
 
 class Rules(NamedTuple):
-    """What the operator says of all devices: how they are offered, which are out of service."""
+    """What the operator says of all devices: how they are offered, which are out of service.
+
+    Of the latter, some are `annotated`: an annotation of the node says so.
+    """
 
     offers: Sequence[OfferRule] = ()
     quarantine: Sequence[QuarantineRule] = ()
+    annotated: Sequence[QuarantineRule] = ()
 
 
 class Node(NamedTuple):
@@ -152,7 +156,8 @@ class Agent:
         arrived = time.monotonic()
         async with self._publishing:
             backend, inventory = self._latest[name]
-            own = isolate(self._without_foreign_ids(name, inventory), self.rules.quarantine)
+            isolated = [*self.rules.quarantine, *self.rules.annotated]
+            own = isolate(self._without_foreign_ids(name, inventory), isolated)
             offers = make_offers(own, self.rules.offers)
             failures = await self._files.bring_in_line(backend, offers, self._holdings.in_use())
             self._take_over(backend, without_lacking(offers, failures), arrived)

@@ -11,7 +11,7 @@ from nodeplug.config.load import Configuration
 from nodeplug.host.calls import call
 from nodeplug.host.watch import PathWatch
 from nodeplug.meters.catalogue import RELOADS
-from nodeplug.supervisor.agent import Agent, Rules
+from nodeplug.supervisor.agent import Agent
 from nodeplug.values.errors import ConfigError
 
 # Editors and the kubelet's ConfigMap exchange touch several names one after the other.
@@ -77,7 +77,9 @@ class Reloader:
         self._note(configuration.errors)
         agent = configuration.agent
         # What another plugin's file says of offers belongs to its section: both or none.
-        rules = Rules(agent.offers, agent.quarantine) if configuration.whole else self._agent.rules
+        rules = self._agent.rules
+        if configuration.whole:
+            rules = rules._replace(offers=agent.offers, quarantine=agent.quarantine)
         changed = await self._agent.apply(rules, configuration.valid)
         if changed:
             _log.info("configuration reloaded", extra={"nodeplug": {"changed": changed}})

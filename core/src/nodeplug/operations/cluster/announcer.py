@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import re
 import time
 from collections.abc import Iterator, Sequence
 
@@ -16,6 +15,7 @@ from nodeplug.operations.cluster.health_news import (
     health_news,
     newly_sick,
 )
+from nodeplug.operations.cluster.node_names import is_node_name
 from nodeplug.operations.cluster.users import find_users
 from nodeplug.operations.probes import Probes
 from nodeplug.operations.view import View
@@ -28,7 +28,6 @@ EVENTS_LIMIT = 10
 _CONDITION_SECONDS = 300.0
 _LONGEST_PAUSE = 300.0
 _CONFLICT = 409
-_NODE_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 
 _log = logging.getLogger("nodeplug.cluster")
 
@@ -60,9 +59,7 @@ class Announcer:
 
     async def run(self) -> None:
         """Tell until cancelled."""
-        if not _NODE_NAME.fullmatch(self._node):
-            facts = {"node": self._node}
-            _log.error("NODE_NAME is not the name of a node", extra={"nodeplug": facts})
+        if not is_node_name(self._node):
             return
         pause, failed = BATCH_SECONDS, False
         while True:

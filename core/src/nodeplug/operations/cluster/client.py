@@ -5,11 +5,11 @@ It reads a JSON list of calls from standard input and writes a JSON list of repl
 
 import http.client
 import json
-import os
-import ssl
 import sys
 from pathlib import Path
 from typing import Any
+
+from nodeplug.operations.cluster.connection import connect, headers
 
 _CALL_SECONDS = 10.0
 _REPLY_LIMIT = 4 * 1024 * 1024
@@ -17,7 +17,7 @@ _REPLY_LIMIT = 4 * 1024 * 1024
 
 def main(account: Path) -> None:
     """Make all calls, one after the other, with the rights of a service account."""
-    connection = _connect(account)
+    connection = connect(account, _CALL_SECONDS)
     try:
         replies = [_call(connection, account, call) for call in json.load(sys.stdin)]
     finally:
@@ -25,24 +25,12 @@ def main(account: Path) -> None:
     json.dump(replies, sys.stdout)
 
 
-def _connect(account: Path) -> http.client.HTTPSConnection:
-    context = ssl.create_default_context(cafile=str(account / "ca.crt"))
-    host = os.environ["KUBERNETES_SERVICE_HOST"]
-    port = int(os.environ.get("KUBERNETES_SERVICE_PORT", "443"))
-    return http.client.HTTPSConnection(host, port, timeout=_CALL_SECONDS, context=context)
-
-
 def _call(
     connection: http.client.HTTPSConnection, account: Path, call: dict[str, Any]
 ) -> dict[str, Any]:
-    headers = {
-        "Authorization": f"Bearer {(account / 'token').read_text().strip()}",
-        "Accept": "application/json",
-        "Content-Type": call.get("type", "application/json"),
-        "User-Agent": "nodeplug",
-    }
+    kind = {"Content-Type": call.get("type", "application/json")}
     body = json.dumps(call["body"]) if "body" in call else None
-    connection.request(call["method"], call["path"], body, headers)
+    connection.request(call["method"], call["path"], body, headers(account) | kind)
     response = connection.getresponse()
     data = response.read(_REPLY_LIMIT)
     response.read()

@@ -72,7 +72,7 @@ class Courier:
                 await process.wait()
         if process.returncode != 0:
             CLUSTER_CALLS.add("failed")
-            raise ClusterError(_last_line(err))
+            raise ClusterError(last_line(err))
         replies = [Reply(each["status"], each["body"]) for each in json.loads(out)]
         for reply in replies:
             CLUSTER_CALLS.add("accepted" if reply.good else "refused")
@@ -84,6 +84,7 @@ def _encoded(calls: Sequence[Call]) -> bytes:
     return json.dumps(shown).encode()
 
 
-def _last_line(text: bytes) -> str:
+def last_line(text: bytes) -> str:
+    """Return what a process said last to its standard error."""
     lines = text.decode(errors="backslashreplace").strip().splitlines()
     return lines[-1] if lines else "the client ended without a word"
