@@ -28,11 +28,18 @@ class Pools(RuleBasedStateMachine):
         self.pools = {name: ResourcePool(name, self.holdings, encode_listed) for name in RESOURCES}
         self.truth: dict[str, tuple[str, bool]] = {}
         self.held: set[Key] = set()
+        # What could not be given, and whether it is certain whose fault that was.
+        self.suspects: dict[Key, bool] = {}
         self.calm = False
 
     @rule(truth=truths)
     def hardware_changes(self, truth: dict[str, tuple[str, bool]]) -> None:
         """Devices come, go, fall sick, recover and move to the other resource."""
+        self.suspects = {
+            (name, i): certain
+            for (name, i), certain in self.suspects.items()
+            if not certain and truth.get(i) == self.truth.get(i)
+        }
         self.truth, self.calm = truth, False
         for name, pool in self.pools.items():
             devices = [
@@ -50,6 +57,15 @@ class Pools(RuleBasedStateMachine):
             self.pools[key[0]].resolve([key[1]])
         assert not [k for k in self.held if k[1] == key[1]], "a device in use is given away"
         self.held.add(key)
+        self.calm = False
+
+    @precondition(lambda self: self._free())
+    @rule(dice=st.randoms(use_true_random=False), certain=st.booleans())
+    def allocation_fails(self, dice: object, *, certain: bool) -> None:
+        """Fail one: it stays free, and is given to nobody."""
+        key = dice.choice(sorted(self._free()))  # type: ignore[attr-defined]
+        self.pools[key[0]].suspect({key[1]}, "allocation failed", 3600, certain=certain)
+        self.suspects[key] = certain
         self.calm = False
 
     @precondition(lambda self: self.held)
@@ -113,7 +129,8 @@ class Pools(RuleBasedStateMachine):
             elsewhere = {i for n, i in self.held if n != name}
             assert {listed.id for listed in pool.snapshot.devices} == own | held
             healthy = {d.id for d in pool.snapshot.devices if d.health is Health.HEALTHY}
-            assert healthy == {i for i in own if self.truth[i][1]} - elsewhere
+            suspects = {i for n, i in self.suspects if n == name}
+            assert healthy == {i for i in own if self.truth[i][1]} - elsewhere - suspects
 
 
 def _device(device_id: str, resource: str, *, sound: bool) -> Device:
