@@ -6,6 +6,7 @@ import random
 import statistics
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 import psutil
@@ -120,7 +121,8 @@ class _Growth:
                 break
             await asyncio.sleep(1)
         else:
-            raise BrokenError(f"the agent has grown by {grown}")
+            kinds = Path(f"/proc/{pid}/smaps_rollup").read_text()
+            raise BrokenError(f"agent {pid} had {self._first}, has grown by {grown}: {kinds}")
         self.most = {name: max(self.most[name], value) for name, value in grown.items()}
 
 
