@@ -115,7 +115,7 @@ async def idle_rule(node: Ward) -> None:
 
 
 async def no_node_name(node: Ward) -> None:
-    node.document["cluster"] = {"events": True}
+    node.document["cluster"] = {"quarantineAnnotation": "example.com/quarantine"}
     node.node_name = ""
 
 

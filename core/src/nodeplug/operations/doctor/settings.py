@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 
 from nodeplug.backend import Finding
+from nodeplug.config.settings import ClusterSettings
 from nodeplug.operations.doctor.patient import Patient, problem, warning
 
 _SERVER = "KUBERNETES_SERVICE_HOST"
@@ -32,8 +33,7 @@ def offered(patient: Patient) -> Iterator[Finding]:
 
 def cluster(patient: Patient) -> Iterator[Finding]:
     """Look for what calls of the API server need, where they are switched on."""
-    settings = patient.agent.cluster
-    if not (settings.events or settings.condition or settings.remove_taint):
+    if patient.agent.cluster == ClusterSettings():
         return
     rule = "cluster.* is switched on"
     if not patient.node_name:
