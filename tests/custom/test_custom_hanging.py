@@ -23,14 +23,16 @@ def _files(fake: FakeHost) -> Iterator[SlowFiles]:
     fake.path("/dev/a0").touch()
     directory = fake.path("/remote")
     directory.mkdir()
-    with SlowFiles(directory, "disk0") as files:
+    with SlowFiles(directory, "disk0", "deep/") as files:
         yield files
 
 
 @asynccontextmanager
-async def following(fake: FakeHost) -> AsyncGenerator[AsyncGenerator[Inventory, None], None]:
+async def following(
+    fake: FakeHost, *more: dict[str, str]
+) -> AsyncGenerator[AsyncGenerator[Inventory, None], None]:
     async with asyncio.timeout(15):
-        async with aclosing(backend(fake, settings(*ENTRIES)).inventories()) as inventories:
+        async with aclosing(backend(fake, settings(*ENTRIES, *more)).inventories()) as inventories:
             yield inventories
 
 
@@ -101,3 +103,20 @@ async def test_allocation_of_a_node_on_it_leaves_the_event_loop_alone(fake: Fake
             done, _ = await asyncio.wait({allocating}, timeout=0.01)
             await allocating
     assert not done
+
+
+async def test_watching_it_leaves_the_event_loop_alone(fake: FakeHost, files: SlowFiles) -> None:
+    """The way to it is followed anew while it hangs, as after a rename or an overflow."""
+    async with following(fake, {"path": "/remote/deep/disk*"}) as inventories:
+        assert sound(await anext(inventories)) >= {"remote:deep:disk0"}
+        files.hang()
+        late = threading.Timer(10, files.go_on)
+        late.start()
+        aside = fake.folder.with_name("aside")
+        fake.folder.rename(aside)
+        aside.rename(fake.folder)
+        fake.path("/dev/a1").touch()
+        while "dev:a1" not in sound(await anext(inventories)):
+            pass
+        assert late.is_alive()
+        late.cancel()

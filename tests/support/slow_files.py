@@ -32,12 +32,16 @@ def can_serve_files() -> bool:
 
 
 class SlowFiles:
-    """Mounted over a directory while the context lasts; `hang` and `go_on` at any time."""
+    """Mounted over a directory while the context lasts; `hang` and `go_on` at any time.
+
+    A name that ends in "/" is a directory, with the same content as that above it.
+    """
 
     def __init__(self, directory: Path, *names: str, mode: int = stat.S_IFREG | 0o644) -> None:
         self._directory = directory
         self._target = os.fsencode(directory)
         self._names = names
+        self._bare = [name.rstrip("/") for name in names]
         self._mode = mode
         self._going = threading.Event()
         self._going.set()
@@ -99,18 +103,19 @@ class SlowFiles:
         return answers.get(code, lambda: _UNKNOWN)()
 
     def _find(self, name: str) -> bytes | int:
-        if name not in self._names:
+        if name not in self._bare:
             return _NOT_THERE
-        node = self._names.index(name) + _ROOT + 1
+        node = self._bare.index(name) + _ROOT + 1
         return struct.pack("<QQQQII", node, 0, 0, 0, 0, 0) + self._attributes(node)
 
     def _list(self, offset: int) -> bytes:
         entries = b""
-        for number, name in list(enumerate(self._names, 1))[offset:]:
+        for number, name in list(enumerate(self._bare, 1))[offset:]:
             entry = struct.pack("<QQII", number + _ROOT, number, len(name), 8) + name.encode()
             entries += entry.ljust((len(entry) + 7) // 8 * 8, b"\0")
         return entries
 
     def _attributes(self, node: int) -> bytes:
-        kind = stat.S_IFDIR | 0o755 if node == _ROOT else self._mode
+        is_directory = node == _ROOT or self._names[node - _ROOT - 1].endswith("/")
+        kind = stat.S_IFDIR | 0o755 if is_directory else self._mode
         return _ATTR.pack(node, 0, 0, 0, 0, 0, 0, 0, 0, kind, 1, 0, 0, 0, 512, 0)

@@ -24,6 +24,7 @@ from nodeplug_custom.hardware import Hardware
 from nodeplug_custom.interest import Interest
 from nodeplug_custom.joining import Joiner
 from nodeplug_custom.memory import Memory
+from nodeplug_custom.nearness import is_near
 from nodeplug_custom.probing import Probing
 from nodeplug_custom.resource_envs import resource_envs
 from nodeplug_custom.selection import Overlap, Selection, Sighting
@@ -95,8 +96,8 @@ class CustomBackend:
         return replace(joined, envs={**more, **joined.envs}) if more else joined
 
     async def _check(self, devices: Sequence[Device]) -> None:
-        if all(_path(device).startswith("/dev/") for device in devices):
-            self._check_present(devices)  # the kernel's memory, and a thread costs 0.2 ms
+        if all(is_near(_path(device)) for device in devices):
+            self._check_present(devices)  # a thread would cost 0.2 ms
         else:
             await call(self._check_present, devices, timeout=_CHECK_SECONDS)
 

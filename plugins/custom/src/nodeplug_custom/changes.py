@@ -5,14 +5,17 @@ import logging
 import posixpath
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager, suppress
+from itertools import filterfalse
 from typing import Final
 
+from nodeplug.host.distant_watch import DistantWatch
 from nodeplug.host.host import Host
 from nodeplug.host.root import HostRoot
 from nodeplug.host.uevents import Resync, Uevent
 from nodeplug.host.watch import Changed, PathWatch
 from nodeplug_custom.globs import Place, Step
 from nodeplug_custom.interest import Interest
+from nodeplug_custom.nearness import is_near
 from nodeplug_custom.settings import CustomSettings
 
 _log = logging.getLogger("nodeplug.custom")
@@ -30,14 +33,18 @@ class Changes:
     """Tells of events at places that matter. Made by `changes`; `changed` may be set by others."""
 
     def __init__(
-        self, root: HostRoot, sources: tuple[Events, PathWatch], interest: Interest, pause: float
+        self,
+        root: HostRoot,
+        sources: tuple[Events, PathWatch, DistantWatch],
+        interest: Interest,
+        pause: float,
+        changed: asyncio.Event,
     ) -> None:
-        uevents, watch = sources
-        self.changed = asyncio.Event()
+        uevents, self._watch, self._distant = sources
+        self.changed = changed
         self._root = root
         self._interest = interest
-        self._sources: tuple[Events, Events] = (uevents, aiter(watch))
-        self._watch = watch
+        self._sources: tuple[Events, ...] = (uevents, aiter(self._watch), aiter(self._distant))
         self._reconcile_seconds = pause or None
         self._gather_seconds = _GATHER_SECONDS
         self._spent = self._noted = 0.0
@@ -47,18 +54,22 @@ class Changes:
     def follow(self, places: Collection[Place]) -> bool:
         """Wait for these places from now on; return whether a directory is new among them.
 
-        A new one was not watched while it was looked at: look again.
+        A new one was not watched while it was looked at: look again. One whose file system may
+        hang is watched some time later, and tells then.
         """
         before, self._steps = self._steps.keys(), {}
         for place in places:
             self._steps.setdefault(place.directory, []).append(place.step)
         for directory in before - self._steps.keys():
-            self._watch.remove(self._root.path(directory))
+            watch = self._watch if is_near(directory) else self._distant
+            watch.remove(self._root.path(directory))
         new = self._steps.keys() - before
-        for directory in new:
+        for directory in filterfalse(is_near, new):
+            self._distant.add(self._root.path(directory))
+        for directory in filter(is_near, new):
             self._add(directory)
         self._looked = asyncio.get_running_loop().time()
-        return bool(new)
+        return any(map(is_near, new))
 
     def took(self, seconds: float) -> None:
         """Note how long a look took: a storm of events costs a fifth of a core in the long run."""
@@ -112,5 +123,11 @@ async def changes(
 ) -> AsyncIterator[Changes]:
     """Listen to the kernel's device events and to changes of directories, entry to exit."""
     concerns = interest or Interest(CustomSettings())
-    async with host.uevents.subscribe() as uevents, PathWatch() as watch:
-        yield Changes(host.root, (uevents, watch), concerns, reconcile_seconds)
+    changed = asyncio.Event()
+    async with (
+        host.uevents.subscribe() as uevents,
+        PathWatch() as watch,
+        DistantWatch(changed.set) as distant,
+    ):
+        sources = uevents, watch, distant
+        yield Changes(host.root, sources, concerns, reconcile_seconds, changed)
