@@ -1,6 +1,7 @@
 """What this package tells core about itself."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 from nodeplug.backend import (
@@ -8,6 +9,7 @@ from nodeplug.backend import (
     BackendSpec,
     Finding,
     Presence,
+    Simulator,
     Translation,
     Verdict,
     hookimpl,
@@ -20,7 +22,6 @@ from nodeplug_custom.backend import CustomBackend
 from nodeplug_custom.memory import Memory
 from nodeplug_custom.privileges import PRIVILEGES
 from nodeplug_custom.settings import CustomSettings
-from nodeplug_custom.simulator import CustomSimulator
 
 _EXPLAIN_SECONDS: Final = 20.0
 
@@ -39,6 +40,13 @@ def probe(root: HostRoot) -> Presence:
         return Presence(present=False, detail=f"{root.dev} cannot be read: {error.strerror}")
     count = kinds.count("char") + kinds.count("block")
     return Presence(present=count > 0, detail=f"{count} device nodes in {root.dev}")
+
+
+def simulator(folder: Path) -> Simulator:
+    """Make a node with a few devices."""
+    from nodeplug_custom.simulator import CustomSimulator  # noqa: PLC0415 - for tests and demos
+
+    return CustomSimulator(folder)
 
 
 def reader(document: object) -> Translation:
@@ -68,7 +76,7 @@ SPEC = BackendSpec(
     settings=CustomSettings,
     build=build,
     probe=probe,
-    simulator=CustomSimulator,
+    simulator=simulator,
     entries="resources",
     reader=reader,
     explain=explain,
