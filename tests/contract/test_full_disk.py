@@ -1,10 +1,18 @@
 """What a full disk keeps back, and what it does not."""
 
+import itertools
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
 import pytest
 
 from nodeplug.kubelet.sockets import HOME
 from nodeplug.offers import OfferRule
 from nodeplug.supervisor import agent
+from nodeplug.supervisor.agent import Rules
+from nodeplug.testing import Profile
 from support.awkward.state import State
 from support.mounts import can_mount_in_namespace
 from support.needs import require
@@ -69,4 +77,41 @@ async def test_a_socket_that_cannot_be_put_back_is_registered_by_its_other_name(
             request = play.kubelet.journal.of("register", BOARD)[-1].request
             assert request is not None
             assert (play.directory / request.endpoint).name in {link.name, bound.name}
+            await play.stop_agent(play.agents[0])
+
+
+@contextmanager
+def others_take_what_is_free(folder: Path) -> Iterator[None]:
+    """Let somebody else on the node fill every room that is made."""
+    enough = threading.Event()
+
+    def fill() -> None:
+        for number in itertools.takewhile(lambda _: not enough.is_set(), itertools.count()):
+            with suppress(OSError):
+                (folder / f"other-{number}").touch()
+
+    thread = threading.Thread(target=fill)
+    thread.start()
+    try:
+        yield
+    finally:
+        enough.set()
+        thread.join()
+
+
+async def test_new_options_need_no_room(profile: Profile) -> None:
+    """R17: they are told to the kubelet on the socket that serves already."""
+    async with stage(agents=0, profile=profile) as play:
+        home = play.directory / HOME
+        with small_disks(home) as disks:
+            play.start_agent()
+            await play.listed(allocatable=4)
+            with disks.full(of_files=True), others_take_what_is_free(home):
+                rule = OfferRule(resource=BOARD, policy="packed")
+                await play.agent.apply(Rules([rule]), {})
+                await play.kubelet.drop_streams(BOARD)
+                await play.kubelet.until(
+                    lambda: play.kubelet.options(BOARD).get_preferred_allocation_available
+                )
+                await play.listed(allocatable=4)
             await play.stop_agent(play.agents[0])

@@ -73,6 +73,12 @@ class DevicePluginServer:
         if streams:
             await asyncio.sleep(SETTLE_SECONDS)
 
+    async def end_streams(self) -> None:
+        """End all streams and serve on, ready to be registered: that needs no room on the disk."""
+        if self.service.streams:
+            self.service.end_streams()
+            await asyncio.sleep(SETTLE_SECONDS)
+
     def new_endpoint(self) -> str:
         """Return the endpoint for one more registration; the previous one ends to exist.
 

@@ -19,7 +19,7 @@ from nodeplug.meters.catalogue import (
     REFUSALS,
     SEND_SECONDS,
 )
-from nodeplug.pool import ResourcePool
+from nodeplug.pool import ResourcePool, Snapshot
 from nodeplug.values.errors import (
     AllocationRefusedError,
     UnhealthyDeviceError,
@@ -56,6 +56,7 @@ class DevicePluginService:
         self.wakers: set[asyncio.Event] = set()
         self._pool = pool
         self._allocator = allocator
+        self._end = asyncio.Event()
 
     @property
     def resource(self) -> str:
@@ -102,10 +103,9 @@ class DevicePluginService:
 
     async def _list_and_watch(self, _: api.Empty, __: Context) -> AsyncIterator[bytes]:
         self._count(1)
-        version = 0
+        version, end = 0, self._end
         try:
-            while True:
-                snapshot = await self._pool.newer_than(version)
+            while (snapshot := await self._newer_than(version, end)) is not None:
                 version = snapshot.version
                 SEND_SECONDS.observe(time.monotonic() - snapshot.since, self._pool.resource)
                 yield snapshot.payload
@@ -113,6 +113,21 @@ class DevicePluginService:
         finally:
             # R116: the end of a stream shows here, not always as a CancelledError.
             self._count(-1)
+
+    def end_streams(self) -> None:
+        """End all streams that are open now, as if there were nothing more to tell."""
+        self._end.set()
+        self._end = asyncio.Event()
+
+    async def _newer_than(self, version: int, end: asyncio.Event) -> Snapshot | None:
+        news = asyncio.ensure_future(self._pool.newer_than(version))
+        ended = asyncio.ensure_future(end.wait())
+        try:
+            await asyncio.wait({news, ended}, return_when=asyncio.FIRST_COMPLETED)
+            return None if end.is_set() else news.result()
+        finally:
+            news.cancel()
+            ended.cancel()
 
     def _count(self, difference: int) -> None:
         self.streams += difference

@@ -54,7 +54,7 @@ class Vigil:
             if self._lock.lost():
                 raise ResourceLostError(f"another instance has taken over {self._resource}")
             if self._service.options() != self._told:
-                return await self._server.restart()
+                return await self._server.end_streams()
             if not self._server.repair():
                 return None
             now = time.monotonic()
