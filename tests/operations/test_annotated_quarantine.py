@@ -3,7 +3,7 @@
 import asyncio
 import subprocess
 import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -82,12 +82,15 @@ async def test_the_rules_of_the_configuration_stand_beside_it(play: Play) -> Non
         assert play.stage.agent.rules == Rules(*rules[:2], play.stage.agent.rules.annotated)
 
 
-async def test_what_was_missed_between_two_watches_is_found(play: Play) -> None:
-    """The API server ends each after some minutes."""
+@pytest.mark.parametrize("end", [ApiServer.end_watches, ApiServer.refuse_watches])
+async def test_what_was_missed_between_two_watches_is_found(
+    play: Play, end: Callable[[ApiServer], None]
+) -> None:
+    """The API server ends each after some minutes, or has forgotten where it began."""
     async with play.following():
         play.annotate(ONE)
         await play.stage.listed(allocatable=3)
-        play.server.end_watches()
+        end(play.server)
         play.annotate(TWO)
         await play.stage.listed(allocatable=2)
 

@@ -36,7 +36,7 @@ class ApiServer:
         self.release.set()
         self.environment: dict[str, str] = {}
         self.changed = threading.Condition()
-        self.watches = 0
+        self.watches = self.refusals = 0
 
     def annotate(self, **annotations: str | None) -> None:
         """Change the node's annotations, and tell who watches; None takes one away."""
@@ -52,15 +52,24 @@ class ApiServer:
             self.watches += 1
             self.changed.notify_all()
 
+    def refuse_watches(self) -> None:
+        """Say in all streams that they cannot go on, and leave them open."""
+        with self.changed:
+            self.refusals += 1
+            self.changed.notify_all()
+
     def events(self, version: int) -> Iterator[dict[str, Any]]:
         """Yield the node whenever it has another version, until the streams are ended."""
         with self.changed:
-            number = self.watches
-            while self.watches == number:
+            number, refusals = self.watches, self.refusals
+            while self.watches == number and self.refusals == refusals:
                 if self.version != version:
                     version = self.version
                     yield {"type": "MODIFIED", "object": self.node}
                 self.changed.wait()
+            if self.refusals != refusals:
+                yield {"type": "ERROR", "object": {"code": 410, "message": "too old"}}
+                self.changed.wait_for(lambda: self.watches != number)
 
     @property
     def node(self) -> dict[str, Any]:

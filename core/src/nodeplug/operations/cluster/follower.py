@@ -28,7 +28,7 @@ _TOO_OLD = 410
 
 
 class Follower:
-    """Follows one annotation; `tell` gets its value whenever that has changed."""
+    """Follows one annotation of one node."""
 
     def __init__(self, account: Path, node: str, annotation: str) -> None:
         self._account = account
@@ -45,6 +45,7 @@ class Follower:
                 metadata = json.load(response)["metadata"]
             self._tell(metadata)
             self._watch(connection, metadata["resourceVersion"])
+            connection.close()  # of a watch that was left, more may be on its way
             time.sleep(_PAUSE_SECONDS)
 
     def _watch(self, connection: HTTPSConnection, version: str) -> None:
