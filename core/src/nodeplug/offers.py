@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 import msgspec
 
@@ -117,8 +117,7 @@ class OfferRule(Section, frozen=True):
         return f"{self.rename or self.resource}{shared}"
 
 
-@dataclass(frozen=True, slots=True)
-class OfferedDevice:
+class OfferedDevice(NamedTuple):
     """A device under the id that the kubelet sees."""
 
     id: str
@@ -162,7 +161,10 @@ def make_offers(inventory: Inventory, rules: Sequence[OfferRule] = ()) -> Mappin
         offers.setdefault(offer.resource, offer)
     devices: dict[str, list[OfferedDevice]] = {}
     for device in inventory.devices.values():
-        rule = next((r for r in by_native[device.resource] if matches(device, r.devices)), None)
+        if not (candidates := by_native[device.resource]):
+            devices.setdefault(device.resource, []).append(OfferedDevice(device.id, device))
+            continue
+        rule = next((each for each in candidates if matches(device, each.devices)), None)
         for applied in (rule, None):
             name = _name(device, applied)
             if name not in offers:
@@ -237,9 +239,7 @@ def _report_collision(name: str, native: str) -> None:
     _log.error("rename refused, the name is another resource's", extra={"nodeplug": facts})
 
 
-def _replicas(device: Device, rule: OfferRule | None) -> Iterator[OfferedDevice]:
+def _replicas(device: Device, rule: OfferRule | None) -> Sequence[OfferedDevice]:
     if rule is None or rule.replicas == 1:
-        yield OfferedDevice(device.id, device)
-        return
-    for number in range(rule.replicas):
-        yield OfferedDevice(f"{device.id}::{number}", device)
+        return (OfferedDevice(device.id, device),)
+    return [OfferedDevice(f"{device.id}::{n}", device) for n in range(rule.replicas)]

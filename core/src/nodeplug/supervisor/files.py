@@ -96,7 +96,8 @@ def _judged(resource: str, offered: OfferedDevice, failures: Mapping[Key, str]) 
     reason = failures.get((resource, device.id)) or failures.get((resource, ""))
     if not reason or not device.healthy:
         return offered
-    return replace(offered, device=replace(device, health=Health.UNHEALTHY, reason=reason))
+    sick = replace(device, health=Health.UNHEALTHY, reason=reason)
+    return offered._replace(device=sick)
 
 
 def _devices(offers: Mapping[str, Offer]) -> dict[str, list[Device]]:
