@@ -38,13 +38,14 @@ class HostFileStore:
         before = self._read()
         kept = {p: o for p, o in before.items() if _needed(o, in_use)}
         owners = {file.path: (file.resource, file.device) for file in wanted}
-        refusal = self._remember({**before, **owners})
+        noted = {**before, **owners}
+        refusal = self._remember(noted, before)
         known = before if refusal else owners
         failures = self._write([file for file in wanted if file.path in known])
         failures |= {owner: refusal for path, owner in owners.items() if path not in known}
         for path in before.keys() - kept.keys() - owners.keys():
             remove_quietly(self._root.path(path))
-        self._remember({**kept, **owners})
+        self._remember({**kept, **owners}, before if refusal else noted)
         return failures
 
     def _write(self, wanted: Sequence[HostFile]) -> dict[Owner, str]:
@@ -67,10 +68,10 @@ class HostFileStore:
         except (OSError, ValueError, AttributeError, IndexError, TypeError):
             return {}
 
-    def _remember(self, owners: Mapping[str, Owner]) -> str:
-        """Write the ledger; return why that was impossible, or empty."""
+    def _remember(self, owners: Mapping[str, Owner], noted: Mapping[str, Owner]) -> str:
+        """Write the ledger unless that is noted; return why it was impossible, or empty."""
         try:
-            if owners != self._read():
+            if owners != noted:
                 self._ledger.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
                 write_atomically(self._ledger, json.dumps(owners).encode())
         except OSError as error:
