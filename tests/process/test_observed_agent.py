@@ -3,6 +3,7 @@
 import asyncio
 import os
 import socket
+import zlib
 
 import psutil
 import pytest
@@ -79,8 +80,10 @@ async def test_what_an_annotation_took_out_of_service_is_so_from_the_first_list(
     async with node(monkeypatch, {"awkward": {}}, cluster=cluster) as play:
         await play.listed(BOARD, 4)
         await play.agent.kill()
-        kept = play.agent.plugin_dir / ".nodeplug/annotated-quarantine"
-        kept.write_text("[{devices: {id: awk-board-1}}]")
+        kept = zlib.crc32(cluster["quarantineAnnotation"].encode())
+        (play.agent.plugin_dir / f".nodeplug/quarantine-{kept:08x}").write_text(
+            "[{devices: {id: awk-board-1}}]"
+        )
         since = len(play.kubelet.journal.events)
         await play.agent.start()
         await play.listed(BOARD, 3)

@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import sys
+import zlib
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from pathlib import Path
@@ -95,13 +96,14 @@ class AnnotatedQuarantine:
         self.problems = ()
         await self._agent.apply(self._agent.rules._replace(annotated=rules), {})
         _log.info("annotation taken over", extra={"nodeplug": {"rules": len(rules)}})
-        await call(_keep, self._plugin_dir, value, timeout=_DISK_SECONDS)
+        file = _file(self._annotation, self._plugin_dir)
+        await call(_keep, file, value, timeout=_DISK_SECONDS)
 
 
 def recall(annotation: str, plugin_dir: Path) -> Sequence[QuarantineRule]:
     """Return what an earlier agent took over last."""
     try:
-        return _parsed(_file(plugin_dir).read_text(), annotation)
+        return _parsed(_file(annotation, plugin_dir).read_text(), annotation)
     except (OSError, UnicodeDecodeError, ConfigError):
         return ()
 
@@ -112,8 +114,7 @@ def _parsed(value: str | None, annotation: str) -> Sequence[QuarantineRule]:
     return convert([] if document is None else document, tuple[QuarantineRule, ...], origin)
 
 
-def _keep(plugin_dir: Path, value: str | None) -> None:
-    file = _file(plugin_dir)
+def _keep(file: Path, value: str | None) -> None:
     try:
         if value is None:
             remove_quietly(file)
@@ -124,5 +125,6 @@ def _keep(plugin_dir: Path, value: str | None) -> None:
         _log.warning("annotation not kept", extra={"nodeplug": {"error": str(error)}})
 
 
-def _file(plugin_dir: Path) -> Path:
-    return plugin_dir / HOME / "annotated-quarantine"
+def _file(annotation: str, plugin_dir: Path) -> Path:
+    # Agents of one node may follow different annotations, whose keys are no file names.
+    return plugin_dir / HOME / f"quarantine-{zlib.crc32(annotation.encode()):08x}"
