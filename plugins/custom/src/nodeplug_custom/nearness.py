@@ -2,7 +2,7 @@
 
 from typing import Final
 
-_KERNEL_TREES: Final = ("/dev/", "/proc/", "/run/", "/sys/")
+_KERNEL_TREES: Final = ("/dev/", "/proc/", "/run/udev/", "/sys/")
 
 
 def is_near(path: str) -> bool:
