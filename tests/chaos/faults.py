@@ -168,9 +168,11 @@ async def _next_agent(world: World) -> None:
 
 
 async def _wait_for_room(world: World) -> None:
-    """Have the kubelet write its checkpoint, too; our own retry is due within ten seconds."""
+    """Have the kubelet write its checkpoint, too, and the agent the files of sick devices."""
     await device_is_lost_or_recovers(world)
+    await board_changes(world)
     await world.settled(RESTART_SECONDS)
+    await world.written(world.truth.missing_of_sick_boards, RESTART_SECONDS)
 
 
 async def agent_is_frozen(world: World) -> None:

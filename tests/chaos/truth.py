@@ -83,12 +83,22 @@ class Truth:
         """Return what of the devices that are shown should be written somewhere and is not."""
         return [*self._missing_on_host(), *self._missing_for_runtime()]
 
+    def missing_of_sick_boards(self) -> list[str]:
+        """Return what of the boards that are sick should be written somewhere and is not."""
+        state = self._world.state
+        sick = {*state.sick} - {*state.missing}
+        renamed = sick & {*state.renamed}
+        return [*self._unwritten(BOARD, sick - renamed), *self._unwritten(RENAMED, renamed)]
+
     def _missing_on_host(self) -> Iterator[str]:
         for resource in (BOARD, RENAMED):
-            for device_id in sorted(self._shown(resource)):
-                file = self._world.host.path(f"/awkward/info-{device_id}")
-                if not file.exists() or file.read_text() != resource:
-                    yield f"{file} of {resource}"
+            yield from self._unwritten(resource, self._shown(resource))
+
+    def _unwritten(self, resource: str, devices: AbstractSet[str]) -> Iterator[str]:
+        for device_id in sorted(devices):
+            file = self._world.host.path(f"/awkward/info-{device_id}")
+            if not file.exists() or file.read_text() != resource:
+                yield f"{file} of {resource}"
 
     def _missing_for_runtime(self) -> Iterator[str]:
         files = self._world.agent.plugin_dir.with_name("cdi").glob("*.json")

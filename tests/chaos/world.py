@@ -5,7 +5,7 @@ import os
 import random
 import shutil
 import tempfile
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -81,7 +81,7 @@ class World:
         """Wait until the kubelet's view is the truth, all of it, and so is what is written."""
         try:
             await self.kubelet.until(self.truth.holds, seconds)
-            await self._written(seconds)
+            await self.written(self.truth.missing_files, seconds)
         except TimeoutError as error:
             log = "\n".join(self.agent.log.read_text().splitlines()[-_LOG_LINES:])
             evidence = await ask_kubelet(self.agent.pod_resources, self.agent.plugin_dir)
@@ -92,13 +92,14 @@ class World:
         if self.kubelet.journal.violations:
             raise BrokenError(str(self.kubelet.journal.violations[0]))
 
-    async def _written(self, seconds: float) -> None:
+    async def written(self, missing: Callable[[], Sequence[str]], seconds: float) -> None:
+        """Wait until no file is missing."""
         try:
             async with asyncio.timeout(seconds):
-                while self.truth.missing_files():  # noqa: ASYNC110 - files tell nobody
+                while missing():  # noqa: ASYNC110 - files tell nobody
                     await asyncio.sleep(0.02)
         except TimeoutError:
-            raise BrokenError(f"not written: {self.truth.missing_files()}") from None
+            raise BrokenError(f"not written: {missing()}") from None
 
     async def admit(self, resource: str) -> None:
         """Admit a pod for a resource that has free devices; it must get healthy ones.
