@@ -124,7 +124,7 @@ class AnyPlugin(api_grpc.DevicePluginServicer, found_grpc.RegistrationServicer):
         opened = self.opened
         if self.registry is None:
             await self.register()
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(10):
             while self.opened == opened:  # noqa: ASYNC110 - a plugin as many are
                 await asyncio.sleep(0.01)
 

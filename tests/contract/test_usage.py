@@ -65,6 +65,7 @@ def end_unrecorded(play: Stage, pod: Pod) -> None:
     play.kubelet.terminate(pod)
 
 
+@timed
 async def test_a_question_to_a_kubelet_that_has_gone_holds_nothing_up() -> None:
     """One that died with the question open never answers, and asking is limited to 5 s."""
     async with stage() as play:

@@ -109,6 +109,7 @@ async def test_a_second_instance_takes_over_when_the_first_ends() -> None:
         await play.listed(allocatable=4)
 
 
+@timed
 async def test_c23_who_it_is_is_answered_within_a_second_under_load() -> None:
     """R80, with a hundred callers at a time."""
     async with stage(watcher=True) as play:

@@ -12,6 +12,7 @@ from nodeplug.host.distant_watch import DistantWatch
 from nodeplug.host.watch import Changed
 from support.needs import require
 from support.slow_files import SlowFiles, can_serve_files
+from support.timed import timed
 
 
 class Play:
@@ -80,6 +81,7 @@ async def test_a_directory_that_hangs_is_watched_when_it_answers(
     await play.watched.wait()
 
 
+@timed
 async def test_its_end_waits_for_nothing_that_hangs(tmp_path: Path, files: SlowFiles) -> None:
     """The thread ends once it can."""
     files.hang()

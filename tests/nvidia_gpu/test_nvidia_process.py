@@ -75,6 +75,7 @@ async def process(libraries: Path, gpus: int = 8) -> AsyncIterator[Process]:
         shutil.rmtree(folder)
 
 
+@timed
 async def test_allocate_is_as_quick_while_a_call_hangs(libraries: Path) -> None:
     """Pods get the GPUs that are known; only news has to wait."""
     async with process(libraries) as play:

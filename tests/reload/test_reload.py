@@ -26,6 +26,7 @@ from support.awkward.backend import AwkwardSimulator
 from support.command import environment, log_lines
 from support.packages import install
 from support.stage import BOARD, SLICE, stage
+from support.timed import timed
 
 AWKWARD = "from support.awkward.backend import nodeplug_backend\n"
 OTHER = "other.example.com/board"
@@ -221,6 +222,7 @@ async def test_a_broken_section_at_start_is_replaced_by_what_worked_last(
         await on.listed("kept.example.com/board", 4)
 
 
+@timed
 async def test_a_hundred_reloads_under_load_fail_no_call(monkeypatch: pytest.MonkeyPatch) -> None:
     """Allocates go on, as many as one client can send; the unchanged resource is told nothing.
 
