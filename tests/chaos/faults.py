@@ -131,6 +131,7 @@ async def file_system_hangs(world: World) -> None:
 async def disk_is_full(world: World) -> None:
     """No byte is free; what nothing need be written for goes on."""
     assert world.disks is not None
+    await world.written(world.truth.missing_of_sick_boards, RESTART_SECONDS)
     happens = world.dice.choice((kubelet_restarts, stream_is_killed, link_is_deleted, _next_agent))
     with world.disks.full():
         await _fall_sick(world)
@@ -145,6 +146,7 @@ async def disk_is_full(world: World) -> None:
 async def disk_has_no_room_for_files(world: World) -> None:
     """Neither for a socket or a link: what has both goes on."""
     assert world.disks is not None
+    await world.written(world.truth.missing_of_sick_boards, RESTART_SECONDS)
     with world.disks.full(of_files=True):
         await world.dice.choice((stream_is_killed, link_is_deleted))(world)
         await _fall_sick(world)
@@ -168,11 +170,9 @@ async def _next_agent(world: World) -> None:
 
 
 async def _wait_for_room(world: World) -> None:
-    """Have the kubelet write its checkpoint, too, and the agent the files of sick devices."""
+    """Have the kubelet write its checkpoint, too."""
     await device_is_lost_or_recovers(world)
-    await board_changes(world)
     await world.settled(RESTART_SECONDS)
-    await world.written(world.truth.missing_of_sick_boards, RESTART_SECONDS)
 
 
 async def agent_is_frozen(world: World) -> None:
