@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from nodeplug.backend import Simulator
@@ -101,8 +102,10 @@ class Truth:
                 yield f"{file} of {resource}"
 
     def _missing_for_runtime(self) -> Iterator[str]:
-        files = self._world.agent.plugin_dir.with_name("cdi").glob("*.json")
-        specs = [json.loads(file.read_bytes()) for file in files]
+        specs = []
+        for file in self._world.agent.plugin_dir.with_name("cdi").glob("*.json"):
+            with suppress(FileNotFoundError):  # it may go between the two
+                specs.append(json.loads(file.read_bytes()))
         described = {entry["name"] for spec in specs for entry in spec["devices"]}
         for rule in self._world.rules:
             if rule["inject"] == "cdi":
