@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import logging
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 
@@ -171,9 +171,10 @@ class ResourcePool:
         }
         for device_id, numa_nodes in self._tombs.items():
             entries[device_id] = self._tombstone(device_id, numa_nodes)
-        if not self.snapshot.version or self._differ(entries):
+        news = [entry for i, entry in entries.items() if entry is not self._entries.get(i)]
+        if not self.snapshot.version or self._differ(entries, news):
             self._publish(entries, limit)
-            self._log_changes(entries)
+            self._log_changes(len(entries), news)
         self._entries = entries
 
     def resolve(self, ids: Collection[str]) -> list[OfferedDevice]:
@@ -236,25 +237,23 @@ class ResourcePool:
         listed = ListedDevice(device_id, Health.UNHEALTHY, numa_nodes, "gone")
         return _Entry(None, listed, self._encode(listed))
 
-    def _differ(self, entries: Mapping[str, _Entry]) -> bool:
+    def _differ(self, entries: Mapping[str, _Entry], news: Sequence[_Entry]) -> bool:
         if entries.keys() != self._entries.keys():
             return True
-        pairs = ((entry, self._entries[device_id]) for device_id, entry in entries.items())
-        return any(new is not old and new.listed != old.listed for new, old in pairs)
+        return any(new.listed != self._entries[new.listed.id].listed for new in news)
 
-    def _log_changes(self, entries: Mapping[str, _Entry]) -> None:
-        before = self._entries
-        changed = [
-            entry.listed
-            for device_id, entry in entries.items()
-            if device_id not in before or before[device_id].listed.health != entry.listed.health
-        ]
+    def _log_changes(self, devices: int, news: Sequence[_Entry]) -> None:
+        changed = [new.listed for new in news if self._health(new.listed.id) != new.listed.health]
         sick = [listed for listed in changed if listed.health is Health.UNHEALTHY]
-        facts = {"resource": self.resource, "devices": len(entries), "changed": len(changed)}
+        facts = {"resource": self.resource, "devices": devices, "changed": len(changed)}
         _log.info("device list changed", extra={"nodeplug": facts})
         for listed in sick[:_LOGGED_DEVICES]:
             facts = {"resource": self.resource, "device": listed.id, "reason": listed.reason}
             _log.warning("device unhealthy", extra={"nodeplug": facts})
+
+    def _health(self, device_id: str) -> Health | None:
+        known = self._entries.get(device_id)
+        return known.listed.health if known else None
 
     def _publish(self, entries: dict[str, _Entry], limit: int) -> None:
         ordered = [entries[device_id] for device_id in sorted(entries)]
