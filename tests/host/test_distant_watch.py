@@ -1,6 +1,9 @@
 """Watching directories on file systems that may hang."""
 
 import asyncio
+import shutil
+import subprocess
+import sys
 import threading
 from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
@@ -96,3 +99,40 @@ async def test_a_watch_of_nothing_costs_no_thread(play: Play, tmp_path: Path) ->
     before = threading.active_count()
     play.watch.remove(tmp_path)
     assert threading.active_count() == before
+
+
+LIMITED = """
+import asyncio, sys, threading
+from pathlib import Path
+from nodeplug.host.distant_watch import DistantWatch
+
+async def main(limit, directory):
+    Path(f"/proc/sys/user/{limit}").write_text("0")
+    watched = asyncio.Event()
+    async with DistantWatch(watched.set) as watch:
+        watch.add(directory)
+        if limit == "max_inotify_watches":
+            await watched.wait()
+        for each in threading.enumerate():
+            if each.name == "watch" and limit == "max_inotify_instances":
+                each.join()
+        watch.add(directory)
+        watch.remove(directory)
+    print("went on")
+
+asyncio.run(main(sys.argv[1], Path(sys.argv[2])))
+"""
+
+
+@pytest.mark.parametrize("limit", ["max_inotify_instances", "max_inotify_watches"])
+def test_reaching_the_kernels_limit_is_a_warning(tmp_path: Path, limit: str) -> None:
+    """The slow look remains."""
+    shell = ("unshare", "--user", "--map-root-user")
+    require(shutil.which("unshare") is not None, "unshare is missing")
+    probe = subprocess.run([*shell, "true"], check=False, capture_output=True)
+    require(probe.returncode == 0, "this process may not make a user namespace")
+    command = [*shell, sys.executable, "-c", LIMITED, limit, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=20)
+    assert done.stdout == "went on\n"
+    assert "not watched" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from threading import Thread
-from types import TracebackType
 from typing import Self, TypeVarTuple
 
 from nodeplug.host.inbox import Inbox
@@ -23,8 +22,8 @@ class DistantWatch:
 
     `async with DistantWatch(watched) as watch`. `add` and `remove` return at once; `watched` is
     called, on the event loop, when directories that were added are watched: look at them then.
-    What cannot be watched is logged. The thread starts with the first directory; one that hangs
-    is left to itself, at the end too.
+    What cannot be watched is logged, and left to a slow look. The thread starts with the first
+    directory; one that hangs is left to itself, at the end too.
     """
 
     def __init__(self, watched: Callable[[], None]) -> None:
@@ -37,14 +36,8 @@ class DistantWatch:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        at: TracebackType | None,
-    ) -> None:
-        if self._far is not None:
-            self._order(None)
+    async def __aexit__(self, *_: object) -> None:
+        self._order(None)
         self._inbox.close()
 
     def __aiter__(self) -> Inbox[Changed]:
@@ -59,12 +52,11 @@ class DistantWatch:
 
     def remove(self, directory: Path) -> None:
         """Watch a directory no more."""
-        if self._far is not None:
-            self._order(lambda watch: watch.remove(directory))
+        self._order(lambda watch: watch.remove(directory))
 
     def _order(self, order: Order | None) -> None:
-        assert self._far is not None
-        self._far.call_soon_threadsafe(self._orders.put_nowait, order)
+        if self._far is not None:
+            _call_soon(self._far, self._orders.put_nowait, order)
 
     def _run(self, far: asyncio.AbstractEventLoop) -> None:
         try:
@@ -77,13 +69,16 @@ class DistantWatch:
     async def _serve(self) -> None:
         async with PathWatch() as watch:
             passing = asyncio.create_task(self._pass_on(watch))
+            passing.add_done_callback(lambda _: self._orders.put_nowait(None))
             while (order := await self._orders.get()) is not None:
                 order(watch)
             passing.cancel()
+            with suppress(asyncio.CancelledError):
+                await passing
 
     async def _pass_on(self, watch: PathWatch) -> None:
         async for change in watch:
-            self._post(self._inbox.put, change)
+            _call_soon(self._near, self._inbox.put, change)
 
     def _add(self, watch: PathWatch, directory: Path) -> None:
         try:
@@ -91,8 +86,11 @@ class DistantWatch:
         except OSError as error:
             facts = {"directory": str(directory), "error": str(error)}
             _log.warning("directory not watched", extra={"nodeplug": facts})
-        self._post(self._watched)
+        _call_soon(self._near, self._watched)
 
-    def _post(self, function: Callable[[*Args], None], *args: *Args) -> None:
-        with suppress(RuntimeError):  # the event loop has been closed
-            self._near.call_soon_threadsafe(function, *args)
+
+def _call_soon(
+    loop: asyncio.AbstractEventLoop, function: Callable[[*Args], None], *args: *Args
+) -> None:
+    with suppress(RuntimeError):  # the loop has been closed
+        loop.call_soon_threadsafe(function, *args)
