@@ -12,8 +12,9 @@ from nodeplug.operations.cluster.courier import Call, Courier, Reply
 from nodeplug.operations.cluster.health_news import (
     Ailments,
     ailments,
-    health_news,
     newly_sick,
+    recovery_news,
+    sick_news,
 )
 from nodeplug.operations.cluster.node_names import is_node_name
 from nodeplug.operations.cluster.users import find_users
@@ -87,10 +88,11 @@ class Announcer:
         report, reload = self._view.agent(), self._view.configuration()
         now = ailments(report)
         failing = {each.pool.resource: each.error for each in report.resources if each.error}
-        hit = newly_sick(self._told, now)
-        users = await find_users(self._view.pod_resources) if hit else {}
+        sick = newly_sick(self._told, now)
+        users = await find_users(self._view.pod_resources) if sick else {}
         news = [
-            *health_news(self._told, now, users),
+            *sick_news(sick, users),
+            *recovery_news(self._told, now),
             *_new_failures(self._failing, failing),
             *_new_refusals(self._refused, reload.problems),
         ]

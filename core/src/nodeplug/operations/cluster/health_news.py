@@ -28,12 +28,16 @@ def newly_sick(before: Ailments, now: Ailments) -> Ailments:
     return {k: why for k, why in now.items() if why and why != before.get(k)} | gone
 
 
-def health_news(before: Ailments, now: Ailments, users: Users) -> Iterator[News]:
-    """Yield what has changed for the worse or the better, and which pods it hits."""
-    for (resource, device), reason in newly_sick(before, now).items():
+def sick_news(sick: Ailments, users: Users) -> Iterator[News]:
+    """Yield what has changed for the worse, and which pods it hits."""
+    for (resource, device), reason in sick.items():
         pods = users.get((resource, device))
         hit = f"; in use by {pods}" if pods else ""
         yield News("DeviceUnhealthy", f"{device} of {resource} is unhealthy: {reason}{hit}")
+
+
+def recovery_news(before: Ailments, now: Ailments) -> Iterator[News]:
+    """Yield what has changed for the better."""
     for (resource, device), reason in now.items():
         if not reason and before.get((resource, device)):
             yield News("DeviceHealthy", f"{device} of {resource} is healthy again", warning=False)
