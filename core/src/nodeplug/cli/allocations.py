@@ -20,6 +20,7 @@ from nodeplug.cli.options import (
     load_or_leave,
     load_or_report,
     output_option,
+    report,
 )
 from nodeplug.cli.tables import print_json, print_table, printable
 from nodeplug.config.load import Configuration, Source
@@ -105,7 +106,7 @@ class _Teller:
     def tell(self, news: list[Row] | PodResourcesError) -> None:
         if isinstance(news, PodResourcesError):
             if not self._silent:
-                click.echo(f"nodeplug: {printable(str(news))}", err=True)
+                report(printable(str(news)))
             self._silent = True
             return
         self._silent = False

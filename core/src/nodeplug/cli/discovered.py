@@ -4,10 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
-import click
-
 from nodeplug.backend import BackendSpec
-from nodeplug.cli.options import FAILED, USAGE
+from nodeplug.cli.options import FAILED, USAGE, report
 from nodeplug.cli.tables import printable
 from nodeplug.config.load import Configuration
 
@@ -25,7 +23,7 @@ async def ask_each(
     or with its section, is reported and harms no other.
     """
     for wrong in configuration.errors:
-        _report(str(wrong))
+        report(printable(str(wrong)))
     code = USAGE if configuration.errors else 0
     usable = configuration.usable
     root = configuration.agent.host.root
@@ -34,14 +32,10 @@ async def ask_each(
     found: dict[str, T] = {}
     for name, answer in zip(usable, answers, strict=True):
         if isinstance(answer, Exception):
-            _report(f"backend {name}: discovery failed: {answer!r}")
+            report(printable(f"backend {name}: discovery failed: {answer!r}"))
             code = code or FAILED
         elif isinstance(answer, BaseException):
             raise answer
         else:
             found[name] = answer
     return found, code
-
-
-def _report(text: str) -> None:
-    click.echo(f"nodeplug: {printable(text)}", err=True)

@@ -71,9 +71,14 @@ def node_facts() -> NodeFacts:
         fail(f"{labels_file}: NODE_LABELS_FILE is not a JSON object of labels: {error}", USAGE)
 
 
+def report(message: str) -> None:
+    """Print one line to standard error."""
+    click.echo(f"nodeplug: {message}", err=True)
+
+
 def fail(message: str, code: int) -> NoReturn:
     """Print one line to standard error and leave."""
-    click.echo(f"nodeplug: {message}", err=True)
+    report(message)
     sys.exit(code)
 
 
@@ -90,7 +95,7 @@ def load_or_report(names: tuple[str, ...]) -> Mapping[str, BackendSpec]:
     results = load_each(dict.fromkeys(names))
     for result in results.values():
         if isinstance(result, LoadError):
-            click.echo(f"nodeplug: {result}", err=True)
+            report(str(result))
     specs = {name: spec for name, spec in results.items() if isinstance(spec, BackendSpec)}
     if not specs:
         fail("no backend can be served", USAGE)
