@@ -11,9 +11,13 @@ import psutil
 import pytest
 import pytest_asyncio
 
+from nodeplug.config.load import Configuration
+from nodeplug.config.settings import AgentSettings
 from nodeplug.operations.cluster import annotated
 from nodeplug.operations.cluster.annotated import AnnotatedQuarantine, recall
+from nodeplug.quarantine import QuarantineRule
 from nodeplug.supervisor.agent import Rules
+from nodeplug.supervisor.reload import Reloader
 from support.api_server import ApiServer, api_server
 from support.stage import BOARD, Stage, stage
 
@@ -75,11 +79,26 @@ async def test_a_device_leaves_and_returns_with_the_annotation(play: Play) -> No
 
 async def test_the_rules_of_the_configuration_stand_beside_it(play: Play) -> None:
     """Neither takes the place of the other."""
-    rules = play.stage.agent.rules
+    configured = QuarantineRule(devices={"id": "awk-board-3"}, reason="configured")
+    await play.stage.agent.apply(Rules(quarantine=[configured]), {})
+    await play.stage.listed(allocatable=3)
+    async with play.following():
+        play.annotate(ONE)
+        await play.stage.listed(allocatable=2)
+        assert play.reason("awk-board-3") == "quarantined: configured"
+        play.annotate(None)
+        await play.stage.listed(allocatable=3)
+        assert play.reason("awk-board-3") == "quarantined: configured"
+
+
+async def test_a_reload_of_the_configuration_leaves_it_in_force(play: Play) -> None:
+    """The files say nothing of it."""
     async with play.following():
         play.annotate(ONE)
         await play.stage.listed(allocatable=3)
-        assert play.stage.agent.rules == Rules(*rules[:2], play.stage.agent.rules.annotated)
+        reloader = Reloader([], lambda: Configuration(AgentSettings()), play.stage.agent)
+        await reloader._reload()
+        assert play.reason("awk-board-1") == "quarantined: fan is loud"
 
 
 @pytest.mark.parametrize("end", [ApiServer.end_watches, ApiServer.refuse_watches])

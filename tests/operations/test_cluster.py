@@ -83,7 +83,8 @@ async def test_the_pods_that_a_sick_device_hits_are_named(play: Play) -> None:
     await play.stage.listed(allocatable=0)
     await telling.tell()
     hit = sorted(message.partition("sick")[2] for _, message in play.told)
-    assert hit == ["", *(f"; in use by default/{p.name}" for p in (pods[0], *pods))]
+    users = (pods[0], *pods)
+    assert hit == sorted(["", *(f"; in use by default/{pod.name}" for pod in users)])
 
 
 async def test_of_many_pods_that_a_device_hits_some_are_named(play: Play) -> None:
