@@ -56,6 +56,7 @@ class RealKubelet:
         self._pods: dict[str, Pod] = {}
         self._ended: set[str] = set()
         self._state = State()
+        self._behind = False
         self._process: KubeletProcess | None = None
         self._log = LogReader(self.journal)
 
@@ -103,6 +104,7 @@ class RealKubelet:
         process, self._process = self._process, None
         if process is not None:
             await process.kill()
+            self._behind = False
         if unlink:
             (self.directory / SOCKET).unlink(missing_ok=True)
 
@@ -234,9 +236,13 @@ class RealKubelet:
 
     async def _ask(self, do: str, **fields: Any) -> Any:
         assert self._process is not None
-        return await self._process.ask(do, **fields)
+        answer = await self._process.ask(do, **fields)
+        # Of messages that leave together the last one has the state.
+        await self.journal.until(lambda: not self._behind, 10)
+        return answer
 
     def _heard(self, message: Message) -> None:
+        self._behind = message.state is None
         if message.state is not None:
             self._state = message.state
         if message.event == "died":

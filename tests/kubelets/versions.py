@@ -1,6 +1,9 @@
 """The versions of Kubernetes whose own device manager judges our tests."""
 
 import os
+import subprocess
+import tempfile
+from functools import cache
 from pathlib import Path
 
 from support.repository import ROOT
@@ -15,8 +18,16 @@ def binary(version: str) -> Path:
     return ROOT / ".tools" / f"kubelet-{version}"
 
 
+@cache
 def why_not(version: str) -> str:
     """Return what is missing to run a version; "" if nothing is."""
-    if not binary(version).exists():
+    program = binary(version)
+    if not program.exists():
         return f"there is no kubelet {version}: `make kubelets` builds it, with Go"
-    return ""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [str(program), folder]
+        # It ends with its input, which has nothing.
+        tried = subprocess.run(
+            command, check=False, stdin=subprocess.DEVNULL, capture_output=True, text=True
+        )
+    return f"kubelet {version} does not start here: {tried.stderr}" if tried.returncode else ""
