@@ -1,11 +1,11 @@
-"""Every rule is tried with both kinds of kubelet."""
+"""Every rule is tried with each kind of kubelet."""
 
 import pytest
 
-from nodeplug.testing import Profile
+from kubelets.kinds import ALL, Kind
 
 
-@pytest.fixture(params=list(Profile), ids=lambda profile: profile.value)
-def profile(request: pytest.FixtureRequest) -> Profile:
-    found: Profile = request.param
+@pytest.fixture(params=ALL, ids=str)
+def kind(request: pytest.FixtureRequest) -> Kind:
+    found: Kind = request.param
     return found

@@ -7,11 +7,12 @@ import grpc
 import grpc.aio
 import pytest
 
+from kubelets.kinds import Kind
 from nodeplug import allocation
 from nodeplug.kubelet import service
 from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2 as api
 from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2_grpc as api_grpc
-from nodeplug.testing import AdmissionError, Container, Pod, Profile
+from nodeplug.testing import AdmissionError, Container, Pod
 from support.awkward.state import State
 from support.stage import BOARD, SLICE, Stage, stage
 from support.timed import timed
@@ -86,43 +87,46 @@ async def test_c14_a_call_that_hangs_ends_in_time(monkeypatch: pytest.MonkeyPatc
         assert time.monotonic() - started < 1.0
 
 
-async def test_c14_a_device_that_could_not_be_given_is_taken_off_the_offer() -> None:
+async def test_c14_a_device_that_could_not_be_given_is_taken_off_the_offer(kind: Kind) -> None:
     """R42: or the scheduler would send the next pod into the same failure."""
-    async with stage(State(fail=True)) as play:
+    async with stage(State(fail=True), kind=kind) as play:
         with pytest.raises(AdmissionError, match="told to fail"):
             await play.kubelet.admit(Pod.of({BOARD: 1}))
         await play.listed(allocatable=3)
 
 
-async def test_c14_only_the_device_at_fault_is_taken_off_the_offer() -> None:
+async def test_c14_only_the_device_at_fault_is_taken_off_the_offer(kind: Kind) -> None:
     """Where the backend says which one it is."""
-    async with stage(State(fault="awk-board-2")) as play:
+    async with stage(State(fault="awk-board-2"), kind=kind) as play:
         with pytest.raises(AdmissionError, match="told to be at fault"):
             await play.kubelet.admit(Pod.of({BOARD: 4}))
         await play.listed(allocatable=3)
         assert play.kubelet.devices(BOARD)["awk-board-2"] == "Unhealthy"
 
 
-async def test_c14_init_and_app_containers_share_a_device(profile: Profile) -> None:
+async def test_c14_init_and_app_containers_share_a_device(kind: Kind) -> None:
     """R46: reuse goes through a second Allocate for the same id."""
-    async with stage(profile=profile) as play:
+    async with stage(kind=kind) as play:
         init = Container("init", {BOARD: 4}, init=True)
         runs = await play.kubelet.admit(Pod((init, Container("app", {BOARD: 4}))))
         assert runs["init"] == runs["app"]
         assert len(play.kubelet.journal.of("allocate", BOARD)) == 2
 
 
-async def test_c16_only_the_resource_that_prepares_asks_for_it(profile: Profile) -> None:
-    """R17, R55: options are decided per resource."""
-    async with stage(profile=profile) as play:
+async def test_c16_only_the_resource_that_prepares_asks_for_it(kind: Kind) -> None:
+    """R17, R55: options are decided per resource. The backend would prepare whatever it is told."""
+    async with stage(kind=kind) as play:
         await play.listed(SLICE, allocatable=8)
-        required = [play.kubelet.options(name).pre_start_required for name in (BOARD, SLICE)]
-        assert required == [True, False]
+        pod = Pod.of({BOARD: 2, SLICE: 2})
+        await play.kubelet.admit(pod)
+        await play.kubelet.start_container(pod, "c0")
+        marks = {path.name for path in play.host.path("/awkward").glob("prepared-*")}
+        assert marks == {f"prepared-{board}" for board in play.kubelet.held(BOARD)}
 
 
-async def test_c16_preparing_is_repeatable(profile: Profile) -> None:
+async def test_c16_preparing_is_repeatable(kind: Kind) -> None:
     """R55: every restart of the container calls it again."""
-    async with stage(profile=profile) as play:
+    async with stage(kind=kind) as play:
         pod = Pod.of({BOARD: 1})
         await play.kubelet.admit(pod)
         await play.kubelet.start_container(pod, "c0")
@@ -131,9 +135,9 @@ async def test_c16_preparing_is_repeatable(profile: Profile) -> None:
         assert play.host.path(f"/awkward/prepared-{held}").read_text() == BOARD
 
 
-async def test_a_container_with_a_sick_device_may_start_again(profile: Profile) -> None:
+async def test_a_container_with_a_sick_device_may_start_again(kind: Kind) -> None:
     """R34, R55: the pod keeps the device; whether it can be made ready is the backend's to say."""
-    async with stage(profile=profile) as play:
+    async with stage(kind=kind) as play:
         pod = Pod.of({BOARD: 4})
         await play.kubelet.admit(pod)
         play.set(State(sick=("awk-board-1",)))
@@ -153,9 +157,9 @@ async def test_an_answer_that_the_kubelet_could_not_receive_is_refused_with_its_
         assert "bytes, a kubelet receives 100" in text
 
 
-async def test_c21_answers_survive_a_restart_of_the_agent(profile: Profile) -> None:
+async def test_c21_answers_survive_a_restart_of_the_agent(kind: Kind) -> None:
     """R45: the kubelet replays the stored answer for the pod's life."""
-    async with stage(profile=profile) as play:
+    async with stage(kind=kind) as play:
         before = await ask(play, ["awk-board-0", "awk-board-1"])
         await play.stop_agent(play.agents[0])
         play.start_agent()
@@ -163,9 +167,9 @@ async def test_c21_answers_survive_a_restart_of_the_agent(profile: Profile) -> N
         assert await ask(play, ["awk-board-0", "awk-board-1"]) == before
 
 
-async def test_allocating_waits_for_nobody_else(profile: Profile) -> None:
+async def test_allocating_waits_for_nobody_else(kind: Kind) -> None:
     """One container's slow backend call holds up no other resource's list."""
-    async with stage(State(hang=True), profile=profile) as play:
+    async with stage(State(hang=True), kind=kind) as play:
         hanging = asyncio.create_task(code(play, ["awk-board-0"]))
         await asyncio.sleep(0)
         play.set(State(hang=True, sick=("awk-board-1",)))

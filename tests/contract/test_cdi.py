@@ -5,9 +5,10 @@ import shutil
 
 import pytest
 
+from kubelets.kinds import Kind
 from nodeplug.offers import Injection, OfferRule
 from nodeplug.supervisor import agent
-from nodeplug.testing import AdmissionError, Pod, Profile
+from nodeplug.testing import AdmissionError, Pod
 from support.awkward.state import State
 from support.stage import BOARD, Stage, stage
 
@@ -26,9 +27,9 @@ async def start(play: Stage, inject: Injection) -> None:
     await play.listed(allocatable=4)
 
 
-async def test_a_container_gets_names_that_stand_in_a_file(profile: Profile) -> None:
+async def test_a_container_gets_names_that_stand_in_a_file(kind: Kind) -> None:
     """R63: and no device node besides; what depends on the set still comes directly."""
-    async with stage(agents=0, profile=profile) as play:
+    async with stage(agents=0, kind=kind) as play:
         await start(play, "cdi")
         runs = await play.kubelet.admit(Pod.of({BOARD: 2}))
         names = [name.partition("=")[2] for name in runs["c0"].cdi_devices]
@@ -37,18 +38,18 @@ async def test_a_container_gets_names_that_stand_in_a_file(profile: Profile) -> 
         assert runs["c0"].envs["AWKWARD_BOARD"] == ",".join(sorted(names))
 
 
-async def test_older_kubelets_get_the_names_as_an_annotation(profile: Profile) -> None:
+async def test_older_kubelets_get_the_names_as_an_annotation(kind: Kind) -> None:
     """They drop the field without a word."""
-    async with stage(agents=0, profile=profile) as play:
+    async with stage(agents=0, kind=kind) as play:
         await start(play, "cdi-annotations")
         runs = await play.kubelet.admit(Pod.of({BOARD: 1}))
         (value,) = runs["c0"].annotations.values()
         assert value.startswith("nodeplug.awkward.example.com/board=awk-board-")
 
 
-async def test_a_device_is_specified_before_it_is_listed(profile: Profile) -> None:
+async def test_a_device_is_specified_before_it_is_listed(kind: Kind) -> None:
     """A pod may ask for it the moment it is listed."""
-    async with stage(agents=0, profile=profile) as play:
+    async with stage(agents=0, kind=kind) as play:
         await start(play, "cdi")
         for boards in range(5, 15):
             play.set(State(boards=boards))
@@ -56,20 +57,20 @@ async def test_a_device_is_specified_before_it_is_listed(profile: Profile) -> No
             assert len(specified(play)) == boards
 
 
-async def test_specifications_outlive_the_agent(profile: Profile) -> None:
+async def test_specifications_outlive_the_agent(kind: Kind) -> None:
     """R45: containers restart while no agent runs."""
-    async with stage(agents=0, profile=profile) as play:
+    async with stage(agents=0, kind=kind) as play:
         await start(play, "cdi")
         await play.stop_agent(play.agents[0])
         assert len(specified(play)) == 4
 
 
 async def test_a_device_whose_file_cannot_be_written_is_not_given_out(
-    profile: Profile, monkeypatch: pytest.MonkeyPatch
+    kind: Kind, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Unhealthy with the reason, and healthy again when the directory is right."""
     monkeypatch.setattr(agent, "_RETRY_SECONDS", 0.2)
-    async with stage(agents=0, profile=profile) as play:
+    async with stage(agents=0, kind=kind) as play:
         play.cdi_dir.write_text("in the way")
         play.rules = [OfferRule(resource=BOARD, inject="cdi")]
         play.start_agent()

@@ -2,22 +2,23 @@
 
 import itertools
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
+from kubelets.kinds import Kind
 from nodeplug.kubelet.sockets import HOME
 from nodeplug.offers import OfferRule
 from nodeplug.supervisor import agent
 from nodeplug.supervisor.agent import Rules
-from nodeplug.testing import Profile
+from nodeplug.testing import Pod
 from support.awkward.state import State
 from support.mounts import can_mount_in_namespace
 from support.needs import require
-from support.small_disk import small_disks
-from support.stage import BOARD, stage
+from support.small_disk import SmallDisks, small_disks
+from support.stage import BOARD, Stage, stage
 
 
 @pytest.fixture(autouse=True)
@@ -26,9 +27,9 @@ def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(agent, "_RETRY_SECONDS", 0.2)
 
 
-async def test_a_new_device_that_finds_no_room_takes_no_other_along() -> None:
+async def test_a_new_device_that_finds_no_room_takes_no_other_along(kind: Kind) -> None:
     """With CDI: what the file describes already is given out as before."""
-    async with stage(agents=0) as play:
+    async with stage(agents=0, kind=kind) as play:
         with small_disks(play.cdi_dir) as disks:
             play.rules = [OfferRule(resource=BOARD, inject="cdi")]
             play.start_agent()
@@ -41,9 +42,9 @@ async def test_a_new_device_that_finds_no_room_takes_no_other_along() -> None:
     assert sick == {"awk-board-0", "awk-board-4"}
 
 
-async def test_files_on_the_host_are_made_up_for_when_there_is_room() -> None:
+async def test_files_on_the_host_are_made_up_for_when_there_is_room(kind: Kind) -> None:
     """A device whose file cannot be noted is not given out until it is."""
-    async with stage(agents=0) as play:
+    async with stage(agents=0, kind=kind) as play:
         with small_disks(play.directory / HOME / "host-files") as disks:
             play.start_agent()
             await play.listed(allocatable=4)
@@ -55,29 +56,38 @@ async def test_files_on_the_host_are_made_up_for_when_there_is_room() -> None:
             assert play.host.path("/awkward/info-awk-board-4").read_text() == BOARD
 
 
-@pytest.mark.parametrize("lost", ["the name that is bound", "the name that is registered"])
-async def test_a_socket_that_cannot_be_put_back_is_registered_by_its_other_name(lost: str) -> None:
-    """What serves goes on serving, too."""
-    async with stage(agents=0) as play:
-        home = play.directory / HOME
+@asynccontextmanager
+async def crowded(kind: Kind) -> AsyncGenerator[tuple[Stage, Path, SmallDisks], None]:
+    """Open a stage whose agent has its sockets on a small disk."""
+    async with stage(agents=0, kind=kind) as play:
+        home = play.directory.parent / "disk"
+        (play.directory / HOME).symlink_to(home)
+        await play.kubelet.stop()
         with small_disks(home) as disks:
+            # A real kubelet has a mount namespace of its own: it sees what was mounted before.
+            await play.kubelet.start()
             play.start_agent()
             await play.listed(allocatable=4)
-            request = play.kubelet.journal.of("register", BOARD)[-1].request
-            assert request is not None
-            link = play.directory / request.endpoint
-            bound = link.with_name(f".{link.name.partition('-')[0]}.sock")
-            with disks.full(of_files=True):
-                (bound if lost == "the name that is bound" else link).unlink()
-                (home / "in its room").touch()
-                await play.kubelet.drop_streams(BOARD)
-                await play.listed(allocatable=0)
-                await play.listed(allocatable=4)
-                (home / "in its room").unlink()
-            request = play.kubelet.journal.of("register", BOARD)[-1].request
-            assert request is not None
-            assert (play.directory / request.endpoint).name in {link.name, bound.name}
+            yield play, home, disks
             await play.stop_agent(play.agents[0])
+
+
+@pytest.mark.parametrize("lost", ["the name that is bound", "the name that is registered"])
+async def test_a_socket_that_cannot_be_put_back_is_registered_by_its_other_name(
+    kind: Kind, lost: str
+) -> None:
+    """What serves goes on serving, too."""
+    async with crowded(kind) as (play, home, disks):
+        link = play.report().socket
+        bound = link.with_name(f".{link.name.partition('-')[0]}.sock")
+        with disks.full(of_files=True):
+            (bound if lost == "the name that is bound" else link).unlink()
+            (home / "in its room").touch()
+            await play.kubelet.drop_streams(BOARD)
+            await play.listed(allocatable=0)
+            await play.listed(allocatable=4)
+            (home / "in its room").unlink()
+        assert play.report().socket == (link if lost == "the name that is bound" else bound)
 
 
 @contextmanager
@@ -99,19 +109,14 @@ def others_take_what_is_free(folder: Path) -> Iterator[None]:
         thread.join()
 
 
-async def test_new_options_need_no_room(profile: Profile) -> None:
+async def test_new_options_need_no_room(kind: Kind) -> None:
     """R17: they are told to the kubelet on the socket that serves already."""
-    async with stage(agents=0, profile=profile) as play:
-        home = play.directory / HOME
-        with small_disks(home) as disks:
-            play.start_agent()
+    async with crowded(kind) as (play, home, disks):
+        with disks.full(of_files=True), others_take_what_is_free(home):
+            rule = OfferRule(resource=BOARD, policy="packed")
+            await play.agent.apply(Rules([rule]), {})
+            await play.kubelet.drop_streams(BOARD)
+            await play.kubelet.until(lambda: len(play.kubelet.journal.of("register", BOARD)) > 1)
             await play.listed(allocatable=4)
-            with disks.full(of_files=True), others_take_what_is_free(home):
-                rule = OfferRule(resource=BOARD, policy="packed")
-                await play.agent.apply(Rules([rule]), {})
-                await play.kubelet.drop_streams(BOARD)
-                await play.kubelet.until(
-                    lambda: play.kubelet.options(BOARD).get_preferred_allocation_available
-                )
-                await play.listed(allocatable=4)
-            await play.stop_agent(play.agents[0])
+            await play.kubelet.admit(Pod.of({BOARD: 1}))
+            assert play.kubelet.journal.of("preferred", BOARD)

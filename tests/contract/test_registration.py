@@ -11,27 +11,28 @@ import grpc
 import grpc.aio
 import pytest
 
+from kubelets.kinds import EMBEDDED, Kind
 from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2 as api
 from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2_grpc as api_grpc
-from nodeplug.testing import Profile
+from nodeplug.testing import Kubelet
 from support.awkward.state import State
 from support.plugin import Plugin
 from support.stage import BOARD, SLICE, stage
 from support.timed import timed
 
 
-async def test_c01_the_server_answers_before_it_registers(profile: Profile) -> None:
+async def test_c01_the_server_answers_before_it_registers(kind: Kind) -> None:
     """R12: the kubelet calls back within Register; a first try that fails would show."""
-    async with stage(profile=profile) as play:
+    async with stage(kind=kind) as play:
         await play.listed(SLICE, allocatable=8)
         outcomes = [event.detail for event in play.kubelet.journal.of("register")]
         assert outcomes == ["", ""]
 
 
 @timed
-async def test_c02_a_kubelet_restart_is_followed_within_a_second(profile: Profile) -> None:
+async def test_c02_a_kubelet_restart_is_followed_within_a_second(kind: Kind) -> None:
     """R8 to R10: from kubelet.sock made anew to the complete list."""
-    async with stage(profile=profile) as play:
+    async with stage(kind=kind) as play:
         await play.kubelet.stop(unlink=True)
         await play.kubelet.start()
         started = time.monotonic()
@@ -39,9 +40,9 @@ async def test_c02_a_kubelet_restart_is_followed_within_a_second(profile: Profil
         assert time.monotonic() - started < 1.0
 
 
-async def test_c03_old_news_of_the_same_kubelet_causes_nothing(profile: Profile) -> None:
+async def test_c03_old_news_of_the_same_kubelet_causes_nothing(kind: Kind) -> None:
     """R9: an event for the kubelet already registered with must not register again."""
-    async with stage(profile=profile) as play:
+    async with stage(kind=kind) as play:
         socket = play.directory / "kubelet.sock"
         for _ in range(3):
             socket.rename(play.directory / "aside.sock")
@@ -55,9 +56,9 @@ async def test_c03_old_news_of_the_same_kubelet_causes_nothing(profile: Profile)
         assert len(play.kubelet.journal.of("register", BOARD)) == 1
 
 
-async def test_c04_an_absent_kubelet_is_waited_for(profile: Profile) -> None:
+async def test_c04_an_absent_kubelet_is_waited_for(kind: Kind) -> None:
     """R6: a dead socket file, no file, then no directory at all; each time we come back."""
-    async with stage(profile=profile) as play:
+    async with stage(kind=kind) as play:
         await play.kubelet.stop()
         await play.kubelet.start()
         await play.listed(allocatable=4)
@@ -72,9 +73,9 @@ async def test_c04_an_absent_kubelet_is_waited_for(profile: Profile) -> None:
 
 
 @timed
-async def test_c06_a_stream_killed_under_a_living_kubelet_is_replaced(profile: Profile) -> None:
+async def test_c06_a_stream_killed_under_a_living_kubelet_is_replaced(kind: Kind) -> None:
     """R24: the kubelet never comes back by itself; we register again within 5 s."""
-    async with stage(profile=profile) as play:
+    async with stage(kind=kind) as play:
         await play.kubelet.drop_streams(BOARD)
         dropped = time.monotonic()
         await play.listed(allocatable=0)
@@ -84,10 +85,10 @@ async def test_c06_a_stream_killed_under_a_living_kubelet_is_replaced(profile: P
 
 @timed
 async def test_c07_an_old_instance_that_ends_late_takes_nothing_down_for_long(
-    profile: Profile,
+    kind: Kind,
 ) -> None:
     """R15: kubelets up to 1.36 drop the new registration when the old stream ends."""
-    async with stage(agents=0, profile=profile) as play:
+    async with stage(agents=0, kind=kind) as play:
         old = Plugin(play.directory, BOARD)
         old.send(legacy="Healthy")
         await old.start()
@@ -117,13 +118,19 @@ async def test_c08_a_passing_refusal_is_retried_until_accepted() -> None:
         assert calls.accepted == {BOARD, SLICE}
 
 
-async def test_c17_options_are_equal_in_both_places(profile: Profile) -> None:
-    """R17: told at Register, and when asked."""
-    async with stage(profile=profile) as play:
-        asked = play.kubelet.options(BOARD)
-        told = play.kubelet.journal.of("register", BOARD)[0].request
+@pytest.mark.parametrize("kind", EMBEDDED, ids=str)
+@pytest.mark.parametrize(("resource", "prepares"), [(BOARD, True), (SLICE, False)])
+async def test_c17_options_are_equal_in_both_places(
+    kind: Kind, resource: str, *, prepares: bool
+) -> None:
+    """R17: told at Register, where a real kubelet lets nobody see them, and when asked."""
+    async with stage(kind=kind) as play:
+        assert isinstance(play.kubelet, Kubelet)
+        await play.listed(SLICE, allocatable=8)
+        asked = play.kubelet.options(resource)
+        told = play.kubelet.journal.of("register", resource)[0].request
         assert told is not None
-        assert (told.options, asked.pre_start_required) == (asked, True)
+        assert (told.options, asked.pre_start_required) == (asked, prepares)
 
 
 class RefusingKubelet(api_grpc.RegistrationServicer):

@@ -4,17 +4,18 @@ import asyncio
 
 import pytest
 
+from kubelets.kinds import Kind
 from nodeplug.offers import OfferRule
-from nodeplug.testing import AdmissionError, Pod, Profile
+from nodeplug.testing import AdmissionError, Pod
 from support.awkward.state import State
 from support.stage import BOARD, SLICE, stage
 
 SHARED = f"{BOARD}.shared"
 
 
-async def test_c15_a_preference_is_asked_for_and_followed(profile: Profile) -> None:
+async def test_c15_a_preference_is_asked_for_and_followed(kind: Kind) -> None:
     """R49: slices of one board, since `packed` leaves the others whole."""
-    async with stage(agents=0, profile=profile) as play:
+    async with stage(agents=0, kind=kind) as play:
         play.rules = [OfferRule(resource=SLICE, policy="packed")]
         play.start_agent()
         await play.listed(SLICE, allocatable=8)
@@ -24,9 +25,9 @@ async def test_c15_a_preference_is_asked_for_and_followed(profile: Profile) -> N
         assert len(play.kubelet.journal.of("preferred", SLICE)) == 2
 
 
-async def test_replicas_of_a_device_fall_sick_and_recover_together(profile: Profile) -> None:
+async def test_replicas_of_a_device_fall_sick_and_recover_together(kind: Kind) -> None:
     """One board, three containers; all are told at once."""
-    async with stage(agents=0, profile=profile) as play:
+    async with stage(agents=0, kind=kind) as play:
         play.rules = [OfferRule(resource=BOARD, replicas=3, mark_shared=True)]
         play.start_agent()
         await play.listed(SHARED, allocatable=12)
@@ -34,13 +35,12 @@ async def test_replicas_of_a_device_fall_sick_and_recover_together(profile: Prof
         await play.listed(SHARED, allocatable=9)
         play.set(State())
         await play.listed(SHARED, allocatable=12)
-        counts = [event.count for event in play.kubelet.journal.of("list", SHARED)]
-        assert counts == [12, 12, 12]
+        assert await play.lists(3, SHARED) == [12, 12, 12]
 
 
-async def test_a_device_held_twice_by_one_container_is_injected_once(profile: Profile) -> None:
+async def test_a_device_held_twice_by_one_container_is_injected_once(kind: Kind) -> None:
     """Two replicas of one board are one device node."""
-    async with stage(State(boards=1), agents=0, profile=profile) as play:
+    async with stage(State(boards=1), agents=0, kind=kind) as play:
         play.rules = [OfferRule(resource=BOARD, replicas=2)]
         play.start_agent()
         await play.listed(allocatable=2)
@@ -49,9 +49,9 @@ async def test_a_device_held_twice_by_one_container_is_injected_once(profile: Pr
         assert runs["c0"].envs["AWKWARD_BOARD"] == "awk-board-0"
 
 
-async def test_asking_for_several_replicas_can_be_refused(profile: Profile) -> None:
+async def test_asking_for_several_replicas_can_be_refused(kind: Kind) -> None:
     """The pod fails with the reason; the devices stay on offer."""
-    async with stage(agents=0, profile=profile) as play:
+    async with stage(agents=0, kind=kind) as play:
         play.rules = [OfferRule(resource=BOARD, replicas=2, fail_requests_greater_than_one=True)]
         play.start_agent()
         await play.listed(allocatable=8)
@@ -62,10 +62,10 @@ async def test_asking_for_several_replicas_can_be_refused(profile: Profile) -> N
 
 
 async def test_a_device_that_is_shared_no_longer_waits_for_its_containers(
-    profile: Profile,
+    kind: Kind,
 ) -> None:
     """Un-shared at an agent's restart while a pod holds a replica: never given away twice."""
-    async with stage(agents=0, profile=profile) as play:
+    async with stage(agents=0, kind=kind) as play:
         play.rules = [OfferRule(resource=BOARD, replicas=2, mark_shared=True)]
         agent = play.start_agent()
         await play.listed(SHARED, allocatable=8)
@@ -91,10 +91,10 @@ async def test_a_device_that_is_shared_no_longer_waits_for_its_containers(
     ids=["renamed", "split", "shared"],
 )
 async def test_a_device_that_moves_while_held_is_never_given_away_twice(
-    profile: Profile, after: OfferRule
+    kind: Kind, after: OfferRule
 ) -> None:
     """By a reload, with a kubelet restart and an agent restart in between; R33."""
-    async with stage(agents=0, profile=profile) as play:
+    async with stage(agents=0, kind=kind) as play:
         agent = play.start_agent()
         await play.listed(allocatable=4)
         pod = Pod.of({BOARD: 4})
@@ -104,9 +104,10 @@ async def test_a_device_that_moves_while_held_is_never_given_away_twice(
         await play.listed(BOARD, allocatable=0)
         await play.kubelet.restart()
         await play.stop_agent(agent)
-        play.start_agent()
         public = after.public_name if not after.split_by else f"{BOARD}-0"
-        await play.kubelet.until(lambda: play.kubelet.capacity(public) is not None)
+        before = len(play.kubelet.journal.of("list", public))
+        play.start_agent()
+        await play.lists(before + 1, public)
         with pytest.raises(AdmissionError):
             await play.kubelet.admit(Pod.of({public: 1}))
         await play.kubelet.remove(pod)
@@ -115,10 +116,10 @@ async def test_a_device_that_moves_while_held_is_never_given_away_twice(
 
 
 async def test_replicas_of_one_device_go_to_containers_at_the_same_time(
-    profile: Profile,
+    kind: Kind,
 ) -> None:
     """Sharing is what it says: all of them run at once."""
-    async with stage(State(boards=1), agents=0, profile=profile) as play:
+    async with stage(State(boards=1), agents=0, kind=kind) as play:
         play.rules = [OfferRule(resource=BOARD, replicas=4)]
         play.start_agent()
         await play.listed(allocatable=4)

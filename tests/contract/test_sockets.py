@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from kubelets.kinds import Kind
 from nodeplug.host.watch import PathWatch
 from nodeplug.kubelet.sockets import SocketDirectory, check_plugin_dir
-from nodeplug.testing import Pod, Profile
+from nodeplug.testing import Pod
 from nodeplug.values.errors import KubeletDirectoryError
 from support.awkward.state import State
 from support.stage import BOARD, Stage, stage
@@ -17,9 +18,9 @@ def sockets(play: Stage) -> list[Path]:
     return sorted((play.directory / ".nodeplug").glob("*/*.sock"))
 
 
-async def test_c05_a_removed_link_is_put_back(profile: Profile) -> None:
+async def test_c05_a_removed_link_is_put_back(kind: Kind) -> None:
     """R10: the kubelet's connection lives on, nothing is registered anew."""
-    async with stage(profile=profile) as play:
+    async with stage(kind=kind) as play:
         link = next(path for path in sockets(play) if path.name.startswith("1-"))
         async with asyncio.timeout(5), PathWatch() as changes:
             link.unlink()
@@ -30,10 +31,10 @@ async def test_c05_a_removed_link_is_put_back(profile: Profile) -> None:
 
 
 async def test_c05_a_resource_whose_socket_files_are_all_gone_is_served_again(
-    profile: Profile,
+    kind: Kind,
 ) -> None:
     """R10, R11: a new socket is bound, then registered; the devices are back within 5 s."""
-    async with stage(profile=profile) as play:
+    async with stage(kind=kind) as play:
         for path in sockets(play):
             path.unlink()
         await play.kubelet.until(lambda: len(play.kubelet.journal.of("register", BOARD)) > 1, 5)
@@ -41,17 +42,17 @@ async def test_c05_a_resource_whose_socket_files_are_all_gone_is_served_again(
         await play.kubelet.admit(Pod.of({BOARD: 1}))
 
 
-async def test_c05_the_kubelet_s_sweep_leaves_our_sockets_alone(profile: Profile) -> None:
+async def test_c05_the_kubelet_s_sweep_leaves_our_sockets_alone(kind: Kind) -> None:
     """R5, R7: it removes sockets from the top level only."""
-    async with stage(profile=profile) as play:
+    async with stage(kind=kind) as play:
         before = sockets(play)
         await play.kubelet.restart()
         assert {path for path in before if path.name.startswith(".")} <= set(sockets(play))
 
 
-async def test_c19_an_orderly_end_removes_our_files_and_no_others(profile: Profile) -> None:
+async def test_c19_an_orderly_end_removes_our_files_and_no_others(kind: Kind) -> None:
     """Streams end, sockets and directory go; what others put there stays."""
-    async with stage(profile=profile) as play:
+    async with stage(kind=kind) as play:
         foreign = play.directory / "other-vendor.conf"
         foreign.touch()
         await play.stop_agent(play.agents[0])
@@ -93,9 +94,9 @@ def test_c20_the_default_directory_is_short_enough() -> None:
         check_plugin_dir(Path("/var/lib/kubelet/device-plugins-of-no-kubelet"))
 
 
-async def test_a_second_instance_waits_and_takes_over(profile: Profile) -> None:
+async def test_a_second_instance_waits_and_takes_over(kind: Kind) -> None:
     """Rolling update with surge: never two servers of one resource, and no gap after the first."""
-    async with stage(profile=profile) as play:
+    async with stage(kind=kind) as play:
         first = play.agents[0]
         play.start_agent()
         play.set(State(sick=("awk-board-0",)))

@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from kubelets.kinds import Kind
 from nodeplug.supervisor import usage
 from nodeplug.testing import Pod
 from support.awkward.state import State
@@ -15,10 +16,12 @@ from support.timed import timed
 RENAMED = "awkward.example.com/board-renamed"
 
 
-async def test_a_kubelet_that_is_back_is_asked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_kubelet_that_is_back_is_asked_at_once(
+    kind: Kind, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """However long the pauses had become while there was none."""
     monkeypatch.setattr(usage, "_LONGEST_PAUSE", 60.0)
-    async with stage() as play:
+    async with stage(kind=kind) as play:
         watch, holdings = play.agent._usage, play.agent._holdings
         await play.kubelet.stop()
         watch._pause = 30.0
@@ -32,9 +35,9 @@ async def test_a_kubelet_that_is_back_is_asked_at_once(monkeypatch: pytest.Monke
                 await asyncio.sleep(0.01)
 
 
-async def test_a_record_older_than_the_end_of_a_pod_holds_nothing_back() -> None:
+async def test_a_record_older_than_the_end_of_a_pod_holds_nothing_back(kind: Kind) -> None:
     """The kubelet frees devices in memory, and writes that down at the next list only (R47)."""
-    async with stage() as play:
+    async with stage(kind=kind) as play:
         await play.listed(SLICE, allocatable=8)
         for number in (1, 2):
             pod, board = await given(play)
@@ -66,9 +69,9 @@ def end_unrecorded(play: Stage, pod: Pod) -> None:
 
 
 @timed
-async def test_a_question_to_a_kubelet_that_has_gone_holds_nothing_up() -> None:
+async def test_a_question_to_a_kubelet_that_has_gone_holds_nothing_up(kind: Kind) -> None:
     """One that died with the question open never answers, and asking is limited to 5 s."""
-    async with stage() as play:
+    async with stage(kind=kind) as play:
         await play.kubelet.stop(unlink=True)
         play.pod_resources.unlink()
         with socket.socket(socket.AF_UNIX) as deaf:
@@ -85,9 +88,9 @@ async def test_a_question_to_a_kubelet_that_has_gone_holds_nothing_up() -> None:
 
 
 @timed
-async def test_a_kubelet_that_is_not_ready_to_be_asked_is_asked_again_soon() -> None:
+async def test_a_kubelet_that_is_not_ready_to_be_asked_is_asked_again_soon(kind: Kind) -> None:
     """kubelet.sock may be there before the pod resources socket is."""
-    async with stage() as play:
+    async with stage(kind=kind) as play:
         play.agent._usage._pod_resources = later = play.host.root / "later.sock"
         await play.kubelet.restart()
         await play.listed(allocatable=4)

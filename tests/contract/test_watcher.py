@@ -9,12 +9,11 @@ import time
 from asyncio.subprocess import PIPE
 
 import grpc.aio
-import pytest
 
+from kubelets.kinds import AnyKubelet, Kind
 from nodeplug.kubelet.api import pluginregistration_v1_pb2 as api
 from nodeplug.kubelet.api import pluginregistration_v1_pb2_grpc as api_grpc
-from nodeplug.supervisor.report import ResourceReport
-from nodeplug.testing import Kubelet, Pod, Profile
+from nodeplug.testing import Pod
 from support.awkward.state import State
 from support.repository import ROOT
 from support.stage import BOARD, Stage, stage
@@ -30,24 +29,23 @@ def shown(play: Stage) -> list[str]:
     return sorted(str(p) for p in sockets if not p.name.startswith("."))
 
 
-def registrations(kubelet: Kubelet) -> list[str]:
+def registrations(kubelet: AnyKubelet) -> list[str]:
     found = kubelet.journal.of("register", BOARD)
     assert all(event.found for event in found)
     return [event.request.endpoint for event in found if event.request]
 
 
-async def test_c23_a_resource_is_found_and_never_registered_by_a_call() -> None:
+async def test_c23_a_resource_is_found_and_never_registered_by_a_call(kind: Kind) -> None:
     """R82: one mode for one resource; pods get their devices as ever."""
-    async with stage(watcher=True) as play:
+    async with stage(watcher=True, kind=kind) as play:
         run = await play.kubelet.admit(Pod.of({BOARD: 2}))
         assert run["c0"].envs
         assert len(registrations(play.kubelet)) == 1
 
 
-@pytest.mark.parametrize("profile", Profile)
-async def test_c23_a_kubelet_that_restarts_finds_the_same_socket(profile: Profile) -> None:
+async def test_c23_a_kubelet_that_restarts_finds_the_same_socket(kind: Kind) -> None:
     """R80: nothing is needed of us."""
-    async with stage(watcher=True, profile=profile) as play:
+    async with stage(watcher=True, kind=kind) as play:
         before = shown(play)
         await play.kubelet.restart()
         await play.listed(allocatable=4)
@@ -56,10 +54,9 @@ async def test_c23_a_kubelet_that_restarts_finds_the_same_socket(profile: Profil
 
 
 @timed
-@pytest.mark.parametrize("profile", Profile)
-async def test_c23_a_lost_stream_is_replaced_by_a_socket_of_a_new_name(profile: Profile) -> None:
+async def test_c23_a_lost_stream_is_replaced_by_a_socket_of_a_new_name(kind: Kind) -> None:
     """R78: the plugin manager does not notice it; within 5 s."""
-    async with stage(watcher=True, profile=profile) as play:
+    async with stage(watcher=True, kind=kind) as play:
         started = time.monotonic()
         await play.kubelet.drop_streams(BOARD)
         await play.listed(allocatable=0)
@@ -70,25 +67,25 @@ async def test_c23_a_lost_stream_is_replaced_by_a_socket_of_a_new_name(profile: 
         assert second in shown(play)
 
 
-async def test_a_socket_that_somebody_removed_is_put_back() -> None:
+async def test_a_socket_that_somebody_removed_is_put_back(kind: Kind) -> None:
     """R77: its removal alone deregisters the resource."""
-    async with stage(watcher=True) as play:
+    async with stage(watcher=True, kind=kind) as play:
         for path in shown(play):
             os.unlink(path)  # noqa: PTH108 - as text
         await play.listed(allocatable=0)
         await play.listed(allocatable=4)
 
 
-async def test_changes_arrive_as_ever() -> None:
+async def test_changes_arrive_as_ever(kind: Kind) -> None:
     """The list is the same service."""
-    async with stage(watcher=True) as play:
+    async with stage(watcher=True, kind=kind) as play:
         play.set(State(sick=("awk-board-0",)))
         await play.listed(allocatable=3)
 
 
-async def test_only_sockets_with_a_plain_name_are_shown() -> None:
+async def test_only_sockets_with_a_plain_name_are_shown(kind: Kind) -> None:
     """One for each resource, for its owner alone; nothing is left at the end."""
-    async with stage(watcher=True) as play:
+    async with stage(watcher=True, kind=kind) as play:
         sockets = shown(play)
         assert len(sockets) == 2
         assert {stat.S_IMODE(os.stat(path).st_mode) for path in sockets} == {0o600}  # noqa: PTH116
@@ -96,9 +93,9 @@ async def test_only_sockets_with_a_plain_name_are_shown() -> None:
         assert not shown(play)
 
 
-async def test_a_second_instance_takes_over_when_the_first_ends() -> None:
+async def test_a_second_instance_takes_over_when_the_first_ends(kind: Kind) -> None:
     """Sockets of both are never shown at once."""
-    async with stage(watcher=True) as play:
+    async with stage(watcher=True, kind=kind) as play:
         first = play.agents[0]
         before = shown(play)
         play.start_agent()
@@ -110,9 +107,9 @@ async def test_a_second_instance_takes_over_when_the_first_ends() -> None:
 
 
 @timed
-async def test_c23_who_it_is_is_answered_within_a_second_under_load() -> None:
+async def test_c23_who_it_is_is_answered_within_a_second_under_load(kind: Kind) -> None:
     """R80, with a hundred callers at a time."""
-    async with stage(watcher=True) as play:
+    async with stage(watcher=True, kind=kind) as play:
         options = [("grpc.use_local_subchannel_pool", 1)]
 
         async def ask() -> api.PluginInfo:
@@ -127,27 +124,22 @@ async def test_c23_who_it_is_is_answered_within_a_second_under_load() -> None:
         assert {tuple(info.supported_versions) for info in infos} == {("v1beta1",)}
 
 
-async def test_a_refusal_is_what_the_report_says() -> None:
+async def test_a_refusal_is_what_the_report_says(kind: Kind) -> None:
     """R75: its text is what an operator sees."""
-    async with stage(watcher=True) as play:
-
-        def report() -> ResourceReport:
-            [found] = [r for r in play.agent.report().resources if r.pool.resource == BOARD]
-            return found
-
+    async with stage(watcher=True, kind=kind) as play:
         async with asyncio.timeout(5):
-            while not report().registered:  # noqa: ASYNC110 - a report tells nobody
+            while not play.report().registered:  # noqa: ASYNC110 - a report tells nobody
                 await asyncio.sleep(0.01)
         status = api.RegistrationStatus(plugin_registered=False, error="no room")
         target = f"unix:{registrations(play.kubelet)[0]}"
         async with grpc.aio.insecure_channel(target) as channel:
             await api_grpc.RegistrationStub(channel).NotifyRegistrationStatus(status)
-        assert (report().registered, report().error) == (False, "no room")
+        assert (play.report().registered, play.report().error) == (False, "no room")
 
 
-async def test_sockets_of_a_dead_instance_are_swept() -> None:
+async def test_sockets_of_a_dead_instance_are_swept(kind: Kind) -> None:
     """R73: a stale one would be tried again and again."""
-    async with stage(watcher=True, agents=0) as play:
+    async with stage(watcher=True, agents=0, kind=kind) as play:
         assert play.registry is not None
         stale = play.registry / "nodeplug/01234567"
         stale.mkdir(parents=True)

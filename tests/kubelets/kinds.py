@@ -49,6 +49,7 @@ class Kind:
         )
 
 
+DEFAULT = Kind()
 EMBEDDED = tuple(Kind(profile=profile) for profile in Profile)
 REAL = tuple(Kind(version=version) for version in VERSIONS)
 ALL = (*EMBEDDED, *REAL)

@@ -1,4 +1,4 @@
-"""An agent with the awkward backend under an embedded kubelet, in one process."""
+"""An agent with the awkward backend, in one process, under a kubelet of any kind."""
 
 import asyncio
 import shutil
@@ -8,11 +8,13 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kubelets.kinds import DEFAULT, AnyKubelet, Kind
 from nodeplug.backend import BackendSpec
 from nodeplug.host.host import open_host
 from nodeplug.host.root import HostRoot
 from nodeplug.supervisor.agent import Agent, ConfiguredBackend, Node, Rules
-from nodeplug.testing import Kubelet
+from nodeplug.supervisor.report import ResourceReport
+from nodeplug.testing import Topology
 from support.awkward.backend import SPEC, Settings
 from support.awkward.state import State, write_state
 
@@ -27,7 +29,7 @@ EXTRA = "awkward.example.com/extra"
 class Stage:
     """One node: host, directories, kubelet, and agents started and ended at will."""
 
-    def __init__(self, folder: Path, kubelet: Kubelet) -> None:
+    def __init__(self, folder: Path, kubelet: AnyKubelet) -> None:
         self.kubelet = kubelet
         self.directory = folder / "dp"
         self.host = HostRoot(folder / "host")
@@ -73,6 +75,16 @@ class Stage:
     async def listed(self, resource: str = BOARD, *, allocatable: int) -> None:
         await self.kubelet.until(lambda: self.allocatable(resource) == allocatable)
 
+    async def lists(self, count: int, resource: str = BOARD) -> list[int]:
+        """Wait for so many lists, and return how many devices there were in each so far."""
+        await self.kubelet.until(lambda: len(self.kubelet.journal.of("list", resource)) >= count)
+        return [event.count for event in self.kubelet.journal.of("list", resource)]
+
+    def report(self, resource: str = BOARD) -> ResourceReport:
+        """Return what the agent started last says of a resource."""
+        [found] = [r for r in self.agent.report().resources if r.pool.resource == resource]
+        return found
+
     def allocatable(self, resource: str = BOARD) -> int:
         capacity = self.kubelet.capacity(resource)
         return -1 if capacity is None else capacity.allocatable
@@ -80,22 +92,31 @@ class Stage:
 
 @asynccontextmanager
 async def stage(
-    state: State | None = None, *, agents: int = 1, watcher: bool = False, **options: object
+    state: State | None = None,
+    *,
+    agents: int = 1,
+    watcher: bool = False,
+    kind: Kind = DEFAULT,
+    topology: Topology | None = None,
 ) -> AsyncGenerator[Stage, None]:
     """Open a stage with four boards, and wait until they are listed if an agent is wanted.
 
     With `watcher` agents are found by the kubelet instead of calling it.
     """
     folder = Path(tempfile.mkdtemp(prefix="np", dir="/tmp"))
-    for name in ("dp", "host", "registry"):
-        (folder / name).mkdir()
-    if watcher:
-        options["plugin_registry"] = folder / "registry"
-    kubelet = Kubelet(folder / "dp", pod_resources=folder / "pr.sock", **options)  # type: ignore[arg-type]
     try:
+        for name in ("dp", "host", "registry"):
+            (folder / name).mkdir()
+        registry = folder / "registry" if watcher else None
+        kubelet = kind.make(
+            folder / "dp",
+            pod_resources=folder / "pr.sock",
+            plugin_registry=registry,
+            topology=topology,
+        )
         async with kubelet:
             play = Stage(folder, kubelet)
-            play.registry = folder / "registry" if watcher else None
+            play.registry = registry
             play.set(state or State())
             for _ in range(agents):
                 play.start_agent()
