@@ -3,6 +3,8 @@
 package main
 
 import (
+	"context"
+
 	v1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/kubernetes/pkg/kubelet/cm/containermap"
@@ -11,6 +13,8 @@ import (
 	"k8s.io/kubernetes/pkg/kubelet/config"
 	"k8s.io/kubernetes/pkg/kubelet/pluginmanager"
 )
+
+const endedPodsAreFound = true
 
 func addHintProvider(topology topologymanager.Manager, devices *devicemanager.ManagerImpl) {
 	topology.AddHintProvider(devices)
@@ -24,7 +28,7 @@ func startDeviceManager(
 }
 
 func runOptions(
-	devices *devicemanager.ManagerImpl, pod *v1.Pod, container *v1.Container,
+	_ context.Context, devices *devicemanager.ManagerImpl, pod *v1.Pod, container *v1.Container,
 ) (*devicemanager.DeviceRunContainerOptions, error) {
 	return devices.GetDeviceRunContainerOptions(pod, container)
 }

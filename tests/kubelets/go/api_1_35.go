@@ -15,6 +15,8 @@ import (
 	"k8s.io/kubernetes/pkg/kubelet/pluginmanager"
 )
 
+const endedPodsAreFound = false
+
 func addHintProvider(topology topologymanager.Manager, devices *devicemanager.ManagerImpl) {
 	topology.AddHintProvider(klog.Background(), devices)
 }
@@ -27,9 +29,9 @@ func startDeviceManager(
 }
 
 func runOptions(
-	devices *devicemanager.ManagerImpl, pod *v1.Pod, container *v1.Container,
+	ctx context.Context, devices *devicemanager.ManagerImpl, pod *v1.Pod, container *v1.Container,
 ) (*devicemanager.DeviceRunContainerOptions, error) {
-	return devices.GetDeviceRunContainerOptions(context.Background(), pod, container)
+	return devices.GetDeviceRunContainerOptions(ctx, pod, container)
 }
 
 func runPluginManager(manager pluginmanager.PluginManager, sources config.SourcesReady) {

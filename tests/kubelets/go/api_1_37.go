@@ -21,6 +21,8 @@ import (
 	"k8s.io/kubernetes/pkg/kubelet/pluginmanager/cache"
 )
 
+const endedPodsAreFound = false
+
 func topologyOf(ids []int) []cadvisorapi.Node {
 	var nodes []cadvisorapi.Node
 	for _, id := range ids {
@@ -48,15 +50,18 @@ func startDeviceManager(
 	return devices.Start(klog.Background(), active, sources, containers, running)
 }
 
-func admitPod(topology topologymanager.Manager, pod *v1.Pod) lifecycle.PodAdmitResult {
+func admitPod(topology topologymanager.Manager, pod *v1.Pod, resize bool) lifecycle.PodAdmitResult {
 	attributes := &lifecycle.PodAdmitAttributes{Pod: pod, Operation: lifecycle.AddOperation}
+	if resize {
+		attributes.Operation = lifecycle.ResizeOperation
+	}
 	return topology.Admit(context.Background(), attributes)
 }
 
 func runOptions(
-	devices *devicemanager.ManagerImpl, pod *v1.Pod, container *v1.Container,
+	ctx context.Context, devices *devicemanager.ManagerImpl, pod *v1.Pod, container *v1.Container,
 ) (*devicemanager.DeviceRunContainerOptions, error) {
-	return devices.GetDeviceRunContainerOptions(context.Background(), pod, container)
+	return devices.GetDeviceRunContainerOptions(ctx, pod, container)
 }
 
 func updateStatus(devices *devicemanager.ManagerImpl, pod *v1.Pod, status *v1.PodStatus) {

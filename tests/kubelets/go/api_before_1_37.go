@@ -30,7 +30,8 @@ func newDeviceManager(ids []int, topology topologymanager.Manager) (*devicemanag
 	return devicemanager.NewManagerImpl(topologyOf(ids), topology)
 }
 
-func admitPod(topology topologymanager.Manager, pod *v1.Pod) lifecycle.PodAdmitResult {
+// A resize is admitted like a new pod.
+func admitPod(topology topologymanager.Manager, pod *v1.Pod, _ bool) lifecycle.PodAdmitResult {
 	return topology.Admit(&lifecycle.PodAdmitAttributes{Pod: pod})
 }
 

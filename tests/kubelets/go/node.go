@@ -38,6 +38,7 @@ type command struct {
 	Endpoint  string    `json:"endpoint"`
 	Seconds   int       `json:"seconds"`
 	Ready     bool      `json:"ready"`
+	Resize    bool      `json:"resize"`
 }
 
 // start says how the kubelet begins: what it finds running, and whether it knows all its pods.
@@ -51,9 +52,11 @@ type start struct {
 	Node           capacities     `json:"node"`
 }
 
+// runningEntry is a container that the runtime knows when the kubelet starts.
 type runningEntry struct {
 	UID       string `json:"uid"`
 	Container string `json:"container"`
+	Exited    bool   `json:"exited"`
 }
 
 type podSpec struct {
@@ -61,6 +64,13 @@ type podSpec struct {
 	Name       string          `json:"name"`
 	Namespace  string          `json:"namespace"`
 	Containers []containerSpec `json:"containers"`
+	Claimed    []claimed       `json:"claimed"`
+}
+
+// claimed is an extended resource of a container that a claim provides (DRA).
+type claimed struct {
+	Container string `json:"container"`
+	Resource  string `json:"resource"`
 }
 
 type containerSpec struct {
@@ -86,6 +96,7 @@ type node struct {
 	ready     bool
 	ended     sets.Set[types.UID]
 	known     map[types.UID]*v1.Pod
+	workers   map[types.UID]context.CancelFunc
 	object    *v1.Node
 	setStatus func(context.Context, *v1.Node) error
 	mutex     sync.Mutex
@@ -94,11 +105,12 @@ type node struct {
 
 func newNode(out *output) *node {
 	return &node{
-		out:    out,
-		pods:   pod.NewBasicPodManager(),
-		ended:  sets.New[types.UID](),
-		known:  map[types.UID]*v1.Pod{},
-		object: &v1.Node{},
+		out:     out,
+		pods:    pod.NewBasicPodManager(),
+		ended:   sets.New[types.UID](),
+		known:   map[types.UID]*v1.Pod{},
+		workers: map[types.UID]context.CancelFunc{},
+		object:  &v1.Node{},
 	}
 }
 
@@ -127,7 +139,7 @@ func (n *node) do(c command) (any, error) {
 	case "start":
 		return nil, n.start(c.Start)
 	case "admit":
-		return n.admit(c.Pod.asPod()), nil
+		return n.admit(c.Pod.asPod(), c.Resize), nil
 	case "startContainer":
 		return n.startContainer(c.UID, c.Container)
 	case "podStatus":
@@ -136,6 +148,8 @@ func (n *node) do(c command) (any, error) {
 		n.setReady(c.Ready)
 	case "end":
 		n.end(c.UID)
+	case "cancel":
+		n.cancel(c.UID)
 	case "remove":
 		n.remove(c.UID)
 	case "collect":
@@ -159,7 +173,9 @@ func (n *node) start(s start) error {
 	for i, entry := range s.Running {
 		id := fmt.Sprintf("container-%d", i)
 		containers.Add(entry.UID, entry.Container, id)
-		running.Insert(id)
+		if !entry.Exited {
+			running.Insert(id)
+		}
 	}
 	var err error
 	if n.topology, err = newTopologyManager(s.NUMANodes, s.Policy); err != nil {
@@ -201,34 +217,47 @@ func (n *node) tellUpdates() {
 }
 
 // admit asks the admission handler that a kubelet has for devices. A pod is among the active ones
-// meanwhile, and is taken out if it is refused, as in the kubelet's own loop.
-func (n *node) admit(p *v1.Pod) admission {
+// meanwhile, and is taken out if it is refused, as in the kubelet's own loop; one that cannot be
+// resized stays as it is.
+func (n *node) admit(p *v1.Pod, resize bool) admission {
 	n.admitting.Lock()
 	defer n.admitting.Unlock()
 	n.mutex.Lock()
 	n.known[p.UID] = p
 	n.mutex.Unlock()
 	n.pods.AddPod(p)
-	result := admitPod(n.topology, p)
-	if !result.Admit {
+	result := admitPod(n.topology, p, resize)
+	if !result.Admit && !resize {
 		n.end(p.UID)
 	}
 	return admission{result.Admit, result.Reason, result.Message}
 }
 
 func (n *node) startContainer(uid types.UID, name string) (any, error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
 	n.mutex.Lock()
 	p := n.known[uid]
+	n.workers[uid] = cancel
 	n.mutex.Unlock()
 	if p == nil {
 		return nil, fmt.Errorf("unknown pod %s", uid)
 	}
 	for _, container := range append(append([]v1.Container{}, p.Spec.InitContainers...), p.Spec.Containers...) {
 		if container.Name == name {
-			return runOptions(n.devices, p, &container)
+			return runOptions(ctx, n.devices, p, &container)
 		}
 	}
 	return nil, fmt.Errorf("unknown container %s", name)
+}
+
+// cancel interrupts a pod's worker, as the kubelet does when the pod is deleted (pod_workers.go).
+func (n *node) cancel(uid types.UID) {
+	n.mutex.Lock()
+	defer n.mutex.Unlock()
+	if cancel, found := n.workers[uid]; found {
+		cancel()
+	}
 }
 
 // end lets all containers of a pod end: it is still bound to the node, but no longer active.
@@ -301,6 +330,15 @@ func (s podSpec) asPod() *v1.Pod {
 		} else {
 			p.Spec.Containers = append(p.Spec.Containers, container)
 		}
+	}
+	for _, c := range s.Claimed {
+		if p.Status.ExtendedResourceClaimStatus == nil {
+			p.Status.ExtendedResourceClaimStatus = &v1.PodExtendedResourceClaimStatus{}
+		}
+		claim := p.Status.ExtendedResourceClaimStatus
+		claim.RequestMappings = append(claim.RequestMappings, v1.ContainerExtendedResourceRequest{
+			ContainerName: c.Container, ResourceName: c.Resource,
+		})
 	}
 	return p
 }
