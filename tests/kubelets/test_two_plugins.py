@@ -3,7 +3,7 @@
 import pytest
 
 from kubelets.kinds import Kind
-from kubelets.stage import A, H, U, each, from_version, stage
+from kubelets.stage import A, H, U, each, stage
 from nodeplug.testing import AdmissionError, Pod
 
 OTHER = "kept/b.sock"
@@ -50,17 +50,12 @@ async def test_the_newer_plugin_is_asked_for_what_the_older_has_listed(kind: Kin
         assert (old.calls, new.calls) == ([], [["a"]])
 
 
-@from_version("1.37")
-async def test_of_several_plugins_any_may_be_asked_once_one_has_gone(kind: Kind) -> None:
-    """Not the newest: the kubelet takes the next best of those left, by chance (R15)."""
+@each
+async def test_a_path_is_free_again_after_its_stream_has_ended(kind: Kind) -> None:
+    """In every version a plugin that has lost its stream may come back as it was (R15, R24)."""
     async with stage(kind) as play:
-        ids = {f"d{number}": H for number in range(12)}
-        plugins = [await play.serve(A, f"kept/{number}.sock", **ids) for number in range(12)]
-        for number, plugin in enumerate(plugins[:8], 1):
-            plugin.streams[0].end()
-            await play.kubelet.until(
-                lambda number=number: len(play.kubelet.journal.of("stream end")) == number  # type: ignore[misc]
-            )
-            await play.settle()
-            await play.kubelet.admit(Pod.of({A: 1}))
-        assert len(plugins[-1].calls) < 8
+        plugin = await play.serve(a=H)
+        plugin.streams[0].end()
+        await play.reach(1, 0)
+        await play.register(plugin)
+        await play.reach(1, 1)
