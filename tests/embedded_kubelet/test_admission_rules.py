@@ -24,12 +24,24 @@ async def refused(play: Scene, pod: Pod) -> str:
     return str(caught.value)
 
 
-async def test_an_unknown_resource_is_refused() -> None:
-    """R44, the text."""
+async def test_a_resource_of_no_plugin_is_left_alone() -> None:
+    """R44: it may be a cluster's; whether the node has enough of it is judged elsewhere (R40)."""
     async with scene() as play:
-        assert await refused(play, Pod.of(ONE)) == (
-            "cannot allocate unregistered device example.com/thing"
-        )
+        runs = await play.kubelet.admit(Pod.of(ONE))
+        assert runs["c0"].envs == {}
+
+
+async def test_a_resource_that_was_forgotten_while_in_use_is_refused() -> None:
+    """R28, R44: its plugin has been gone for more than the grace period."""
+    async with scene() as play:
+        await play.serve(a=H)
+        await play.kubelet.admit(Pod.of(ONE))
+        await play.plugin.stop()
+        await play.reach(1, 0)
+        play.kubelet.clock.advance(301)
+        await play.reach(0, 0)
+        text = "cannot allocate unregistered device example.com/thing"
+        assert await refused(play, Pod.of(ONE)) == text
 
 
 async def test_a_resource_without_a_healthy_device_is_refused() -> None:

@@ -81,10 +81,13 @@ async def test_the_list_of_ids_of_old_kubelets_is_read(tmp_path: Path) -> None:
         assert kubelet.held(RESOURCE) == {"a", "b"}
 
 
-async def test_what_no_pod_has_any_more_is_free_at_the_next_admission(tmp_path: Path) -> None:
+async def test_what_no_pod_has_any_more_is_free_when_a_pod_wants_devices(tmp_path: Path) -> None:
     """R47: the file may name pods that went while no kubelet ran."""
     async with found(tmp_path, entry(Pod.of(ONE))) as kubelet:
         await kubelet.admit(Pod.of())
+        assert kubelet.held(RESOURCE) == {"a"}
+        with pytest.raises(AdmissionError, match="no healthy devices present"):
+            await kubelet.admit(Pod.of(ONE))
         assert kubelet.held(RESOURCE) == set()
 
 
@@ -189,4 +192,4 @@ async def test_the_agent_reads_what_the_kubelet_writes() -> None:
     async with scene() as play:
         await play.serve(a=H)
         await play.kubelet.admit(Pod.of(ONE))
-        assert read_checkpoint(play.directory / FILE) == {(RESOURCE, "a")}
+        assert read_checkpoint(play.directory / FILE) == {(RESOURCE, "a"): ()}

@@ -225,14 +225,15 @@ async def test_a_restart_asks_for_nothing_anew() -> None:
 
 
 async def test_devices_are_freed_when_they_are_wanted_again() -> None:
-    """R47: not at the end of the pod."""
+    """R47: neither at the end of the pod nor by a pod without devices."""
     async with scene() as play:
         await play.serve(a=H)
         pod = Pod.of(ONE)
         await play.kubelet.admit(pod)
         play.kubelet.terminate(pod)
-        assert play.kubelet.held(RESOURCE) == {"a"}
         await play.kubelet.admit(Pod.of())
+        assert play.kubelet.held(RESOURCE) == {"a"}
+        await play.kubelet.admit(Pod.of({RESOURCE: 0}))
         assert play.kubelet.held(RESOURCE) == set()
 
 

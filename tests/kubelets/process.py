@@ -23,11 +23,13 @@ class State(msgspec.Struct, frozen=True):
     """What can be seen of the kubelet at a moment.
 
     `node` has capacity and allocatable by resource, `listed` the devices by resource and id,
-    `pods` the ids by pod's uid, container and resource.
+    `in_use` the ids taken for given out by resource, `pods` those that containers have by pod's
+    uid, container and resource.
     """
 
     node: dict[str, tuple[int, int]] = {}
     listed: dict[str, dict[str, Listed]] = {}
+    in_use: dict[str, list[str]] = msgspec.field(name="inUse", default_factory=dict)
     pods: dict[str, dict[str, dict[str, list[str]]]] = {}
 
 

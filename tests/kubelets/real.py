@@ -13,7 +13,6 @@ from nodeplug.testing import (
     AdmissionError,
     AffinityError,
     Capacity,
-    Container,
     ContainerRun,
     Pod,
     StartError,
@@ -52,7 +51,7 @@ class RealKubelet:
         self.physical: Physical = without_replica
         self._pod_resources = pod_resources
         self._plugin_registry = plugin_registry
-        self._topology = topology or Topology()
+        self.topology = topology or Topology()
         self._pods: dict[str, Pod] = {}
         self._ended: set[str] = set()
         self._state = State()
@@ -91,11 +90,12 @@ class RealKubelet:
             start={
                 "ready": ready,
                 "running": [{"uid": uid, "container": name} for uid, name in running],
-                "policy": self._topology.policy,
-                "numaNodes": self._topology.nodes,
+                "policy": self.topology.policy,
+                "numaNodes": self.topology.nodes,
                 "podResources": str(self._pod_resources or ""),
                 "pluginRegistry": str(self._plugin_registry or ""),
                 "node": self._state.node,
+                "known": [_spec(pod) for pod in self._pods.values()],
             },
         )
 
@@ -111,7 +111,7 @@ class RealKubelet:
     async def restart(self, running: bool = True) -> list[str]:  # noqa: FBT001, FBT002
         """Die and start again, then admit all pods anew at once (R52); return those rejected."""
         await self.stop()
-        found = {(pod.uid, c.name) for pod in self.active_pods for c in _staying(pod)}
+        found = {(pod.uid, c.name) for pod in self.active_pods for c in pod.staying}
         await self.start(running=found if running else frozenset(), ready=False)
         return await self.readmit(running=running)
 
@@ -124,7 +124,7 @@ class RealKubelet:
                 await self._admit(pod)
             except AdmissionError:
                 rejected.append(pod.name)
-        await self._ask("ready", ready=True)
+        await self.become_ready()
         return rejected
 
     def capacity(self, resource: str) -> Capacity | None:
@@ -188,6 +188,10 @@ class RealKubelet:
             raise StartError(str(error)) from error
         return _run(answer or {})
 
+    async def become_ready(self) -> None:
+        """Know all pods from now on (R47)."""
+        await self._ask("ready", ready=True)
+
     def terminate(self, pod: Pod) -> None:
         """Let a pod's containers end; its devices are freed later (R47)."""
         assert self._process is not None
@@ -211,8 +215,8 @@ class RealKubelet:
         return [pod for uid, pod in self._pods.items() if uid not in self._ended]
 
     def held(self, resource: str) -> AbstractSet[str]:
-        """Return the ids of a resource that pods have."""
-        return frozenset(i for a in self._allocations() if a.resource == resource for i in a.ids)
+        """Return the ids of a resource that are in use."""
+        return frozenset(self._state.in_use.get(resource, ()))
 
     async def _admit(self, pod: Pod) -> None:
         answer = await self._ask("admit", pod=_spec(pod))
@@ -249,8 +253,8 @@ class RealKubelet:
             self.journal.violate("R33", f"the kubelet died: {message.error}")
         elif message.event == "update":
             for uid in message.values["pods"]:
-                pod = self._pods[uid]
-                self.journal.note("pod sync", "", f"{pod.namespace}/{pod.name}")
+                pod = self._pods.get(uid)
+                self.journal.note("pod sync", "", f"{pod.namespace}/{pod.name}" if pod else uid)
         else:
             self._log.read(message)
         self.journal.wake()
@@ -319,10 +323,6 @@ class LogReader:
         path = self._found.get(resource, "")
         request = api.RegisterRequest(resource_name=resource, endpoint=path) if path else None
         self._journal.note("register", resource, problem, request=request, found=path)
-
-
-def _staying(pod: Pod) -> list[Container]:
-    return [c for c in pod.containers if c.sidecar or not c.init]
 
 
 def _spec(pod: Pod) -> dict[str, Any]:

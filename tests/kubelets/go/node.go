@@ -50,6 +50,8 @@ type start struct {
 	PodResources   string         `json:"podResources"`
 	PluginRegistry string         `json:"pluginRegistry"`
 	Node           capacities     `json:"node"`
+	// Pods of an earlier kubelet: what they have is told though they are not admitted yet.
+	Known []podSpec `json:"known"`
 }
 
 // runningEntry is a container that the runtime knows when the kubelet starts.
@@ -167,6 +169,9 @@ func (n *node) do(c command) (any, error) {
 func (n *node) start(s start) error {
 	n.ready = s.Ready
 	s.Node.into(n.object)
+	for _, spec := range s.Known {
+		n.known[spec.UID] = spec.asPod()
+	}
 	sources := config.NewSourcesReady(func(sets.Set[string]) bool { return n.isReady() })
 	containers := containermap.NewContainerMap()
 	running := sets.New[string]()
@@ -305,9 +310,16 @@ func (n *node) GetActivePods() []*v1.Pod { return n.active() }
 // GetPods returns those too that have ended.
 func (n *node) GetPods() []*v1.Pod { return n.pods.GetPods() }
 
-// GetPodByName returns a pod that is bound to the node.
+// GetPodByName returns a pod that is active; up to 1.34 also one that has ended (kubelet.go,
+// kubeletPodsProvider).
 func (n *node) GetPodByName(namespace, name string) (*v1.Pod, bool) {
-	return n.pods.GetPodByName(namespace, name)
+	p, found := n.pods.GetPodByName(namespace, name)
+	if !found {
+		return nil, false
+	}
+	n.mutex.Lock()
+	defer n.mutex.Unlock()
+	return p, endedPodsAreFound || !n.ended.Has(p.UID)
 }
 
 func (s podSpec) asPod() *v1.Pod {

@@ -17,6 +17,8 @@ type state struct {
 	Node capacities `json:"node"`
 	// The ids listed, with their healths as the plugin sent them.
 	Listed map[string]map[string]listed `json:"listed"`
+	// The ids that the kubelet takes for given out.
+	InUse map[string][]string `json:"inUse"`
 	// What each container of a known pod has, by pod, container and resource.
 	Pods map[types.UID]map[string]map[string][]string `json:"pods"`
 }
@@ -47,7 +49,8 @@ func (n *node) state() any {
 	if err := n.setStatus(context.Background(), n.object); err != nil {
 		panic(err)
 	}
-	now := state{Node: capacitiesOf(n.object), Listed: listedDevices(devices)}
+	now := state{Node: capacitiesOf(n.object)}
+	now.Listed, now.InUse = tablesOf(devices)
 	now.Pods = map[types.UID]map[string]map[string][]string{}
 	for _, p := range known {
 		if found := devicesOf(devices, p); len(found) > 0 {

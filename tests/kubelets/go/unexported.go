@@ -6,14 +6,19 @@ import (
 	"time"
 	"unsafe"
 
+	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/kubernetes/pkg/kubelet/cm/devicemanager"
 )
 
-// Two things that no method of the device manager tells or sets: the ids listed as unhealthy, and
-// how long ago a plugin was lost. Both are reached under its own mutex.
+// What no method of the device manager tells or sets: the ids listed as unhealthy, the ids that it
+// takes for given out, and how long ago a plugin was lost. All are reached under its own mutex.
 
-func listedDevices(devices *devicemanager.ManagerImpl) map[string]map[string]listed {
+func tablesOf(devices *devicemanager.ManagerImpl) (map[string]map[string]listed, map[string][]string) {
 	defer locked(devices).Unlock()
+	inUse := map[string][]string{}
+	for name, ids := range *field[map[string]sets.Set[string]](reflect.ValueOf(devices).Elem(), "allocatedDevices") {
+		inUse[name] = sets.List(ids)
+	}
 	all := field[devicemanager.ResourceDeviceInstances](reflect.ValueOf(devices).Elem(), "allDevices")
 	found := map[string]map[string]listed{}
 	for name, instances := range *all {
@@ -26,7 +31,7 @@ func listedDevices(devices *devicemanager.ManagerImpl) map[string]map[string]lis
 			found[name][id] = listed{device.GetHealth(), device.GetTopology() != nil, nodes}
 		}
 	}
-	return found
+	return found, inUse
 }
 
 // ageEndpoints lets so many seconds more have gone by since plugins were lost: the grace period is

@@ -71,7 +71,7 @@ def command(  # noqa: PLR0913 - all are options
 
 async def _judge(subject: Subject, *, quiet: bool) -> list[Verdict]:
     verdicts = []
-    for profile in Profile:
+    for profile in (Profile.OLDEST, Profile.NEWEST):
         async for verdict in judge(subject, profile):
             verdicts.append(verdict)
             if not quiet:

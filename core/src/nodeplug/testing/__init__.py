@@ -24,12 +24,11 @@ a test may break it, or start another `Kubelet` there and `readmit` the pods.
 from nodeplug.testing.kubelet.clients import Profile
 from nodeplug.testing.kubelet.clock import Clock
 from nodeplug.testing.kubelet.devices import Capacity
-from nodeplug.testing.kubelet.errors import AdmissionError, AffinityError, StartError
+from nodeplug.testing.kubelet.errors import AdmissionError, AffinityError, Refusal, StartError
 from nodeplug.testing.kubelet.journal import Event, Violation
 from nodeplug.testing.kubelet.kubelet import Kubelet, ViolationError
 from nodeplug.testing.kubelet.order import Order
 from nodeplug.testing.kubelet.pods import Container, ContainerRun, Pod
-from nodeplug.testing.kubelet.registry import Refusal
 from nodeplug.testing.kubelet.topology import Topology
 
 __all__ = [

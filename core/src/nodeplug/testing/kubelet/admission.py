@@ -1,14 +1,16 @@
 """Admitting pods: which devices a container gets, and what the plugin answers."""
 
-from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 
 from nodeplug.testing.kubelet.checkpoint import Checkpoint
 from nodeplug.testing.kubelet.choosing import Choice, Chooser
+from nodeplug.testing.kubelet.clients import Profile
 from nodeplug.testing.kubelet.devices import Allocation, DeviceTables
 from nodeplug.testing.kubelet.endpoint import CallError
 from nodeplug.testing.kubelet.errors import AdmissionError, AffinityError
 from nodeplug.testing.kubelet.journal import Journal
+from nodeplug.testing.kubelet.known_pods import KnownPods
 from nodeplug.testing.kubelet.order import Order
 from nodeplug.testing.kubelet.pods import Container, Pod
 from nodeplug.testing.kubelet.topology import (
@@ -22,46 +24,52 @@ from nodeplug.testing.kubelet.topology import (
 )
 
 
+@dataclass(slots=True)
 class Admission:
-    """The device manager's side of pod admission."""
+    """The device manager's side of pod admission.
 
-    def __init__(
-        self,
-        tables: DeviceTables,
-        checkpoint: Checkpoint,
-        journal: Journal,
-        topology: Topology,
-        order: Order,
-    ) -> None:
-        self._tables = tables
-        self._checkpoint = checkpoint
-        self._journal = journal
-        self._topology = topology
-        self._order = order
-        self._chooser = Chooser(tables, journal)
+    `running` names the containers that the kubelet found running when it started, by pod's uid
+    and name. Until it is ready they are spared all checks (R44).
+    """
 
-    async def admit(self, pod: Pod, running: AbstractSet[str] = frozenset()) -> None:
+    _tables: DeviceTables
+    _pods: KnownPods
+    _checkpoint: Checkpoint
+    _journal: Journal
+    _topology: Topology
+    _order: Order
+    _running: AbstractSet[tuple[str, str]]
+    _profile: Profile
+
+    async def admit(self, pod: Pod) -> None:
         """Allocate for every container in order (R41); raise AdmissionError.
 
-        `running` names containers found running while the kubelet starts; they are spared all
-        checks (R44). What was allocated before the failure stays until the pod is dropped.
+        What was allocated before the failure stays until the pod is dropped.
         """
         for container in pod.in_order:
+            if self._topology.policy != "none":
+                self._pods.free(self._tables)
             affinity = self._affinity(pod, container)
             self._tables.affinities[pod.uid, container.name] = affinity
-            spared = container.name in running
-            await self.provide(pod, container, container.limits, spared=spared)
+            await self.provide(pod, container)
 
-    async def provide(
-        self, pod: Pod, container: Container, resources: Iterable[str], *, spared: bool = False
-    ) -> None:
-        """Allocate for one container what it does not have yet; raise AdmissionError."""
-        before = len(self._tables.allocations)
-        for resource in self._order.of(resources):
+    async def provide(self, pod: Pod, container: Container) -> None:
+        """Allocate for one container what it does not have yet; raise AdmissionError.
+
+        Resources that are no plugin's are left alone. The devices of other pods that have ended
+        are freed first, and what is new is written down last (R47, R66).
+        """
+        spared = not self._pods.ready and (pod.uid, container.name) in self._running
+        freed = news = False
+        for resource in self._order.of(container.limits):
+            if not self._tables.manages(resource):
+                continue
+            if not freed:
+                self._pods.free(self._tables)
+                freed = True
             self._check_count(pod, container, resource)
-            if not spared:
-                await self._provide(pod, container, resource)
-        if len(self._tables.allocations) > before:
+            news |= not spared and await self._provide(pod, container, resource)
+        if news:
             self._save()
         self._pass_on(pod, container)
 
@@ -69,17 +77,20 @@ class Admission:
         if problem := self._checkpoint.write(self._tables):
             raise AdmissionError(problem)
 
-    async def _provide(self, pod: Pod, container: Container, resource: str) -> None:
+    async def _provide(self, pod: Pod, container: Container, resource: str) -> bool:
         have = self._tables.find(pod.uid, container.name, resource)
         self._check_health(resource, have)
         count = container.limits[resource]
-        if have is None and count:
-            in_use = self._tables.in_use.setdefault(resource, set())
-            choice = Choice(resource, count, in_use, self._order)
-            reusable = self._tables.reusable(pod.uid).get(resource, set())
-            affinity = self._tables.affinities.get((pod.uid, container.name))
-            await self._chooser.choose(choice, reusable, affinity)
-            await self._allocate(pod, container, resource, choice.ids)
+        if have is not None or not count:
+            return False
+        in_use = self._tables.in_use.setdefault(resource, set())
+        choice = Choice(resource, count, in_use, self._order)
+        reusable = self._tables.reusable(pod.uid).get(resource, set())
+        affinity = self._tables.affinities.get((pod.uid, container.name))
+        chooser = Chooser(self._tables, self._journal)
+        await chooser.choose(choice, reusable, affinity)
+        await self._allocate(pod, container, resource, choice.ids)
+        return True
 
     def _pass_on(self, pod: Pod, container: Container) -> None:
         # R46: what an ordinary init container had may be had again; all others keep theirs.
@@ -94,17 +105,20 @@ class Admission:
     def _affinity(self, pod: Pod, container: Container) -> Mask | None:
         demands = []
         reusable = self._tables.reusable(pod.uid)
+        narrowed = self._profile.since(Profile.V1_36)
         for resource, count in container.limits.items():
+            if not self._tables.manages(resource):
+                continue
             table = self._tables.devices.get(resource, {})
             have = self._tables.find(pod.uid, container.name, resource)
             if have is not None:
                 self._check_hints(resource, have)
-                demands.append(Demand(table, have.ids, frozenset(), count))
+                demands.append(Demand(table, have.ids, frozenset(), count, narrowed))
                 continue
             free = self._tables.healthy.get(resource, set()) - self._tables.in_use.get(
                 resource, set()
             )
-            demands.append(Demand(table, free, reusable.get(resource, set()), count))
+            demands.append(Demand(table, free, reusable.get(resource, set()), count, narrowed))
         try:
             return choose_affinity(self._topology, demands)
         except TopologyError as error:

@@ -31,7 +31,9 @@ class _Data(msgspec.Struct):
     registered: dict[str, list[str]] | None = msgspec.field(name="RegisteredDevices")
 
 
-class _File(msgspec.Struct):
+class File(msgspec.Struct):
+    """What the file holds, without the checksum."""
+
     data: _Data = msgspec.field(name="Data")
 
 
@@ -54,7 +56,7 @@ class Checkpoint:
         """Return the tables of a kubelet that starts: with nothing in them after a fault (R32)."""
         tables = DeviceTables()
         try:
-            data = msgspec.json.decode(self._path.read_bytes(), type=_File).data
+            data = msgspec.json.decode(self._path.read_bytes(), type=File).data
         except FileNotFoundError:
             return tables
         except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -46,7 +46,7 @@ class DeviceTables:
     allocations: list[Allocation] = field(default_factory=list)
     in_use: dict[str, set[str]] = field(default_factory=dict)
     affinities: dict[tuple[str, str], Mask | None] = field(default_factory=dict)
-    news: set[str] = field(default_factory=set)
+    news: set[tuple[str, str]] = field(default_factory=set)
     _reusable: dict[str, dict[str, set[str]]] = field(default_factory=dict)
 
     @property
@@ -57,7 +57,7 @@ class DeviceTables:
     def update(self, resource: str, listed: Iterable[api.Device]) -> None:
         """Replace a resource's devices (R21); one id sent in both healths counts twice (R23).
 
-        Ids that are new, or whose health is another, are added to `news` (R70).
+        Ids that are new, or whose health is another, are added to `news` with it (R70).
         """
         before = self.devices.get(resource, {})
         devices: dict[str, api.Device] = {}
@@ -65,7 +65,7 @@ class DeviceTables:
         unhealthy: set[str] = set()
         for device in listed:
             if device.ID not in before or before[device.ID].health != device.health:
-                self.news.add(device.ID)
+                self.news.add((resource, device.ID))
             devices[device.ID] = device
             (healthy if device.health == "Healthy" else unhealthy).add(device.ID)
         self.devices[resource] = devices

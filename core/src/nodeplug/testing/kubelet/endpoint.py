@@ -56,10 +56,13 @@ class Endpoint:
         """Whether the endpoint has been stopped for longer than the grace period."""
         return self.stopped_at is not None and now - self.stopped_at > grace
 
-    async def dial(self, clock: Clock) -> None:
-        """Connect; raise CallError after the dial's time, whatever the obstacle (R12, R13)."""
+    async def dial(self, clock: Clock, until: float | None) -> None:
+        """Connect; raise CallError after the dial's time, whatever the obstacle (R12, R13).
+
+        `until` is the caller's own limit, in the loop's time.
+        """
         try:
-            async with clock.limit(DIAL_SECONDS):
+            async with clock.limit(DIAL_SECONDS), asyncio.timeout_at(until):
                 await self._connect()
         except TimeoutError:
             await self.close()

@@ -1,6 +1,10 @@
 """Why a pod fails, or a container waits."""
 
 
+class Refusal(Exception):  # noqa: N818 - it is an answer, not a fault
+    """Why a registration is not accepted."""
+
+
 class AdmissionError(Exception):
     """The pod fails; the text is the kubelet's (R42, R44).
 

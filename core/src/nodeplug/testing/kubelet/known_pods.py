@@ -1,4 +1,4 @@
-"""The pods that the kubelet knows."""
+"""The pods that are bound to the kubelet's node."""
 
 from collections.abc import Mapping
 
@@ -7,15 +7,19 @@ from nodeplug.testing.kubelet.pods import Pod
 
 
 class KnownPods:
-    """Pods by their uid. One that has ended keeps its devices until they are freed (R47)."""
+    """Pods by their uid. One that has ended keeps its devices until they are freed (R47).
+
+    Until the kubelet is `ready` it does not know all its pods, and frees nothing.
+    """
 
     def __init__(self) -> None:
+        self.ready = True
         self._pods: dict[str, Pod] = {}
         self._ended: set[str] = set()
 
     @property
     def by_uid(self) -> Mapping[str, Pod]:
-        """All, those too whose devices are not freed yet."""
+        """All, those too that have ended."""
         return self._pods
 
     @property
@@ -31,9 +35,11 @@ class KnownPods:
         """Let a pod's containers end."""
         self._ended.add(pod.uid)
 
-    def free(self, tables: DeviceTables, *coming: Pod) -> None:
-        """Free what pods have that ended or were never added; those that come keep theirs."""
-        spared = {pod.uid for pod in coming} - self._ended
-        self._pods = {pod.uid: pod for pod in self.active}
-        self._ended.clear()
-        tables.free(self._pods.keys() | spared)
+    def forget(self, pod: Pod) -> None:
+        """Let a pod's object be deleted, whatever its containers do."""
+        self._pods.pop(pod.uid, None)
+
+    def free(self, tables: DeviceTables) -> None:
+        """Free what pods have that are not active."""
+        if self.ready:
+            tables.free({pod.uid for pod in self.active})

@@ -67,12 +67,13 @@ class Kubelet:
         self._pod_resources = pod_resources
         self._plugin_registry = plugin_registry
         self._profile = profile
-        self._topology = topology or Topology()
+        self.topology = topology or Topology()
         self.physical: Physical = without_replica
         self.order = Order()
         self._checkpoint = Checkpoint(directory, self.journal)
         self._tables = DeviceTables()
         self._pods = KnownPods()
+        self._running: AbstractSet[tuple[str, str]] = frozenset()
         self._node = NodeStatus()
         self._syncing: asyncio.Task[None] | None = None
         self._admitting = asyncio.Lock()
@@ -94,11 +95,16 @@ class Kubelet:
         if self.journal.violations and error is None:
             raise ViolationError("\n".join(v.text for v in self.journal.violations))
 
-    async def start(self) -> None:
+    async def start(
+        self, *, running: AbstractSet[tuple[str, str]] = frozenset(), ready: bool = True
+    ) -> None:
         """Start: read the checkpoint, clean the directory, bind, serve (R4).
 
-        Raises OSError where the directory cannot be made or cleaned.
+        `running` names the containers that it finds running, by pod's uid and name. Until it is
+        `ready` it does not know yet which pods there are (R44, R47). Raises OSError where the
+        directory cannot be made or cleaned.
         """
+        self._running, self._pods.ready = running, ready
         self._node.enrol(self.directory)
         self._tables = self._checkpoint.read(self.clock.now())
         clean(self.directory)
@@ -132,27 +138,31 @@ class Kubelet:
     async def restart(self, running: bool = True) -> list[str]:  # noqa: FBT001, FBT002
         """Die and start again, then admit all pods anew at once (R52); return those rejected."""
         await self.stop()
-        await self.start()
+        await self.start(ready=False)
         return await self.readmit(running=running)
 
     async def readmit(self, *pods: Pod, running: bool) -> list[str]:
         """Admit all pods again, containers running or not; return the names of those rejected.
 
-        `pods` are those that only an earlier kubelet in this directory knew. Nothing is freed
-        meanwhile; the kubelet does not yet know which pods there are (R47).
+        `pods` are those that only an earlier kubelet in this directory knew. The kubelet is not
+        ready before all are admitted.
         """
         rejected = []
         self._pods.add(*pods)
-        async with self._admitting:
-            self._report()
-            for pod in self.active_pods:
-                alive = {c.name for c in pod.containers if c.sidecar or not c.init}
-                try:
-                    await self._admission().admit(pod, alive if running else frozenset())
-                except AdmissionError as error:
-                    rejected.append(pod.name)
-                    self._reject(pod, error)
+        self._pods.ready = False
+        if running:
+            self._running = {(pod.uid, c.name) for pod in self.active_pods for c in pod.staying}
+        for pod in self.active_pods:
+            try:
+                await self._admit(pod)
+            except AdmissionError:
+                rejected.append(pod.name)
+        await self.become_ready()
         return rejected
+
+    async def become_ready(self) -> None:
+        """Know all pods from now on (R47)."""
+        self._pods.ready = True
 
     def capacity(self, resource: str) -> Capacity | None:
         """Return what the node status says; None for a resource never seen (R19, R28).
@@ -214,19 +224,10 @@ class Kubelet:
 
     async def admit(self, pod: Pod) -> dict[str, ContainerRun]:
         """Admit a pod and return what its containers get; raise AdmissionError (R40 to R52)."""
-        async with self._admitting:
-            self._report()
-            self._pods.free(self._tables, pod)
-            self._pods.add(pod)
-            try:
-                await self._admission().admit(pod)
-            except AdmissionError as error:
-                self._reject(pod, error)
-                raise
-            finally:
-                self.journal.wake()
-            self._detect_double_use()
-            return {c.name: self.run_options(pod, c.name) for c in pod.containers}
+        self._pods.add(pod)
+        await self._admit(pod)
+        self._detect_double_use()
+        return {c.name: self.run_options(pod, c.name) for c in pod.containers}
 
     def run_options(self, pod: Pod, container: str) -> ContainerRun:
         """Return what a container gets at a start or restart: the stored responses (R45, R60)."""
@@ -243,23 +244,29 @@ class Kubelet:
         """
         self._report()
         (spec,) = (each for each in pod.containers if each.name == container)
-        managed = [resource for resource in spec.limits if self._tables.manages(resource)]
+        managed = (resource for resource in spec.limits if self._tables.manages(resource))
         wanted = [resource for resource in self.order.of(managed) if spec.limits[resource]]
         await announce(self._tables, pod.uid, container, wanted, self.clock)
         lost = [r for r in wanted if self._tables.find(pod.uid, container, r) is None]
         if lost and pod in self.active_pods:
-            await self._allocate_anew(pod, spec, managed)
+            await self._allocate_anew(pod, spec)
         return self.run_options(pod, container)
 
     def terminate(self, pod: Pod) -> None:
         """Let a pod's containers end; its devices are freed later (R47)."""
         self._pods.end(pod)
 
+    def forget(self, pod: Pod) -> None:
+        """Delete a pod's object by force: whatever its containers do, it is not active."""
+        self._pods.forget(pod)
+
     async def remove(self, pod: Pod) -> None:
-        """End a pod and free its devices at once, as the next admission would."""
-        self.terminate(pod)
+        """Delete a pod and free its devices at once, as the next admission would.
+
+        As then, the checkpoint tells of it only when it is next written.
+        """
+        self.forget(pod)
         self._pods.free(self._tables)
-        self._checkpoint.write(self._tables)
 
     @property
     def active_pods(self) -> list[Pod]:
@@ -274,11 +281,31 @@ class Kubelet:
         await self._servers.serve_registration(self.directory / SOCKET, registry, self.journal)
         if self._pod_resources is not None:
             await self._servers.serve_pod_resources(
-                self._pod_resources, self._tables, self._pods, self.clock
+                self._pod_resources, self._tables, self._pods, self.clock, self._profile
             )
 
     def _admission(self) -> Admission:
-        return Admission(self._tables, self._checkpoint, self.journal, self._topology, self.order)
+        return Admission(
+            self._tables,
+            self._pods,
+            self._checkpoint,
+            self.journal,
+            self.topology,
+            self.order,
+            self._running,
+            self._profile,
+        )
+
+    async def _admit(self, pod: Pod) -> None:
+        async with self._admitting:
+            self._report()
+            try:
+                await self._admission().admit(pod)
+            except AdmissionError as error:
+                self._reject(pod, error)
+                raise
+            finally:
+                self.journal.wake()
 
     def _reject(self, pod: Pod, error: AdmissionError) -> None:
         self.journal.note("reject", "", f"{pod.name}: {error}")
@@ -292,10 +319,10 @@ class Kubelet:
             if not syncing.cancelled():
                 syncing.result()
 
-    async def _allocate_anew(self, pod: Pod, container: Container, resources: list[str]) -> None:
+    async def _allocate_anew(self, pod: Pod, container: Container) -> None:
         try:
             async with self._admitting:
-                await self._admission().provide(pod, container, resources)
+                await self._admission().provide(pod, container)
         except AdmissionError as error:
             raise StartError(str(error)) from error
         self._detect_double_use()
@@ -313,8 +340,9 @@ class Kubelet:
             self.journal.wake()
 
     def _changed(self) -> None:
-        for pod in pods_to_sync(self._tables, self._pods.by_uid, self.order):
-            self.journal.note("pod sync", "", f"{pod.namespace}/{pod.name}")
+        for uid in pods_to_sync(self._tables, self.order, self._profile):
+            pod = self._pods.by_uid.get(uid)
+            self.journal.note("pod sync", "", f"{pod.namespace}/{pod.name}" if pod else uid)
         self._checkpoint.write(self._tables)
         self.journal.wake()
 

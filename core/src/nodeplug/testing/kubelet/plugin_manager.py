@@ -12,8 +12,9 @@ import grpc.aio
 from nodeplug.kubelet.api import pluginregistration_v1_pb2 as api
 from nodeplug.kubelet.api import pluginregistration_v1_pb2_grpc as api_grpc
 from nodeplug.testing.kubelet.clock import Clock
+from nodeplug.testing.kubelet.errors import Refusal
 from nodeplug.testing.kubelet.plugin_watch import PluginWatch
-from nodeplug.testing.kubelet.registry import Refusal, Registry
+from nodeplug.testing.kubelet.registry import Registry
 
 # R73: how often what is there is compared with what is registered, and pauses after failures.
 RECONCILE_SECONDS = 1.0

@@ -1,7 +1,8 @@
 """The health of a pod's devices in its status (R69, R70)."""
 
-from collections.abc import Iterable, Mapping
+import itertools
 
+from nodeplug.testing.kubelet.clients import Profile
 from nodeplug.testing.kubelet.devices import Allocation, DeviceTables
 from nodeplug.testing.kubelet.order import Order
 from nodeplug.testing.kubelet.pods import Pod
@@ -22,17 +23,26 @@ def health_of(pod: Pod, tables: DeviceTables) -> PodHealth:
     }
 
 
-def pods_to_sync(tables: DeviceTables, pods: Mapping[str, Pod], order: Order) -> list[Pod]:
-    """Return the pods whose status the latest lists may have changed, and forget those lists."""
+def pods_to_sync(tables: DeviceTables, order: Order, profile: Profile) -> list[str]:
+    """Return the uids of pods whose status the latest lists may have changed; forget those lists.
+
+    Before 1.36 there are none: the feature is off.
+    """
     news, tables.news = tables.news, set()
-    held = {i for allocation in tables.allocations for i in allocation.ids}
-    # R23: an id is looked for under all resources, and the first pod that has it is the one.
-    found = {_holder(device_id, order.of(tables.allocations)) for device_id in news & held}
-    return [pods[uid] for uid in sorted(found) if uid in pods]
-
-
-def _holder(device_id: str, allocations: Iterable[Allocation]) -> str:
-    return next(each.pod for each in allocations if device_id in each.ids)
+    if not profile.since(Profile.V1_36):
+        return []
+    found: set[str] = set()
+    for resource, device_id in news:
+        # R23: up to 1.36 an id is looked for under all resources; the first pod that has it is
+        # the one.
+        anywhere = not profile.since(Profile.V1_37)
+        holders = (
+            each.pod
+            for each in order.of(tables.allocations)
+            if device_id in each.ids and (anywhere or each.resource == resource)
+        )
+        found.update(itertools.islice(holders, 1))
+    return sorted(found)
 
 
 def _healths(allocation: Allocation, tables: DeviceTables) -> dict[str, str]:

@@ -7,6 +7,7 @@ import grpc
 import grpc.aio
 
 from nodeplug.kubelet.api import podresources_v1_pb2 as api
+from nodeplug.testing.kubelet.clients import Profile
 from nodeplug.testing.kubelet.clock import Clock
 from nodeplug.testing.kubelet.devices import DeviceTables
 from nodeplug.testing.kubelet.known_pods import KnownPods
@@ -46,10 +47,13 @@ class RateLimit:
 class PodResources:
     """Answers List, Get and GetAllocatableResources."""
 
-    def __init__(self, tables: DeviceTables, pods: KnownPods, limit: RateLimit) -> None:
+    def __init__(
+        self, tables: DeviceTables, pods: KnownPods, limit: RateLimit, profile: Profile
+    ) -> None:
         self._tables = tables
         self._pods = pods
         self._limit = limit
+        self._active_only = profile.since(Profile.V1_35)
 
     async def List(  # noqa: N802 - the method's name in the API
         self, _: api.ListPodResourcesRequest, context: Context
@@ -62,9 +66,9 @@ class PodResources:
     async def Get(  # noqa: N802
         self, request: api.GetPodResourcesRequest, context: Context
     ) -> api.GetPodResourcesResponse:
-        """Return one active pod (R87)."""
+        """Return one active pod, up to 1.34 also one that has ended (R87)."""
         await self._limit.check(context)
-        for pod in self._pods.active:
+        for pod in self._pods.active if self._active_only else self._pods.by_uid.values():
             if (pod.name, pod.namespace) == (request.pod_name, request.pod_namespace):
                 return api.GetPodResourcesResponse(pod_resources=self._describe(pod))
         await context.abort(grpc.StatusCode.UNKNOWN, f"pod {request.pod_name} not found")

@@ -44,6 +44,13 @@ class Pod:
         """The containers in the order of their admission (R41)."""
         return sorted(self.containers, key=lambda container: not container.init)
 
+    @property
+    def staying(self) -> list[Container]:
+        """The containers that run together, once the ordinary init containers are done."""
+        return [
+            container for container in self.containers if container.sidecar or not container.init
+        ]
+
 
 @dataclass(slots=True)
 class ContainerRun:

@@ -14,15 +14,12 @@ from nodeplug.testing.kubelet.clients import Clients, Profile
 from nodeplug.testing.kubelet.clock import Clock
 from nodeplug.testing.kubelet.devices import DeviceTables
 from nodeplug.testing.kubelet.endpoint import CallError, Endpoint
+from nodeplug.testing.kubelet.errors import Refusal
 from nodeplug.testing.kubelet.journal import Journal
 from nodeplug.testing.kubelet.naming import is_extended_resource
 
 _VERSION = "v1beta1"
 Context = grpc.aio.ServicerContext[Any, Any]
-
-
-class Refusal(Exception):  # noqa: N818 - it is an answer, not a fault
-    """Why a registration is not accepted."""
 
 
 class Registry:
@@ -40,7 +37,8 @@ class Registry:
         self._clock = clock
         self._tables = tables
         self._journal = journal
-        self._clients = Clients(profile)
+        self._clients = Clients(profile, tables)
+        self._ends_with_caller = profile.since(Profile.V1_35)
         self._attempts: set[asyncio.Task[str]] = set()
         self._runs: dict[Endpoint, asyncio.Task[None]] = {}
         self._connections: list[Endpoint] = []
@@ -57,14 +55,22 @@ class Registry:
     ) -> api.Empty:
         """Answer a registration; every refusal has the code Unknown (R13).
 
-        A caller who gives up ends the wait for the answer, not the attempt.
+        Since 1.35 the attempt ends with the call; before, a caller who gives up ends the wait for
+        the answer only.
         """
-        seconds = context.time_remaining()
-        until = None if seconds is None else asyncio.get_running_loop().time() + seconds
+        seconds = context.time_remaining() if self._ends_with_caller else None
+        until = None if seconds is None else _now() + seconds
         attempt = asyncio.create_task(self._attempt(request, until))
         self._attempts.add(attempt)
         attempt.add_done_callback(self._attempts.discard)
-        if problem := await asyncio.shield(attempt):
+        try:
+            problem = await asyncio.shield(attempt)
+        except asyncio.CancelledError:
+            # At its deadline the attempt ends by itself.
+            if self._ends_with_caller and (until is None or _now() < until):
+                attempt.cancel()
+            raise
+        if problem:
             await context.abort(grpc.StatusCode.UNKNOWN, problem)
         return api.Empty()
 
@@ -86,7 +92,7 @@ class Registry:
         """Drop a plugin whose socket has gone, or up to 1.36 whichever has its name (R77)."""
         client = self._clients.find(Endpoint(resource, path))
         if client is not None:
-            self._disconnected(client)
+            self._clients.disconnected(client, self._clock.now())
             await client.close()
 
     async def close(self) -> None:
@@ -109,7 +115,11 @@ class Registry:
             await self._register(request, until)
         except Refusal as refusal:
             problem = str(refusal)
-        self._journal.note("register", request.resource_name, problem, request=request)
+        except asyncio.CancelledError:
+            problem = "failed to dial device plugin: context canceled"
+            raise
+        finally:
+            self._journal.note("register", request.resource_name, problem, request=request)
         return problem
 
     async def _register(self, request: api.RegisterRequest, until: float | None) -> None:
@@ -123,22 +133,21 @@ class Registry:
         self._connections.append(endpoint)
         try:
             await self._connect(endpoint, until)
-        except Refusal:
-            # R16: up to 1.36 the old plugin's entry went with this one, its stream goes on.
+            self._clients.connected(endpoint)
+        except (Refusal, asyncio.CancelledError):
+            # R16: whoever cannot be told from this one is dropped too, but its stream goes on.
             self._clients.remove(endpoint)
             raise
-        self._tables.endpoints[endpoint.resource] = endpoint
         self._runs[endpoint] = asyncio.create_task(self._run(endpoint))
         return endpoint
 
     async def _connect(self, endpoint: Endpoint, until: float | None) -> None:
         try:
-            await endpoint.dial(self._clock)
+            await endpoint.dial(self._clock, until)
         except CallError as error:
             raise Refusal(f"failed to dial device plugin: {error}") from error
-        now = asyncio.get_running_loop().time()
         try:
-            await endpoint.read_options(None if until is None else max(0.0, until - now))
+            await endpoint.read_options(None if until is None else max(0.0, until - _now()))
         except CallError as error:
             raise Refusal(f"failed to get device plugin options: {error}") from error
 
@@ -148,17 +157,10 @@ class Registry:
         # R15: up to 1.36 this may well be another plugin's connection.
         client = self._clients.find(endpoint)
         if client is not None:
-            self._disconnected(client)
+            self._clients.disconnected(client, self._clock.now())
         self._journal.note("stream end", endpoint.resource, cause)
         if client is not None:
             await client.close()
-
-    def _disconnected(self, client: Endpoint) -> None:
-        self._clients.remove(client)
-        current = self._tables.endpoints.get(client.resource)
-        if current is not None and self._clients.same(current, client):
-            self._tables.mark_unhealthy(client.resource)
-            current.stopped_at = self._clock.now()
 
     def _listed(self, endpoint: Endpoint, devices: Collection[api.Device], size: int) -> None:
         self._tables.update(endpoint.resource, devices)
@@ -170,14 +172,15 @@ class Registry:
         return posixpath.normpath(f"{self._directory}/{endpoint}")
 
 
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
 def _check(request: api.RegisterRequest) -> None:
     if request.version != _VERSION:
         raise Refusal(
             f'requested API version "{request.version}" is not supported by kubelet. '
-            f'Supported version is "{_VERSION}"'
+            f'Supported version is ["{_VERSION}"]'
         )
     if not is_extended_resource(request.resource_name):
-        raise Refusal(
-            f'the ResourceName "{request.resource_name}" is invalid; '
-            "an extended resource name is needed"
-        )
+        raise Refusal(f'the ResourceName "{request.resource_name}" is invalid')

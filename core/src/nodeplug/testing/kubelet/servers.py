@@ -5,6 +5,7 @@ from pathlib import Path
 import grpc.aio
 
 from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2_grpc as api_grpc
+from nodeplug.testing.kubelet.clients import Profile
 from nodeplug.testing.kubelet.clock import Clock
 from nodeplug.testing.kubelet.devices import DeviceTables
 from nodeplug.testing.kubelet.journal import Journal
@@ -30,12 +31,12 @@ class Servers:
         socket.create()
 
     async def serve_pod_resources(
-        self, path: Path, tables: DeviceTables, pods: KnownPods, clock: Clock
+        self, path: Path, tables: DeviceTables, pods: KnownPods, clock: Clock, profile: Profile
     ) -> None:
         """Tell at this path which container has which devices."""
         make_way(path)
         server = self._server()
-        add_pod_resources(server, tables, pods, clock)
+        add_pod_resources(server, tables, pods, clock, profile)
         socket = BoundSocket(server, path)
         await server.start()
         socket.move_in()

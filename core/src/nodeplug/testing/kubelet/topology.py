@@ -31,16 +31,29 @@ class TopologyError(Exception):
 class Demand:
     """What one container asks of one resource: so many of the free ids and those to reuse.
 
-    Reusable devices are all within the nodes chosen, or the nodes are not (R46).
+    Reusable devices are all within the nodes chosen, or the nodes are not (R46). With `narrowed`,
+    only nodes that hold devices are looked at, as since 1.36 (R36).
     """
 
     table: Table
     free: AbstractSet[str]
     reusable: AbstractSet[str]
     count: int
+    narrowed: bool = True
 
     def hints(self, nodes: Collection[int]) -> "list[_Hint]":
-        """Return the sets of nodes that hold enough, the narrowest conceivable preferred."""
+        """Return the sets of nodes that hold enough, the narrowest conceivable preferred.
+
+        There is one without nodes that says so where it makes no difference, or nothing does.
+        """
+        if not has_topology(self.table):
+            return [_Hint(None, preferred=True)]
+        return self._masks(nodes) or [_Hint(None, preferred=False)]
+
+    def _masks(self, nodes: Collection[int]) -> "list[_Hint]":
+        if self.narrowed:
+            inhabited = {n for d in self.table.values() for n in _all_nodes(d)} & {*nodes}
+            nodes = inhabited or nodes
         conceivable = [len(m) for m in _masks(nodes) if self._within(m, self.table) >= self.count]
         narrowest = min(conceivable, default=len(nodes))
         return [_Hint(m, len(m) == narrowest) for m in _masks(nodes) if self._is_met_by(m)]
@@ -84,12 +97,11 @@ def choose_affinity(topology: Topology, demands: Iterable[Demand]) -> Mask | Non
 
     Raises TopologyError where the policy demands what no set of nodes has.
     """
-    aware = [demand for demand in demands if has_topology(demand.table)]
-    if topology.policy == "none" or not aware:
+    if topology.policy == "none":
         return None
-    hints = [demand.hints(topology.nodes) or [_Hint(None, preferred=False)] for demand in aware]
+    hints = [demand.hints(topology.nodes) for demand in demands] or [[_Hint(None, preferred=True)]]
     if topology.policy == "single-numa-node":
-        hints = [[h for h in of if h.preferred and len(h.mask or ()) == 1] for of in hints]
+        hints = [[h for h in of if h.preferred and len(h.mask or "1") == 1] for of in hints]
     best = _merge(hints, frozenset(topology.nodes))
     if topology.policy != "best-effort" and not best.preferred:
         raise TopologyError("Resources cannot be allocated with Topology locality")
