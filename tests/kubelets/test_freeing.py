@@ -16,6 +16,7 @@ async def ended(play: Stage) -> tuple[StreamPlugin, Pod]:
     pod = Pod.of({A: 1})
     await play.kubelet.admit(pod)
     play.kubelet.terminate(pod)
+    await play.settle()
     return plugin, pod
 
 
@@ -34,8 +35,8 @@ async def test_the_figures_of_the_node_free_nothing(kind: Kind) -> None:
     """Nor does the start of a pod without devices (R47)."""
     async with stage(kind) as play:
         _, pod = await ended(play)
-        await play.settle()
         await play.kubelet.admit(Pod.of({}))
+        await play.settle()
         assert play.figures() == (1, 1)
         assert play.written(pod) == {A: {"a"}}
 
@@ -46,6 +47,7 @@ async def test_with_a_topology_policy_any_pod_frees_devices(kind: Kind) -> None:
     async with stage(kind, topology=Topology("best-effort")) as play:
         _, pod = await ended(play)
         await play.kubelet.admit(Pod.of({}))
+        await play.settle()
         assert play.kubelet.held(A) == frozenset()
         assert play.written(pod) == {A: {"a"}}
 
@@ -56,6 +58,7 @@ async def test_pod_resources_frees_in_memory_and_the_next_list_writes_that(kind:
     async with stage(kind) as play:
         plugin, pod = await ended(play)
         assert await play.pod_resources() == {}
+        await play.settle()
         assert play.kubelet.held(A) == frozenset()
         assert play.written(pod) == {A: {"a"}}
         await play.send(plugin, a=H, b=H)
@@ -107,6 +110,7 @@ async def test_a_pod_deleted_by_force_leaves_its_device_to_the_next(kind: Kind) 
         pod, after = Pod.of({A: 1}), Pod.of({A: 1})
         await play.kubelet.admit(pod)
         play.kubelet.forget(pod)
+        await play.settle()
         await play.kubelet.admit(after)
         assert plugin.calls == [["a"], ["a"]]
         assert play.kubelet.journal.violations == []
@@ -121,6 +125,7 @@ async def test_a_container_of_a_pod_that_is_gone_still_starts_with_its_device(ki
         pod = Pod.of({A: 1})
         await play.kubelet.admit(pod)
         play.kubelet.forget(pod)
+        await play.settle()
         assert list((await play.kubelet.start_container(pod, "c0")).devices) == ["/dev/it"]
         assert await play.pod_resources() == {}
         assert list((await play.kubelet.start_container(pod, "c0")).devices) == []

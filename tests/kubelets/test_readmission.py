@@ -124,6 +124,7 @@ async def test_right_after_a_restart_there_is_nothing_yet_and_nothing_is_forgott
     async with stage(kind) as play:
         plugin, pod = await given(play, prepare=True)
         await play.kubelet.restart()
+        await play.settle()
         assert play.figures() == (0, 0)
         assert await path_of(play, pod) == "/dev/old"
         assert plugin.prepared == 0
@@ -138,6 +139,7 @@ async def test_after_the_grace_period_even_containers_cannot_start_again(kind: K
         await play.kubelet.pass_grace()
         with pytest.raises(StartError, match=f"endpoint not found in cache .*{A}"):
             await play.kubelet.start_container(pod, "c0")
+        await play.settle()
         assert play.figures() == (0, 0)
         assert play.written(pod) == {A: {"a"}}
         await play.register(plugin)
@@ -153,6 +155,7 @@ async def test_a_resource_without_a_plugin_for_long_is_taken_from_the_node(kind:
         plugin.streams[0].end()
         await play.reach(2, 0)
         await play.kubelet.pass_grace()
+        await play.settle()
         assert play.figures() == (0, 0)
         assert play.registered() == {B: ["b"]}
         assert play.written(pod) == {A: {"a"}}

@@ -115,6 +115,7 @@ async def test_a_failed_registration_unties_the_living_one_up_to_1_36(kind: Kind
         else:
             with pytest.raises(AdmissionError, match="connection error"):
                 await play.kubelet.admit(Pod.of({A: 1}))
+            await play.settle()
             assert play.figures() == (1, 1)
 
 
@@ -127,11 +128,13 @@ async def test_a_refused_path_unties_the_living_registration_from_1_37(kind: Kin
         plugin.streams[0].end()
         await stream_end(play)
         assert "device plugin already connected" in await refusal(plugin)
+        await play.settle()
         assert play.figures() == (1, 1)
         other = await play.serve(A, OTHER, a=H, b=H)
         other.streams[0].end()
         await stream_end(play, 2)
         await play.settle()
         await play.kubelet.admit(Pod.of({A: 1}))
+        await play.settle()
         assert play.figures() == (2, 2)
         assert len(plugin.calls) == 1

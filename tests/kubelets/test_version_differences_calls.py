@@ -93,6 +93,7 @@ async def test_an_allocation_for_a_container_that_starts_ends_with_its_pod_from_
         else:
             slow.go_on.set()
             await start
+            await play.settle()
             assert play.kubelet.held(A) == {"a"}
 
 

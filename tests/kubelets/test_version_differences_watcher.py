@@ -32,6 +32,7 @@ async def test_a_plugin_that_could_not_be_connected_is_not_tried_again_up_to_1_3
         else:
             await look_again(play)
             assert len(plugin.introduced) == 1
+            await play.settle()
             assert play.figures() is None
 
 
@@ -65,6 +66,7 @@ async def test_a_socket_that_goes_takes_the_newer_of_its_name_along_up_to_1_36(
         Path(old.path).unlink()
         if since(kind, "1.37"):
             await old.streams[0].ended.wait()
+            await play.settle()
             assert play.figures() == (2, 2)
         else:
             await new.streams[0].ended.wait()
