@@ -1,7 +1,7 @@
 # Each target works as the first command in a fresh clone: make and Python 3.11 or newer suffice.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench compare chaos fuzz proto docs images charts e2e clean tools kubelets
+.PHONY: help demo test lint bench compare chaos fuzz proto docs images charts e2e clean tools kubelets walk
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -22,6 +22,7 @@ help:
 	@echo 'make chaos   walk 10,000 random faults; FAULTS=n SEED=n'
 	@echo 'make fuzz    feed spoilt input to every reader; COUNT=n SEED=n'
 	@echo 'make kubelets  build the device managers of real kubelets; KUBELETS="1.35 1.36"'
+	@echo 'make walk    compare the embedded kubelet with real ones step by step; STEPS=n SEED=n'
 	@echo 'make proto   generate the Python code of the kubelet API'
 	@echo 'make docs    generate docs/configuration.md and docs/privileges.md'
 	@echo 'make charts  generate and complete the Helm charts'
@@ -52,6 +53,11 @@ chaos: $(VENV)/developers
 
 fuzz: $(VENV)/developers
 	PYTHONPATH=tests $(BIN)/python -m fuzz $(or $(COUNT),100000) $(SEED)
+
+walk: $(VENV)/developers kubelets
+	@for version in $(KUBELETS); do \
+	    PYTHONPATH=tests $(BIN)/python -m kubelets.walk $$version $(or $(STEPS),10000) $(SEED) || exit 1; \
+	done
 
 proto: $(VENV)/developers
 	$(BIN)/python core/generate_api.py

@@ -29,12 +29,12 @@ def want(count: int, devices: Table, *, narrowed: bool = True) -> Demand:
     return Demand(devices, devices.keys(), frozenset(), count, narrowed)
 
 
-@pytest.mark.parametrize(("narrowed", "chosen"), [(False, {0, 1}), (True, {0})])
+@pytest.mark.parametrize(("narrowed", "chosen"), [(False, WIDE), (True, NARROW)])
 def test_of_nodes_not_preferred_those_as_wide_as_the_widest_wish_are_chosen(
     narrowed: bool,  # noqa: FBT001 - a parameter of the test
-    chosen: set[int],
+    chosen: frozenset[int],
 ) -> None:
-    """One would like two nodes, the other one; since 1.36 it never speaks of nodes without (R36)."""
+    """One would like two nodes, the other one; since 1.36 none without devices is named (R36)."""
     wishes = [(2, table(0, 1, 2, 3)), (1, table(0))]
     demands = [want(count, devices, narrowed=narrowed) for count, devices in wishes]
     assert choose_affinity(Topology("best-effort", (0, 1, 2, 3)), demands) == chosen
