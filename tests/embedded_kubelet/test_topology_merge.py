@@ -12,6 +12,8 @@ from nodeplug.testing.kubelet.topology import (
     split_by_affinity,
 )
 
+WIDE, NARROW = frozenset({0, 1}), frozenset({0})
+
 
 def table(*nodes: int | None) -> Table:
     """Return devices "0", "1" and so on, each on its node or without one."""
