@@ -192,7 +192,7 @@ async def test_an_old_socket_that_goes_takes_a_newer_plugin_along(
     [
         ({"type": "CSIPlugin"}, "no handler registered for plugin type: CSIPlugin"),
         ({"name": "no-slash"}, 'the ResourceName "no-slash" is invalid'),
-        ({"supported_versions": ["v1"]}, 'the supported version is "v1beta1"'),
+        ({"supported_versions": ["v1"]}, "is not among plugin supported versions"),
     ],
 )
 async def test_a_plugin_that_cannot_be_registered_is_told_why(
@@ -217,6 +217,30 @@ async def test_a_plugin_that_does_not_take_the_news_is_not_registered() -> None:
         await plugin.until_told(3)
         plugin.deaf = False
         await play.reach(1)
+
+
+async def test_up_to_1_35_a_plugin_that_does_not_take_the_news_stays_registered() -> None:
+    """R75: and it is never told again."""
+    async with scene(profile=Profile.V1_35) as play:
+        plugin = FoundPlugin(play.registry)
+        plugin.deaf = True
+        plugin.send(d0="Healthy")
+        play.plugins.append(plugin)
+        await plugin.start()
+        await plugin.until_told()
+        await play.reach(1)
+        await play.kubelet.clock.sleep(5)
+        assert len(plugin.told) == 1
+
+
+async def test_up_to_1_35_a_plugin_without_options_is_not_tried_again() -> None:
+    """R73: until its socket is made anew; other failures are tried again."""
+    async with scene(profile=Profile.V1_35) as play:
+        play.kubelet.refuse("failed to get device plugin options: no")
+        plugin = await play.serve()
+        await plugin.until_told()
+        await play.kubelet.clock.sleep(5)
+        assert [registered for registered, _ in plugin.told] == [False]
 
 
 async def test_a_plugin_that_does_not_say_who_it_is_is_told_nothing() -> None:

@@ -273,7 +273,7 @@ class LogReader:
             "Registering plugin at endpoint": self._met,
             "Registered client": self._known,
             "Connected to new client": self._connected,
-            "Error connecting to device plugin client": self._refused,
+            "Failed to connect to new client": self._refused,
             "Bad registration request from device plugin": self._refused,
             "Bad registration request from device plugin with resource": self._refused,
             "Processed device updates for resource": self._listed,

@@ -22,7 +22,7 @@ TEXTS = (
         "types.go, errEndpointStopped: printed with %v, addresses in memory included",
     ),
     Mask(
-        re.compile(r"/var/lib/kubelet/device-plugins|/tmp/npw\w+/dp"),
+        re.compile(r"/var/lib/kubelet/device-plugins|/tmp/npw\w+/(dp|registry)"),
         "DIRECTORY",
         "plugin/v1beta1/server.go, Register: the directory is a constant of the kubelet's",
     ),

@@ -101,9 +101,12 @@ class WalkPlugin(api_grpc.DevicePluginServicer):
     async def start(self) -> None:
         (self._directory / HOME).mkdir(exist_ok=True)
         self._server = grpc.aio.server()
-        api_grpc.add_DevicePluginServicer_to_server(self, self._server)
+        self.add_to(self._server)
         self._server.add_insecure_port(f"unix:{self._directory / HOME / self.name}")
         await self._server.start()
+
+    def add_to(self, server: grpc.aio.Server) -> None:
+        api_grpc.add_DevicePluginServicer_to_server(self, server)
 
     async def stop(self) -> None:
         server, self._server = self._server, None

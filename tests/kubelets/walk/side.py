@@ -61,6 +61,8 @@ class Side(abc.ABC):
         self.folder = Path(tempfile.mkdtemp(prefix="npw", dir="/tmp"))
         self.directory = self.folder / "dp"
         self.pod_resources = self.folder / "pr.sock"
+        self.registry = self.folder / "registry"
+        self.registry.mkdir()
         self.calls = Calls(self._written, self)
         self.plugins: dict[str, WalkPlugin] = {}
         self.pods: dict[str, Pod] = {}
@@ -192,7 +194,11 @@ class OurSide(Side):
     def __init__(self, profile: Profile, topology: Topology) -> None:
         super().__init__()
         self._kubelet = Kubelet(
-            self.directory, pod_resources=self.pod_resources, profile=profile, topology=topology
+            self.directory,
+            pod_resources=self.pod_resources,
+            plugin_registry=self.registry,
+            profile=profile,
+            topology=topology,
         )
 
     @property
@@ -229,7 +235,11 @@ class RealSide(Side):
     def __init__(self, version: str, topology: Topology) -> None:
         super().__init__()
         self._kubelet = RealKubelet(
-            self.directory, pod_resources=self.pod_resources, version=version, topology=topology
+            self.directory,
+            pod_resources=self.pod_resources,
+            plugin_registry=self.registry,
+            version=version,
+            topology=topology,
         )
 
     @property

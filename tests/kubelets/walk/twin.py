@@ -101,6 +101,16 @@ class Twin:
         await self._agree()
         return expected
 
+    async def play_together(self, step: Step) -> Any:
+        """Let a step happen on both sides at once: one that waits for the kubelet's clock."""
+        self.history.append(step)
+        outcomes = await asyncio.gather(self._tried(step, self.real), self._tried(step, self.ours))
+        expected, found = map(masked, outcomes)
+        if expected != found:
+            raise DifferenceError(f"outcome: real {expected!r}\n    ours {found!r}")
+        await self._agree()
+        return expected
+
     async def _tried(self, step: Step, side: Side) -> Any:
         try:
             return await step.play(side)

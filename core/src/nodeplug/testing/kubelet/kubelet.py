@@ -115,7 +115,9 @@ class Kubelet:
         try:
             await self._serve(self._registry)
             if self._plugin_registry is not None:
-                self._manager = PluginManager(self._plugin_registry, self._registry, self.clock)
+                self._manager = PluginManager(
+                    self._plugin_registry, self._registry, self.clock, self._profile
+                )
                 self._manager.start()
             self._syncing = asyncio.create_task(self._node.keep_written(self.clock, self._sync))
         except BaseException:

@@ -11,8 +11,10 @@ import grpc.aio
 
 from nodeplug.kubelet.api import pluginregistration_v1_pb2 as api
 from nodeplug.kubelet.api import pluginregistration_v1_pb2_grpc as api_grpc
+from nodeplug.testing.kubelet.clients import Profile
 from nodeplug.testing.kubelet.clock import Clock
 from nodeplug.testing.kubelet.errors import Refusal
+from nodeplug.testing.kubelet.naming import is_extended_resource
 from nodeplug.testing.kubelet.plugin_watch import PluginWatch
 from nodeplug.testing.kubelet.registry import Registry
 
@@ -26,6 +28,7 @@ _INFO_SECONDS = 1.0
 _NOTIFY_SECONDS = 5.0
 _TYPE = "DevicePlugin"
 _VERSION = "v1beta1"
+_ERROR = "RegisterPlugin error -- "
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +49,11 @@ class _Backoff:
 class PluginManager:
     """Registers what appears in a directory and drops what goes, until stopped."""
 
-    def __init__(self, directory: Path, registry: Registry, clock: Clock) -> None:
+    def __init__(self, directory: Path, registry: Registry, clock: Clock, profile: Profile) -> None:
         self._watch = PluginWatch(directory)
         self._registry = registry
         self._clock = clock
+        self._undoes = profile.since(Profile.V1_36)
         self._registered: dict[Path, _Registered] = {}
         self._operations: dict[Path, asyncio.Task[None]] = {}
         self._backoffs: dict[Path, _Backoff] = {}
@@ -116,19 +120,27 @@ class PluginManager:
             seconds = _INFO_SECONDS / self._clock.scale
             info = await stub.GetInfo(api.InfoRequest(), timeout=seconds)
             endpoint = info.endpoint or str(path)
+            if problem := _validate(info, path):
+                await self._notify(stub, problem)
+                raise Refusal(problem)
+            self._registered[path] = known = _Registered(number, info.name, endpoint)
             try:
-                _check(info)
                 await self._registry.connect_found(info.name, endpoint, path)
             except Refusal as refusal:
-                await self._notify(stub, str(refusal))
+                self._undo(path)
+                await self._notify(stub, f"{_ERROR}plugin registration failed with err: {refusal}")
                 raise
-            self._registered[path] = _Registered(number, info.name, endpoint)
             try:
                 await self._notify(stub, "")
             except grpc.aio.AioRpcError:
-                # R75: a plugin that cannot be told is not registered.
-                await self._unregister(path, self._registered[path])
+                if self._undoes:
+                    await self._unregister(path, known)
                 raise
+
+    def _undo(self, path: Path) -> None:
+        # R73, R75: up to 1.35 what has failed is taken for done, and not tried again.
+        if self._undoes:
+            del self._registered[path]
 
     async def _notify(self, stub: "api_grpc.RegistrationAsyncStub", error: str) -> None:
         status = api.RegistrationStatus(plugin_registered=not error, error=error)
@@ -136,11 +148,19 @@ class PluginManager:
         await stub.NotifyRegistrationStatus(status, timeout=seconds)
 
 
-def _check(info: api.PluginInfo) -> None:
+def _validate(info: api.PluginInfo, path: Path) -> str:
     if info.type != _TYPE:
-        raise Refusal(f"no handler registered for plugin type: {info.type}")
+        return f"{_ERROR}no handler registered for plugin type: {info.type} at socket {path}"
+    failed = f"{_ERROR}plugin validation failed with err: "
     if _VERSION not in info.supported_versions:
-        raise Refusal(
-            f"none of the versions {list(info.supported_versions)} is supported; "
-            f'the supported version is "{_VERSION}"'
+        versions = " ".join(info.supported_versions)
+        return (
+            f"{failed}manager version, {_VERSION}, is not among plugin supported versions "
+            f"[{versions}]"
         )
+    if not is_extended_resource(info.name):
+        return (
+            f"{failed}invalid name of device plugin socket: "
+            f'the ResourceName "{info.name}" is invalid'
+        )
+    return ""

@@ -79,7 +79,6 @@ class Registry:
         request = api.RegisterRequest(version=_VERSION, endpoint=path, resource_name=resource)
         problem = ""
         try:
-            _check(request)
             endpoint = await self._connected(Endpoint(resource, path), None)
             request.options.CopyFrom(endpoint.options)
         except Refusal as refusal:
