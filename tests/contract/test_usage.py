@@ -3,12 +3,16 @@
 import asyncio
 import socket
 import time
+from pathlib import Path
 
 import pytest
 
 from kubelets.kinds import Kind
+from nodeplug.holdings import Listing
+from nodeplug.kubelet.evidence import ask_kubelet
 from nodeplug.supervisor import usage
-from nodeplug.testing import Pod
+from nodeplug.testing import Container, Pod
+from nodeplug.values.device import Health
 from support.awkward.state import State
 from support.stage import BOARD, SLICE, Stage, stage
 from support.timed import timed
@@ -46,6 +50,91 @@ async def test_a_record_older_than_the_end_of_a_pod_holds_nothing_back(kind: Kin
             end_unrecorded(play, pod)
             back = lambda number=number: play.allocatable(RENAMED) == number  # noqa: E731
             await play.kubelet.until(back, 5)
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_kubelet_that_does_not_know_its_pods_yet_proves_nothing(
+    kind: Kind, looks: asyncio.Queue[None]
+) -> None:
+    """For seconds after its start it shows none, or as long as it reaches no API server (R47)."""
+    async with stage(kind=kind) as play:
+        pod, board = await given(play)
+        play.set(State(renamed=(board,)))
+        await play.kubelet.until(lambda: board in moved(play))
+        await seen(play)
+        await play.kubelet.stop()
+        await play.kubelet.start(running={(pod.uid, "c0")}, ready=False)
+        for _ in range(looks.qsize() + 3):
+            await asyncio.wait_for(looks.get(), 5)
+        assert health(play, RENAMED, board) == health(play, BOARD, board) == Health.UNHEALTHY
+        await play.kubelet.readmit(running=True)
+        await play.kubelet.remove(pod)
+        await play.listed(RENAMED, allocatable=1)
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_an_agent_that_starts_before_the_kubelet_knows_what_is_in_use(kind: Kind) -> None:
+    """The kubelet has written it down; the first list goes out before it can be asked (R66)."""
+    async with stage(kind=kind) as play:
+        pod, board = await given(play)
+        await play.kubelet.stop()
+        await play.stop_agent(play.agents[0])
+        play.set(State(renamed=(board,)))
+        play.start_agent()
+        await play.kubelet.start(running={(pod.uid, "c0")}, ready=False)
+        await play.lists(1, RENAMED)
+        assert play.kubelet.devices(RENAMED) == {board: "Unhealthy"}
+        await play.kubelet.readmit(running=True)
+        await play.kubelet.remove(pod)
+        await play.listed(RENAMED, allocatable=1)
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_what_init_containers_have_is_known_to_the_next_agent(kind: Kind) -> None:
+    """Pod resources leaves it out while it runs (R86)."""
+    async with stage(kind=kind) as play:
+        pod = Pod((Container("init", {BOARD: 4}, init=True), Container("app", {BOARD: 1})))
+        runs = await play.kubelet.admit(pod)
+        board = "awk-board-1" if "awk-board-0" in runs["app"].envs.values() else "awk-board-0"
+        await play.stop_agent(play.agents[0])
+        play.set(State(renamed=(board,)))
+        play.start_agent()
+        await play.lists(1, RENAMED)
+        assert play.kubelet.devices(RENAMED) == {board: "Unhealthy"}
+        await play.kubelet.remove(pod)
+        await play.listed(RENAMED, allocatable=1)
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(usage, "_REPEAT_SECONDS", 1.0)
+
+
+@pytest.fixture
+def looks(monkeypatch: pytest.MonkeyPatch) -> asyncio.Queue[None]:
+    """Return a queue that grows by one with each answer of a kubelet."""
+    answers: asyncio.Queue[None] = asyncio.Queue()
+
+    async def ask(*where: Path) -> Listing | None:
+        listing = await ask_kubelet(*where)
+        if listing:
+            answers.put_nowait(None)
+        return listing
+
+    monkeypatch.setattr(usage, "ask_kubelet", ask)
+    return answers
+
+
+async def seen(play: Stage) -> None:
+    """Wait until pod resources has shown what was handed out."""
+    while play.agent._holdings._unlisted:  # noqa: ASYNC110 - a look tells nobody
+        await asyncio.sleep(0.01)
+
+
+def health(play: Stage, resource: str, device: str) -> Health:
+    """Return what the agent says of a device."""
+    [found] = [d for d in play.report(resource).pool.snapshot.devices if d.id == device]
+    return found.health
 
 
 async def given(play: Stage) -> tuple[Pod, str]:

@@ -48,6 +48,32 @@ def test_an_allocated_id_is_freed_once_neither_source_has_it() -> None:
     assert not holdings.is_buried(*KEY)
 
 
+def test_what_is_recorded_is_not_freed_whoever_handed_it_out() -> None:
+    """R47: a kubelet that has just started knows no pods; one killed has those back that ended."""
+    holdings = Holdings()
+    holdings.bury(RESOURCE, ["a"])
+    holdings.observe(listing(recorded=[KEY], started=time.monotonic()))
+    assert holdings.is_buried(*KEY)
+
+
+def test_what_is_recorded_is_in_use_before_the_kubelet_is_asked() -> None:
+    """It may not answer before the first list is sent."""
+    holdings = Holdings()
+    holdings.presume({KEY: (1,)})
+    assert holdings.held_in(RESOURCE) == {"a": (1,)}
+    assert holdings.holders_besides("example.com/other") == {"a": RESOURCE}
+
+
+def test_a_record_is_doubtful_only_where_it_holds_something_back() -> None:
+    """To have it written anew costs the kubelet a write; other plugins' devices are in it, too."""
+    holdings = Holdings()
+    holdings.bury(RESOURCE, ["a"])
+    holdings.want("b")
+    keys = [(RESOURCE, device_id) for device_id in ("a", "b::1", "c")]
+    doubtful = holdings.only_recorded(listing(recorded=keys, started=time.monotonic()))
+    assert doubtful == set(keys[:2])
+
+
 def test_a_listing_begun_before_an_allocate_ended_frees_nothing() -> None:
     """R33: the kubelet records the device only after our reply."""
     holdings = Holdings()

@@ -79,7 +79,7 @@ class Pools(RuleBasedStateMachine):
     def kubelet_is_asked(self) -> None:
         """And says what is true."""
         held = dict.fromkeys(self.held, (0,))
-        self.holdings.observe(Listing(time.monotonic(), held, self.held))
+        self.holdings.observe(Listing(time.monotonic(), held, held))
         for pool in self.pools.values():
             pool.recheck()
         self.calm = True

@@ -27,4 +27,4 @@ def listing(
     held: Iterable[Key] = (), recorded: Iterable[Key] | None = (), *, started: float
 ) -> Listing:
     marks: Mapping[Key, tuple[int, ...]] = dict.fromkeys(held, (0,))
-    return Listing(started, marks, None if recorded is None else frozenset(recorded))
+    return Listing(started, marks, None if recorded is None else dict.fromkeys(recorded, (0,)))

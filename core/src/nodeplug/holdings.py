@@ -19,14 +19,14 @@ Key = tuple[str, str]
 class Listing:
     """What pod resources and the kubelet's checkpoint said.
 
-    `held` maps keys that running containers hold to their NUMA nodes. `recorded` are all keys in
-    the checkpoint, init containers included, or None where it cannot be read. `started` is the
-    monotonic time before the first of both was asked.
+    `held` maps keys that running containers hold to their NUMA nodes. `recorded` does so with all
+    keys in the checkpoint, init containers included; None where it cannot be read. `started` is
+    the monotonic time before the first of both was asked.
     """
 
     started: float
     held: Mapping[Key, tuple[int, ...]]
-    recorded: Collection[Key] | None
+    recorded: Mapping[Key, tuple[int, ...]] | None
 
 
 def physical_id(device_id: str) -> str:
@@ -48,6 +48,7 @@ class Holdings:
         self._buried: dict[Key, float] = {}
         self._in_flight: Counter[Key] = Counter()
         self._unlisted: dict[Key, float] = {}
+        self._wanted: set[str] = set()
         self._held: Mapping[Key, tuple[int, ...]] = {}
         self._holders: dict[str, list[str]] = {}
 
@@ -76,7 +77,7 @@ class Holdings:
         return self._maybe_held((resource, device_id))
 
     def held_in(self, resource: str) -> Mapping[str, tuple[int, ...]]:
-        """Return the ids that the last listing showed in use in a resource, with NUMA nodes."""
+        """Return the ids that were last told in use in a resource, with NUMA nodes."""
         return {i: numa for (name, i), numa in self._held.items() if name == resource}
 
     def in_use(self) -> Mapping[str, Collection[str]] | None:
@@ -109,42 +110,51 @@ class Holdings:
             self._in_flight.subtract(keys)
             self._in_flight += Counter()
 
+    def want(self, device_id: str) -> None:
+        """Note that a device is offered while another resource holds it."""
+        self._wanted.add(device_id)
+        self.doubt.set()
+
+    def presume(self, recorded: Mapping[Key, tuple[int, ...]]) -> None:
+        """Take for in use what the kubelet has recorded, until it can be asked."""
+        self._held = recorded
+        self._reindex()
+
     def observe(self, listing: Listing) -> None:
-        """Take in a listing: free what it proves free."""
+        """Take in a listing: free what it proves free.
+
+        What is recorded is in use, too: pod resources leaves out init containers (R86), and all
+        pods that a kubelet which has just started does not know yet (R47).
+        """
         self._observed = True
-        self._held = listing.held
+        self._held = {**(listing.recorded or {}), **listing.held}
         self._unlisted = {
             key: ended
             for key, ended in self._unlisted.items()
-            if ended >= listing.started or self._still_unlisted(key, listing)
+            if ended >= listing.started or (listing.recorded is None and key not in self._held)
         }
         for key, since in list(self._buried.items()):
             if since < listing.started and not self._maybe_held(key):
                 del self._buried[key]
         self._reindex()
+        self._wanted.clear()
         self.doubt.clear()
         if self._buried or self._unlisted:
             self.doubt.set()
 
     def only_recorded(self, listing: Listing) -> AbstractSet[Key]:
-        """Return the buried keys that nothing but this listing's record keeps there.
+        """Return the keys whose devices nothing but this listing's record holds back.
 
         A kubelet frees devices in its memory; what it has recorded may be older.
         """
-        kept = self._buried.keys() & self._unlisted.keys() - self._held.keys()
-        return {key for key in kept if self._unlisted[key] < listing.started}
+        kept = (listing.recorded or {}).keys() - listing.held.keys() - self._unlisted.keys()
+        return {k for k in kept if k in self._buried or physical_id(k[1]) in self._wanted}
 
     def _reindex(self) -> None:
         self.generation += 1
         self._holders = {}
         for resource, device_id in sorted({*self._buried, *self._held}):
             self._holders.setdefault(physical_id(device_id), []).append(resource)
-
-    def _still_unlisted(self, key: Key, listing: Listing) -> bool:
-        # R86: pod resources leaves out ordinary init containers; the checkpoint has them.
-        if key in listing.held:
-            return False
-        return listing.recorded is None or key in listing.recorded
 
     def _maybe_held(self, key: Key) -> bool:
         return key in self._held or key in self._in_flight or key in self._unlisted

@@ -221,7 +221,7 @@ class ResourcePool:
         if not reason and offered.id in self._suspects:
             return self._suspects[offered.id].reason
         if not reason and offered.device.id in elsewhere:
-            self._holdings.doubt.set()
+            self._holdings.want(offered.device.id)
             return f"still held as {elsewhere[offered.device.id]}"
         return reason
 

@@ -1,7 +1,7 @@
 """What the kubelet itself says of devices in use: pod resources and its checkpoint."""
 
 import time
-from collections.abc import Collection
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import msgspec
@@ -11,11 +11,13 @@ from nodeplug.kubelet.api import podresources_v1_pb2 as api
 from nodeplug.kubelet.pod_resources import assignments, list_pods
 
 CHECKPOINT = "kubelet_internal_checkpoint"
+# R35: the kubelet numbers NUMA nodes so; a device without topology is under -1 (R66).
+_NUMA_NODES = range(64)
 
 
 class _Entry(msgspec.Struct):
     resource: str = msgspec.field(name="ResourceName")
-    devices: dict[str, list[str]] | list[str] = msgspec.field(name="DeviceIDs")
+    devices: dict[int, list[str]] | list[str] = msgspec.field(name="DeviceIDs")
 
 
 class _Data(msgspec.Struct):
@@ -35,17 +37,25 @@ async def ask_kubelet(pod_resources: Path, plugin_dir: Path) -> Listing | None:
     return Listing(started, _held(reply), read_checkpoint(plugin_dir / CHECKPOINT))
 
 
-def read_checkpoint(path: Path) -> Collection[Key] | None:
-    """Return all keys in the kubelet's checkpoint (R66), or None if it cannot be read."""
+def read_checkpoint(path: Path) -> Mapping[Key, tuple[int, ...]] | None:
+    """Return all keys in the kubelet's checkpoint (R66) with NUMA nodes; None if unreadable."""
     try:
         data = msgspec.json.decode(path.read_bytes(), type=_Checkpoint).data
     except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
-    found: set[Key] = set()
+    found: dict[Key, tuple[int, ...]] = {}
     for entry in data.entries or ():
-        groups = entry.devices.values() if isinstance(entry.devices, dict) else [entry.devices]
-        found.update((entry.resource, device_id) for ids in groups for device_id in ids)
+        for key, node in _given(entry):
+            nodes = {*found.get(key, ()), node}.intersection(_NUMA_NODES)
+            found[key] = tuple(sorted(nodes))
     return found
+
+
+def _given(entry: _Entry) -> Iterator[tuple[Key, int]]:
+    groups = entry.devices if isinstance(entry.devices, dict) else {-1: entry.devices}
+    for node, ids in groups.items():
+        for device_id in ids:
+            yield (entry.resource, device_id), node
 
 
 def _held(reply: api.ListPodResourcesResponse) -> dict[Key, tuple[int, ...]]:

@@ -7,7 +7,7 @@ from collections.abc import Set as AbstractSet
 from pathlib import Path
 
 from nodeplug.holdings import Holdings, Key
-from nodeplug.kubelet.evidence import ask_kubelet
+from nodeplug.kubelet.evidence import CHECKPOINT, ask_kubelet, read_checkpoint
 from nodeplug.kubelet.watch import KubeletWatch
 from nodeplug.pool import ResourcePool
 
@@ -43,7 +43,11 @@ class UsageWatch:
         self._repeated_for: AbstractSet[Key] = frozenset()
 
     async def look_once(self) -> None:
-        """Learn what was in use before this process started, if the kubelet answers soon."""
+        """Learn what was in use before this process started: what is written down counts, too.
+
+        The kubelet may not answer soon, or not know its pods yet.
+        """
+        self._holdings.presume(read_checkpoint(self._plugin_dir / CHECKPOINT) or {})
         try:
             async with asyncio.timeout(_START_SECONDS):
                 await self._look()
@@ -93,6 +97,10 @@ class UsageWatch:
         self._repeated_for = self._repeated_for & doubtful | due
         if due:
             self._repeated = now
-            for pool in self._pools():
-                if any(resource == pool.resource for resource, _ in due):
-                    pool.repeat()
+            self._repeat({resource for resource, _ in due})
+
+    def _repeat(self, resources: AbstractSet[str]) -> None:
+        # Each list makes the kubelet write down everything; not every resource is served any more.
+        pools = list(self._pools())
+        for pool in [pool for pool in pools if pool.resource in resources] or pools[:1]:
+            pool.repeat()
