@@ -25,7 +25,6 @@ from nodeplug.testing.kubelet.double_use import Physical, find_double_use, witho
 from nodeplug.testing.kubelet.journal import Journal
 from nodeplug.testing.kubelet.pod_status import PodHealth
 
-SOCKET = "kubelet.sock"
 _PREFIX, _SUFFIX = "Allocate failed due to ", ", which is unexpected"
 
 
@@ -100,13 +99,13 @@ class RealKubelet:
         )
 
     async def stop(self, *, unlink: bool = False) -> None:
-        """Kill the process; with `unlink`, remove the socket file that it leaves (R6)."""
+        """Kill the process; with `unlink`, let its device manager stop in order before (R6)."""
         process, self._process = self._process, None
         if process is not None:
+            if unlink:
+                await process.ask("stop")
             await process.kill()
             self._behind = False
-        if unlink:
-            (self.directory / SOCKET).unlink(missing_ok=True)
 
     async def restart(self, running: bool = True) -> list[str]:  # noqa: FBT001, FBT002
         """Die and start again, then admit all pods anew at once (R52); return those rejected."""

@@ -33,6 +33,8 @@ func runOptions(
 	return devices.GetDeviceRunContainerOptions(pod, container)
 }
 
+func stopDeviceManager(devices *devicemanager.ManagerImpl) error { return devices.Stop() }
+
 func runPluginManager(manager pluginmanager.PluginManager, sources config.SourcesReady) {
 	manager.Run(sources, make(chan struct{}))
 }

@@ -34,6 +34,10 @@ func runOptions(
 	return devices.GetDeviceRunContainerOptions(ctx, pod, container)
 }
 
+func stopDeviceManager(devices *devicemanager.ManagerImpl) error {
+	return devices.Stop(klog.Background())
+}
+
 func runPluginManager(manager pluginmanager.PluginManager, sources config.SourcesReady) {
 	manager.Run(context.Background(), sources, make(chan struct{}))
 }

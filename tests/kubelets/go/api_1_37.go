@@ -74,6 +74,10 @@ func deregister(handler cache.PluginHandler, name, endpoint string) {
 	handler.DeRegisterPlugin(context.Background(), name, endpoint)
 }
 
+func stopDeviceManager(devices *devicemanager.ManagerImpl) error {
+	return devices.Stop(klog.Background())
+}
+
 func runPluginManager(manager pluginmanager.PluginManager, sources config.SourcesReady) {
 	manager.Run(context.Background(), sources, make(chan struct{}))
 }

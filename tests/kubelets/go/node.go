@@ -140,6 +140,8 @@ func (n *node) do(c command) (any, error) {
 	case "state":
 	case "start":
 		return nil, n.start(c.Start)
+	case "stop":
+		return nil, stopDeviceManager(n.devices)
 	case "admit":
 		return n.admit(c.Pod.asPod(), c.Resize), nil
 	case "startContainer":

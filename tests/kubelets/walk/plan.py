@@ -28,6 +28,7 @@ class Plan:
         self._random = random.Random(seed)
         self._keep = keep
         self._plugins: dict[str, tuple[str, Manners]] = {}
+        self._lists: dict[str, frozenset[str]] = {}
         self._connected: set[str] = set()
         # Plugins that the kubelet keeps though it has untied them: refused while connected.
         self._ghosts: dict[str, str] = {}
@@ -98,13 +99,13 @@ class Plan:
         name = f"{resource.rpartition('/')[2]}{next(self._numbers)}.sock"
         manners = self._manners()
         self._plugins[name] = (resource, manners)
-        return steps.NewPlugin(name, resource, manners, self._devices(resource, seen))
+        return steps.NewPlugin(name, resource, manners, self._devices(name, resource, seen))
 
     def _send_list(self, seen: Tables) -> steps.Step | None:
         name = self._plugin()
         if not name:
             return None
-        return steps.SendList(name, self._devices(self._plugins[name][0], seen))
+        return steps.SendList(name, self._devices(name, self._plugins[name][0], seen))
 
     def _end_streams(self, _: Tables) -> steps.Step | None:
         name = self._plugin()
@@ -117,14 +118,26 @@ class Plan:
         del self._plugins[name]
         return steps.StopPlugin(name)
 
-    def _connect(self, _: Tables) -> steps.Step | None:
+    def _connect(self, seen: Tables) -> steps.Step | None:
         names = sorted(self._plugins.keys() - self._connected)
-        return steps.Register(self._random.choice(names)) if names else None
+        if not names:
+            return None
+        name = self._random.choice(names)
+        return self._list_for(name, seen) or steps.Register(name)
 
-    def _register(self, _: Tables) -> steps.Step | None:
+    def _list_for(self, name: str, seen: Tables) -> steps.Step | None:
+        """Return a new list for a plugin whose list must not be sent as it is."""
+        resource = self._plugins[name][0]
+        if not self._keep or seen.in_use.get(resource, frozenset()) <= self._lists[name]:
+            return None
+        return steps.SendList(name, self._devices(name, resource, seen))
+
+    def _register(self, seen: Tables) -> steps.Step | None:
         name = self._plugin()
         if not name:
             return None
+        if step := self._list_for(name, seen):
+            return step
         version = self._random.choice(["v1beta1"] * 6 + ["v1alpha", ""])
         resource = self._random.choice([""] * 6 + ["nobody", "kubernetes.io/thing", "a/b/c"])
         return steps.Register(name, version, resource)
@@ -211,12 +224,13 @@ class Plan:
             get_preferred_allocation_available=pick((True, False)),
         )
 
-    def _devices(self, resource: str, seen: Tables) -> tuple[ListedDevice, ...]:
+    def _devices(self, name: str, resource: str, seen: Tables) -> tuple[ListedDevice, ...]:
         short = resource.rpartition("/")[2]
         ids = {f"{short}-{n}" for n in range(_IDS_PER_RESOURCE)}
         picked = set(self._random.sample(sorted(ids), min(len(ids), self._random.randint(0, 9))))
         if self._keep:
             picked |= seen.in_use.get(resource, frozenset())
+        self._lists[name] = frozenset(picked)
         numa = self._random.random() < 0.7
         return tuple(
             ListedDevice(

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
+from kubelets.process import DiedError
 from kubelets.walk.masks import masked
 from kubelets.walk.plan import RESOURCES
 from kubelets.walk.plugin import Call
@@ -114,7 +115,7 @@ class Twin:
     async def _tried(self, step: Step, side: Side) -> Any:
         try:
             return await step.play(side)
-        except TimeoutError as error:
+        except (TimeoutError, DiedError) as error:
             raise DifferenceError(f"{type(side).__name__}: {error}") from error
 
     def _touched(self, calls: int, events: int, outcome: Any) -> Sequence[Touch]:
