@@ -85,8 +85,8 @@ async def dead_endpoint_of_a_caller_that_gives_up(play: Stage, kind: Kind) -> No
     with pytest.raises(grpc.aio.AioRpcError, match="DEADLINE_EXCEEDED"):
         await register(play, A, NOBODY, within=2)
     # Of the two callers this one is refused first, where its deadline counts.
-    await play.kubelet.until(lambda: bool(play.kubelet.journal.of("register")), 15)
-    took = play.kubelet.journal.of("register")[0].at - began
+    await play.kubelet.until(lambda: bool(play.kubelet.journal.of("register", A)), 15)
+    took = play.kubelet.journal.of("register", A)[0].at - began
     assert 1.9 < took < 4 if since(kind, "1.35") else 9.9 < took < 12
 
 
