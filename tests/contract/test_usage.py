@@ -64,7 +64,7 @@ async def test_a_kubelet_that_does_not_know_its_pods_yet_proves_nothing(
         await seen(play)
         await play.kubelet.stop()
         await play.kubelet.start(running={(pod.uid, "c0")}, ready=False)
-        for _ in range(looks.qsize() + 3):
+        for _ in range(looks.qsize() + 2):
             await asyncio.wait_for(looks.get(), 5)
         assert health(play, RENAMED, board) == health(play, BOARD, board) == Health.UNHEALTHY
         await play.kubelet.readmit(running=True)
