@@ -115,6 +115,35 @@ async def test_a_device_that_moves_while_held_is_never_given_away_twice(
         await play.kubelet.admit(Pod.of({public: 1}))
 
 
+@pytest.mark.parametrize("event", ["reload", "agent", "kubelet", "both"])
+@pytest.mark.parametrize(("before", "after"), [(1, 4), (4, 1)])
+async def test_a_device_in_use_is_not_given_again_when_it_is_shared_otherwise(
+    kind: Kind, before: int, after: int, event: str
+) -> None:
+    """Under the same name: one that has it alone, or shares it, did not agree to anything else."""
+    async with stage(State(boards=2), agents=0, kind=kind) as play:
+        play.rules = [OfferRule(resource=BOARD, replicas=before)]
+        agent = play.start_agent()
+        await play.listed(allocatable=2 * before)
+        pod = Pod.of({BOARD: 1})
+        await play.kubelet.admit(pod)
+        play.rules = [OfferRule(resource=BOARD, replicas=after)]
+        if event in {"agent", "both"}:
+            await play.stop_agent(agent)
+            play.start_agent()
+        else:
+            await play.reload()
+        if event in {"kubelet", "both"}:
+            await play.kubelet.restart()
+        await play.listed(allocatable=after)
+        for _ in range(after):
+            await play.kubelet.admit(Pod.of({BOARD: 1}))
+        with pytest.raises(AdmissionError):
+            await play.kubelet.admit(Pod.of({BOARD: 1}))
+        await play.kubelet.remove(pod)
+        await play.listed(allocatable=2 * after)
+
+
 async def test_replicas_of_one_device_go_to_containers_at_the_same_time(
     kind: Kind,
 ) -> None:

@@ -1,9 +1,12 @@
 """What may be in use, and what proves that it is not."""
 
 import time
-from contextlib import suppress
+from contextlib import ExitStack, nullcontext, suppress
 
-from nodeplug.holdings import Holdings
+import pytest
+
+from nodeplug.holdings import Holdings, Key
+from nodeplug.values.errors import AllocationRefusedError
 from support.listing import RESOURCE, listing
 
 KEY = (RESOURCE, "a")
@@ -61,7 +64,7 @@ def test_what_is_recorded_is_in_use_before_the_kubelet_is_asked() -> None:
     holdings = Holdings()
     holdings.presume({KEY: (1,)})
     assert holdings.held_in(RESOURCE) == {"a": (1,)}
-    assert holdings.holders_besides("example.com/other") == {"a": RESOURCE}
+    assert holdings.holder_besides("example.com/other", "a") == (RESOURCE, "a")
 
 
 def test_a_record_is_doubtful_only_where_it_holds_something_back() -> None:
@@ -108,4 +111,49 @@ def test_a_replica_in_use_blocks_its_device_elsewhere() -> None:
     """The id of a replica is "<device>::<n>"."""
     holdings = Holdings()
     holdings.observe(listing(held=[("example.com/shared", "a::3")], started=time.monotonic()))
-    assert holdings.holders_besides(RESOURCE) == {"a": "example.com/shared"}
+    assert holdings.holder_besides(RESOURCE, "a") == ("example.com/shared", "a::3")
+
+
+SHARED = "example.com/shared"
+
+
+@pytest.mark.parametrize(
+    ("held", "wanted", "given"),
+    [
+        ((RESOURCE, "a"), (RESOURCE, "a"), True),
+        ((RESOURCE, "a"), (RESOURCE, "b"), True),
+        ((RESOURCE, "a::0"), (RESOURCE, "a::3"), True),
+        ((RESOURCE, "a"), (RESOURCE, "a::0"), False),
+        ((RESOURCE, "a::0"), (RESOURCE, "a"), False),
+        ((RESOURCE, "a"), (SHARED, "a"), False),
+        ((RESOURCE, "a::0"), (SHARED, "a::0"), False),
+    ],
+)
+@pytest.mark.parametrize("since", ["in flight", "answered", "listed"])
+def test_what_is_in_use_is_given_again_by_the_same_key_or_a_replica_only(
+    held: Key,
+    wanted: Key,
+    given: bool,  # noqa: FBT001 - a parameter of the test
+    since: str,
+) -> None:
+    """However late lists are: it is decided when a container asks."""
+    holdings = Holdings()
+    if since == "listed":
+        holdings.observe(listing(held=[held], started=time.monotonic()))
+    with ExitStack() as asking:
+        asking.enter_context(holdings.allocating(held[0], [held[1]]))
+        if since != "in flight":
+            asking.close()
+        expected = nullcontext() if given else pytest.raises(AllocationRefusedError, match="in use")
+        with expected, holdings.allocating(wanted[0], [wanted[1]]):
+            pass
+
+
+def test_a_request_that_was_refused_holds_nothing() -> None:
+    """Not even those of its devices that were free."""
+    holdings = Holdings()
+    holdings.observe(listing(held=[(SHARED, "a")], started=time.monotonic()))
+    with pytest.raises(AllocationRefusedError), holdings.allocating(RESOURCE, ["b", "a"]):
+        pass
+    with holdings.allocating(SHARED, ["b"]):
+        pass

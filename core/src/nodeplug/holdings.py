@@ -11,6 +11,8 @@ from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from nodeplug.values.errors import AllocationRefusedError
+
 Key = tuple[str, str]
 """A resource's public name and a device id in it."""
 
@@ -29,9 +31,21 @@ class Listing:
     recorded: Mapping[Key, tuple[int, ...]] | None
 
 
+_REPLICA = "::"
+
+
 def physical_id(device_id: str) -> str:
     """Return the id of the device behind a public id, which may be a replica "<device>::<n>"."""
-    return device_id.partition("::")[0]
+    return device_id.partition(_REPLICA)[0]
+
+
+def _may_share(one: Key, other: Key) -> bool:
+    """Whether containers may have one device by these keys at the same time.
+
+    By the same one, since the kubelet gives an id again within a pod (R46), and by replicas of
+    one resource.
+    """
+    return one == other or (one[0] == other[0] and _REPLICA in one[1] and _REPLICA in other[1])
 
 
 class Holdings:
@@ -50,7 +64,7 @@ class Holdings:
         self._unlisted: dict[Key, float] = {}
         self._wanted: set[str] = set()
         self._held: Mapping[Key, tuple[int, ...]] = {}
-        self._holders: dict[str, list[str]] = {}
+        self._holders: dict[str, list[Key]] = {}
 
     def bury(self, resource: str, ids: Iterable[str]) -> None:
         """Note that ids have left the offers of a resource."""
@@ -89,18 +103,40 @@ class Holdings:
             found.setdefault(name, set()).add(physical_id(device_id))
         return found
 
-    def holders_besides(self, resource: str) -> Mapping[str, str]:
-        """Return devices that may still be in use under other resources, each with its resource."""
-        return {
-            device_id: others[0]
-            for device_id, holders in self._holders.items()
-            if (others := [name for name in holders if name != resource])
-        }
+    def is_contested(self, device_id: str) -> bool:
+        """Whether a device may be in use at all, by whatever key."""
+        return device_id in self._holders
+
+    def holder_besides(self, resource: str, device_id: str) -> Key | None:
+        """Return by which key containers may have the device that this one would give away again.
+
+        None where nobody has it, or by a key that may be used beside this one.
+        """
+        return self._other(self._holders.get(physical_id(device_id), ()), (resource, device_id))
+
+    def _other(self, holders: Iterable[Key], key: Key) -> Key | None:
+        return next((holder for holder in holders if not _may_share(holder, key)), None)
+
+    def _check(self, key: Key) -> None:
+        device = physical_id(key[1])
+        given = (k for k in (*self._in_flight, *self._unlisted) if physical_id(k[1]) == device)
+        if holder := self._other((*self._holders.get(device, ()), *given), key):
+            self.want(device)
+            raise AllocationRefusedError(
+                f"device {key[1]} of {key[0]} is in use as {holder[1]} of {holder[0]}",
+                devices=[device],
+            )
 
     @contextmanager
     def allocating(self, resource: str, ids: Collection[str]) -> Iterator[None]:
-        """Note that ids are being handed out, and on success that they have been."""
+        """Note that ids are being handed out, and on success that they have been.
+
+        Lists are late: this is where it is decided. Raises AllocationRefusedError where another
+        container may have one of the devices by a key that is not to be shared.
+        """
         keys = [(resource, device_id) for device_id in ids]
+        for key in keys:
+            self._check(key)
         self._in_flight.update(keys)
         try:
             yield
@@ -153,8 +189,8 @@ class Holdings:
     def _reindex(self) -> None:
         self.generation += 1
         self._holders = {}
-        for resource, device_id in sorted({*self._buried, *self._held}):
-            self._holders.setdefault(physical_id(device_id), []).append(resource)
+        for key in sorted({*self._buried, *self._held}):
+            self._holders.setdefault(physical_id(key[1]), []).append(key)
 
     def _maybe_held(self, key: Key) -> bool:
         return key in self._held or key in self._in_flight or key in self._unlisted

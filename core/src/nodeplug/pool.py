@@ -164,9 +164,8 @@ class ResourcePool:
     def _refresh(self, limit: int) -> None:
         now = time.monotonic()
         self._suspects = {i: s for i, s in self._suspects.items() if s.until > now}
-        elsewhere = self._holdings.holders_besides(self.resource)
         entries = {
-            i: self._entry(i, offered.device, self._reason(offered, elsewhere))
+            i: self._entry(i, offered.device, self._reason(offered))
             for i, offered in self._offered.items()
         }
         for device_id, numa_nodes in self._tombs.items():
@@ -216,14 +215,17 @@ class ResourcePool:
             self._holdings.revive(self.resource, forgotten)
             self.refresh()
 
-    def _reason(self, offered: OfferedDevice, elsewhere: Mapping[str, str]) -> str:
+    def _reason(self, offered: OfferedDevice) -> str:
         reason = self._down or offered.device.reason
         if not reason and offered.id in self._suspects:
             return self._suspects[offered.id].reason
-        if not reason and offered.device.id in elsewhere:
-            self._holdings.want(offered.device.id)
-            return f"still held as {elsewhere[offered.device.id]}"
-        return reason
+        if reason or not self._holdings.is_contested(offered.device.id):
+            return reason
+        holder = self._holdings.holder_besides(self.resource, offered.id)
+        if holder is None:
+            return ""
+        self._holdings.want(offered.device.id)
+        return f"still held as {holder[0] if holder[0] != self.resource else holder[1]}"
 
     def _entry(self, device_id: str, device: Device, reason: str) -> _Entry:
         known = self._entries.get(device_id)

@@ -18,7 +18,9 @@ _PAUSE = 1.0
 _LONGEST_PAUSE = 10.0
 # The first list waits no longer than this for what was in use before our start.
 _START_SECONDS = 1.0
-# R26: a list that says nothing new costs the kubelet a write; once for a device, then so often.
+# R26: a list that says nothing new costs the kubelet a write. A device that somebody waits for is
+# worth one at every look for a minute, then so often.
+_EAGER_SECONDS = 60.0
 _REPEAT_SECONDS = 10.0
 
 
@@ -40,7 +42,7 @@ class UsageWatch:
         self._pools = pools
         self._pause = _PAUSE
         self._repeated = 0.0
-        self._repeated_for: AbstractSet[Key] = frozenset()
+        self._doubtful: dict[Key, float] = {}
 
     async def look_once(self) -> None:
         """Learn what was in use before this process started: what is written down counts, too.
@@ -91,13 +93,11 @@ class UsageWatch:
         # R3, R47: the call has freed devices in the kubelet's memory, which is written down only
         # at the next list or allocation.
         now = time.monotonic()
-        due = doubtful - self._repeated_for
-        if now - self._repeated >= _REPEAT_SECONDS:
-            due = doubtful
-        self._repeated_for = self._repeated_for & doubtful | due
-        if due:
+        self._doubtful = {key: self._doubtful.get(key, now) for key in doubtful}
+        eager = any(now - since < _EAGER_SECONDS for since in self._doubtful.values())
+        if doubtful and (eager or now - self._repeated >= _REPEAT_SECONDS):
             self._repeated = now
-            self._repeat({resource for resource, _ in due})
+            self._repeat({resource for resource, _ in doubtful})
 
     def _repeat(self, resources: AbstractSet[str]) -> None:
         # Each list makes the kubelet write down everything; not every resource is served any more.

@@ -115,7 +115,7 @@ class Registry:
         except Refusal as refusal:
             problem = str(refusal)
         except asyncio.CancelledError:
-            problem = "failed to dial device plugin: context canceled"
+            problem = "context canceled"
             raise
         finally:
             self._journal.note("register", request.resource_name, problem, request=request)
