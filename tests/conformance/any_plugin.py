@@ -37,6 +37,7 @@ class AnyPlugin(api_grpc.DevicePluginServicer, found_grpc.RegistrationServicer):
         self.streams = 0
         self.opened = 0
         self.number = 0
+        self.refused = False
         self.server: grpc.aio.Server | None = None
         self.options = api.DevicePluginOptions(
             pre_start_required=True, get_preferred_allocation_available=True
@@ -121,11 +122,12 @@ class AnyPlugin(api_grpc.DevicePluginServicer, found_grpc.RegistrationServicer):
             await asyncio.sleep(0)
         else:
             await self.serve()
-        opened = self.opened
+        opened, self.refused = self.opened, False
         if self.registry is None:
             await self.register()
         async with asyncio.timeout(10):
-            while self.opened == opened:  # noqa: ASYNC110 - a plugin as many are
+            # R73: up to 1.35 a socket that was refused is not tried again; another one is.
+            while self.opened == opened and not self.refused:  # noqa: ASYNC110 - a plugin as many are
                 await asyncio.sleep(0.01)
 
     async def GetInfo(  # noqa: N802
@@ -137,8 +139,9 @@ class AnyPlugin(api_grpc.DevicePluginServicer, found_grpc.RegistrationServicer):
         return found.PluginInfo(type="DevicePlugin", name=RESOURCE, supported_versions=versions)
 
     async def NotifyRegistrationStatus(  # noqa: N802
-        self, _request: found.RegistrationStatus, _context: Any
+        self, request: found.RegistrationStatus, _context: Any
     ) -> found.RegistrationStatusResponse:
+        self.refused = not request.plugin_registered
         return found.RegistrationStatusResponse()
 
     async def GetDevicePluginOptions(  # noqa: N802

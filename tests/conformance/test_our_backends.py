@@ -34,7 +34,7 @@ Case = tuple[str, Profile, bool]
 LOADED = load_each(installed()).values()
 BACKENDS = {spec.name: spec for spec in LOADED if isinstance(spec, BackendSpec)}
 CASES: list[Case] = [
-    *itertools.product(BACKENDS, Profile, (False, True)),
+    *itertools.product(BACKENDS, (Profile.OLDEST, Profile.NEWEST), (False, True)),
     ("awkward", Profile.V1_36, False),
 ]
 

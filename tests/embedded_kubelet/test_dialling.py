@@ -10,7 +10,7 @@ import pytest
 
 from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2 as api
 from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2_grpc as api_grpc
-from nodeplug.testing import Clock, Profile
+from nodeplug.testing import Clock, Pod, Profile
 from support.scripted import RESOURCE, Scene, ScriptedPlugin, scene
 from support.timed import timed
 
@@ -133,12 +133,14 @@ async def test_the_kubelet_calls_its_plugin_localhost() -> None:
 
 
 async def test_a_stream_that_ends_before_any_list_leaves_a_resource_of_nothing() -> None:
-    """R29."""
+    """R29: the node shows it, and a pod that wants some is admitted with nothing."""
     async with scene() as play:
         plugin = Speechless(play.directory)
         await plugin.start()
         await plugin.register()
         await play.reach(0, 0)
+        runs = await play.kubelet.admit(Pod.of({plugin.resource: 1}))
+        assert (runs["c0"].envs, play.kubelet.held(plugin.resource)) == ({}, set())
         await plugin.stop()
 
 

@@ -46,6 +46,22 @@ def on(device_id: str, *nodes: int) -> device_api.Device:
     return device_api.Device(ID=device_id, health=H, topology=topology)
 
 
+async def test_a_kubelet_that_starts_shows_no_pod_before_it_has_heard_of_it() -> None:
+    """R47: its empty answer says nothing of devices, and frees none."""
+    async with scene() as play:
+        await play.serve(a=H)
+        pod = Pod.of(ONE)
+        await play.kubelet.admit(pod)
+        await play.kubelet.stop()
+        await play.kubelet.start(ready=False)
+        async with lister(play) as stub:
+            before = len((await stub.List(api.ListPodResourcesRequest())).pod_resources)
+            held = play.kubelet.held(RESOURCE)
+            await play.kubelet.readmit(running=True)
+            after = len((await stub.List(api.ListPodResourcesRequest())).pod_resources)
+        assert (before, held, after) == (0, {"a"}, 1)
+
+
 async def test_a_device_on_two_nodes_is_two_entries() -> None:
     """R87: of a pod; and one without a topology has none."""
     async with scene() as play:

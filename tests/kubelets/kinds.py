@@ -50,6 +50,6 @@ class Kind:
 
 
 DEFAULT = Kind()
-EMBEDDED = tuple(Kind(profile=profile) for profile in Profile)
+EMBEDDED = tuple(Kind(profile=profile) for profile in (Profile.OLDEST, Profile.NEWEST))
 REAL = tuple(Kind(version=version) for version in VERSIONS)
 ALL = (*EMBEDDED, *REAL)

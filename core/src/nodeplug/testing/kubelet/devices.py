@@ -72,10 +72,14 @@ class DeviceTables:
         self.healthy[resource], self.unhealthy[resource] = healthy, unhealthy
 
     def mark_unhealthy(self, resource: str) -> None:
-        """Move all devices to the unhealthy ones; the sets exist afterwards (R29)."""
+        """Move all devices to the unhealthy ones; where none were listed, no healthy ones exist.
+
+        Then the node shows the resource, and no admission sees to it (R29).
+        """
         moved = self.healthy.get(resource, set())
         self.unhealthy[resource] = self.unhealthy.get(resource, set()) | moved
-        self.healthy[resource] = set()
+        if resource in self.healthy:
+            self.healthy[resource] = set()
 
     def expire(self, now: float) -> list[str]:
         """Forget the resources whose grace period is over; return them (R28)."""
@@ -138,7 +142,7 @@ class DeviceTables:
         self.recompute_in_use()
         for resource in resources:
             self.endpoints[resource] = Endpoint.stopped_at_start(resource, now)
-            self.mark_unhealthy(resource)
+            self.healthy[resource], self.unhealthy[resource] = set(), set()
 
     def _is_over(self, resource: str, now: float) -> bool:
         endpoint = self.endpoints.get(resource)

@@ -104,7 +104,8 @@ class Kubelet:
         `ready` it does not know yet which pods there are (R44, R47). Raises OSError where the
         directory cannot be made or cleaned.
         """
-        self._running, self._pods.ready = running, ready
+        self._running = running
+        self._pods.begin(ready=ready)
         self._node.enrol(self.directory)
         self._tables = self._checkpoint.read(self.clock.now())
         clean(self.directory)
@@ -150,11 +151,12 @@ class Kubelet:
         ready before all are admitted.
         """
         rejected = []
-        self._pods.add(*pods)
         self._pods.ready = False
+        bound = list({pod.uid: pod for pod in (*self.active_pods, *pods)}.values())
         if running:
-            self._running = {(pod.uid, c.name) for pod in self.active_pods for c in pod.staying}
-        for pod in self.active_pods:
+            self._running = {(pod.uid, c.name) for pod in bound for c in pod.staying}
+        for pod in bound:
+            self._pods.add(pod)
             try:
                 await self._admit(pod)
             except AdmissionError:
@@ -250,7 +252,7 @@ class Kubelet:
         wanted = [resource for resource in self.order.of(managed) if spec.limits[resource]]
         await announce(self._tables, pod.uid, container, wanted, self.clock)
         lost = [r for r in wanted if self._tables.find(pod.uid, container, r) is None]
-        if lost and pod in self.active_pods:
+        if lost and pod in self._pods.active:
             await self._allocate_anew(pod, spec)
         return self.run_options(pod, container)
 
@@ -273,7 +275,7 @@ class Kubelet:
     @property
     def active_pods(self) -> list[Pod]:
         """The pods that are admitted and have not ended."""
-        return self._pods.active
+        return self._pods.bound
 
     def held(self, resource: str) -> AbstractSet[str]:
         """Return the ids of a resource that are in use."""
