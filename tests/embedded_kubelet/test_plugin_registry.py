@@ -8,68 +8,12 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import grpc
-import grpc.aio
 import pytest
 
-from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2_grpc as plugin_grpc
-from nodeplug.kubelet.api import pluginregistration_v1_pb2 as api
-from nodeplug.kubelet.api import pluginregistration_v1_pb2_grpc as api_grpc
 from nodeplug.testing import Clock, Kubelet, Profile
-from support.plugin import Plugin
+from support.found import FoundPlugin
 
 RESOURCE = "example.com/found"
-
-
-class FoundPlugin(Plugin, api_grpc.RegistrationServicer):
-    """Waits to be found; counts who asks, and what it is told."""
-
-    def __init__(self, registry: Path, socket: str = "a.sock", **info: Any) -> None:
-        super().__init__(registry, RESOURCE, socket)
-        self.info: dict[str, Any] = {"type": "DevicePlugin", "name": RESOURCE}
-        self.info |= {"supported_versions": ["v1beta1"]} | info
-        self.asked = 0
-        self.told: list[tuple[bool, str]] = []
-        self.news = asyncio.Event()
-        self.silent = False
-        self.deaf = False
-
-    async def start(self) -> None:
-        self._server = grpc.aio.server()
-        plugin_grpc.add_DevicePluginServicer_to_server(self, self._server)
-        api_grpc.add_RegistrationServicer_to_server(self, self._server)
-        self._server.add_insecure_port(f"unix:{self.directory / self.socket}")
-        await self._server.start()
-
-    async def GetInfo(  # noqa: N802
-        self, _request: api.InfoRequest, _context: Any
-    ) -> api.PluginInfo:
-        self.asked += 1
-        self.news.set()
-        if self.silent:
-            await asyncio.Event().wait()
-        return api.PluginInfo(**self.info)
-
-    async def NotifyRegistrationStatus(  # noqa: N802
-        self, request: api.RegistrationStatus, context: Any
-    ) -> api.RegistrationStatusResponse:
-        self.told.append((request.plugin_registered, request.error))
-        self.news.set()
-        if self.deaf:
-            await context.abort(grpc.StatusCode.INTERNAL, "not listening")
-        return api.RegistrationStatusResponse()
-
-    async def until_told(self, times: int = 1) -> None:
-        await self._until(lambda: len(self.told) >= times)
-
-    async def until_asked(self, times: int) -> None:
-        await self._until(lambda: self.asked >= times)
-
-    async def _until(self, holds: Any) -> None:
-        async with asyncio.timeout(10):
-            while not holds():
-                self.news.clear()
-                await self.news.wait()
 
 
 class Scene:
@@ -79,11 +23,17 @@ class Scene:
         self.plugins: list[FoundPlugin] = []
 
     async def serve(self, socket: str = "a.sock", **info: Any) -> FoundPlugin:
-        plugin = FoundPlugin(self.registry, socket, **info)
+        plugin = self.plugin(socket)
+        plugin.info |= info
         plugin.send(d0="Healthy")
         await plugin.start()
-        self.plugins.append(plugin)
         return plugin
+
+    def plugin(self, socket: str = "a.sock") -> FoundPlugin:
+        """Return a plugin that is not started."""
+        made = FoundPlugin(self.registry, RESOURCE, socket)
+        self.plugins.append(made)
+        return made
 
     async def reach(self, allocatable: int) -> None:
         def holds() -> bool:
@@ -141,7 +91,7 @@ async def test_a_name_with_a_dot_is_overlooked() -> None:
     async with scene() as play:
         plugin = await play.serve(".a.sock")
         await play.kubelet.clock.sleep(3)
-        assert plugin.asked == 0
+        assert plugin.introduced == []
         (play.registry / "b.sock").hardlink_to(play.registry / ".a.sock")
         await play.reach(1)
 
@@ -162,9 +112,9 @@ async def test_a_lost_stream_is_not_noticed() -> None:
         await play.reach(1)
         await play.kubelet.drop_streams(RESOURCE)
         await play.reach(0)
-        asked = plugin.asked
+        asked = len(plugin.introduced)
         await play.kubelet.clock.sleep(5)
-        assert plugin.asked == asked
+        assert len(plugin.introduced) == asked
         (play.registry / "again.sock").hardlink_to(play.registry / "a.sock")
         (play.registry / "a.sock").unlink()
         await play.reach(1)
@@ -209,10 +159,9 @@ async def test_a_plugin_that_cannot_be_registered_is_told_why(
 async def test_a_plugin_that_does_not_take_the_news_is_not_registered() -> None:
     """R75: its failure undoes the registration and loops."""
     async with scene() as play:
-        plugin = FoundPlugin(play.registry)
+        plugin = play.plugin()
         plugin.deaf = True
         plugin.send(d0="Healthy")
-        play.plugins.append(plugin)
         await plugin.start()
         await plugin.until_told(3)
         plugin.deaf = False
@@ -222,10 +171,9 @@ async def test_a_plugin_that_does_not_take_the_news_is_not_registered() -> None:
 async def test_up_to_1_35_a_plugin_that_does_not_take_the_news_stays_registered() -> None:
     """R75: and it is never told again."""
     async with scene(profile=Profile.V1_35) as play:
-        plugin = FoundPlugin(play.registry)
+        plugin = play.plugin()
         plugin.deaf = True
         plugin.send(d0="Healthy")
-        play.plugins.append(plugin)
         await plugin.start()
         await plugin.until_told()
         await play.reach(1)
@@ -246,11 +194,10 @@ async def test_up_to_1_35_a_plugin_without_options_is_not_tried_again() -> None:
 async def test_a_plugin_that_does_not_say_who_it_is_is_told_nothing() -> None:
     """R74: within a second, or it has failed; R73: and is asked again later."""
     async with scene() as play:
-        plugin = FoundPlugin(play.registry)
-        plugin.silent = True
-        play.plugins.append(plugin)
+        plugin = play.plugin()
+        plugin.before_info = asyncio.Event().wait
         await plugin.start()
-        await plugin.until_asked(2)
+        await plugin.until_introduced(2)
         assert plugin.told == []
 
 

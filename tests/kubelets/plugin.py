@@ -5,12 +5,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any, Self
 
-import grpc.aio
-
 from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2 as api
-from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2_grpc as api_grpc
 from nodeplug.kubelet.api import pluginregistration_v1_pb2 as watcher
-from nodeplug.kubelet.api import pluginregistration_v1_pb2_grpc as watcher_grpc
+from support.found import FoundPlugin
 from support.scripted import ScriptedPlugin
 
 
@@ -96,53 +93,15 @@ class Stream:
         return api.ListAndWatchResponse(devices=devices)
 
 
-class FoundPlugin(StreamPlugin, watcher_grpc.RegistrationServicer):
-    """Says who it is when a kubelet finds it, unless `dumb`.
+class FoundStreamPlugin(StreamPlugin, FoundPlugin):
+    """Waits to be found, and has its streams in hand then."""
 
-    `introduced` has when it was asked, `told` what was reported to it. When `deaf` it refuses that.
-    """
-
-    def __init__(self, directory: Path, resource: str, socket: str) -> None:
-        super().__init__(directory, resource, socket)
-        self.introduced: list[float] = []
-        self.told: list[tuple[bool, str]] = []
-        self.deaf = self.dumb = False
-        self._news = asyncio.Event()
-
-    async def start(self) -> None:
-        self._server = grpc.aio.server()
-        api_grpc.add_DevicePluginServicer_to_server(self, self._server)
-        watcher_grpc.add_RegistrationServicer_to_server(self, self._server)
-        self._server.add_insecure_port(f"unix:{self.path}")
-        await self._server.start()
-
-    @property
-    def path(self) -> str:
-        return str(self.directory / self.socket)
-
-    async def GetInfo(self, _request: watcher.InfoRequest, context: Any) -> watcher.PluginInfo:  # noqa: N802
+    async def GetInfo(self, request: watcher.InfoRequest, context: Any) -> watcher.PluginInfo:  # noqa: N802
         self.deadlines["info"] = context.time_remaining()
-        self.introduced.append(asyncio.get_running_loop().time())
-        self._news.set()
-        if self.dumb:
-            await context.abort(grpc.StatusCode.INTERNAL, "no answer")
-        return watcher.PluginInfo(
-            type="DevicePlugin", name=self.resource, supported_versions=["v1beta1"]
-        )
+        return await super().GetInfo(request, context)
 
     async def NotifyRegistrationStatus(  # noqa: N802
         self, request: watcher.RegistrationStatus, context: Any
     ) -> watcher.RegistrationStatusResponse:
         self.deadlines["report"] = context.time_remaining()
-        self.told.append((request.plugin_registered, request.error))
-        self._news.set()
-        if self.deaf:
-            await context.abort(grpc.StatusCode.INTERNAL, "not listening")
-        return watcher.RegistrationStatusResponse()
-
-    async def until(self, holds: Callable[[], bool]) -> None:
-        """Wait until something holds that a call may change."""
-        async with asyncio.timeout(25):
-            while not holds():
-                self._news.clear()
-                await self._news.wait()
+        return await super().NotifyRegistrationStatus(request, context)

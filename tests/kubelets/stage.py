@@ -12,7 +12,7 @@ import grpc.aio
 import pytest
 
 from kubelets.kinds import REAL, Kind
-from kubelets.plugin import FoundPlugin, StreamPlugin
+from kubelets.plugin import FoundStreamPlugin, StreamPlugin
 from kubelets.real import RealKubelet
 from nodeplug.kubelet.api import podresources_v1_pb2 as pod_api
 from nodeplug.kubelet.api import podresources_v1_pb2_grpc as pod_grpc
@@ -161,17 +161,17 @@ def with_init(init: dict[str, int], app: dict[str, int]) -> Pod:
     return Pod((Container("first", init, init=True), Container("app", app)))
 
 
-def hide(play: Stage, socket: str, resource: str = A, **healths: str) -> FoundPlugin:
+def hide(play: Stage, socket: str, resource: str = A, **healths: str) -> FoundStreamPlugin:
     """Return a plugin with these devices that the kubelet finds once it is started."""
-    plugin = FoundPlugin(play.folder / REGISTRY, resource, socket)
+    plugin = FoundStreamPlugin(play.folder / REGISTRY, resource, socket)
     play.plugins.append(plugin)
     plugin.send(**healths)
     return plugin
 
 
-async def show(play: Stage, socket: str, resource: str = A, **healths: str) -> FoundPlugin:
+async def show(play: Stage, socket: str, resource: str = A, **healths: str) -> FoundStreamPlugin:
     """Show a plugin to the kubelet, and return it once it has been told what became of it."""
     plugin = hide(play, socket, resource, **healths)
     await plugin.start()
-    await plugin.until(lambda: bool(plugin.told))
+    await plugin.until_told()
     return plugin

@@ -12,11 +12,11 @@ import grpc.aio
 import pytest
 
 from kubelets.kinds import REAL, Kind
-from kubelets.plugin import FoundPlugin
 from kubelets.stage import A, H, Stage, each, hide, show, since, stage
 from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2 as api
 from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2_grpc as api_grpc
 from nodeplug.testing import Pod
+from support.found import FoundPlugin
 from support.timed import timed
 
 NOBODY = "kept/nobody.sock"
@@ -92,7 +92,7 @@ async def dead_endpoint_of_a_caller_that_gives_up(play: Stage, kind: Kind) -> No
 
 async def asked_later_and_later(plugin: FoundPlugin) -> None:
     await plugin.start()
-    await plugin.until(lambda: len(plugin.introduced) == 4)
+    await plugin.until_introduced(4)
     pauses = [round(after - before) for before, after in pairwise(plugin.introduced)]
     # 0.5, 1 and 2 s, up to the next of the kubelet's looks, one a second.
     assert all(low <= pause <= low + 1 for low, pause in zip((1, 1, 2), pauses, strict=True))
@@ -107,7 +107,7 @@ async def waits(kind: Kind) -> None:
         tasks.create_task(dead_endpoint_takes_ten_seconds(play))
         tasks.create_task(dead_endpoint_of_a_caller_that_gives_up(play, kind))
         silent = hide(play, "silent.sock", "example.com/silent", a=H)
-        silent.dumb = True
+        silent.before_info = refuse
         tasks.create_task(asked_later_and_later(silent))
         if since(kind, "1.36"):
             refusing = hide(play, "refusing.sock", "example.com/refusing", a=H)

@@ -1,7 +1,5 @@
 """Where kubelets differ from version to version: docs/kubelet-versions.md, watcher mode."""
 
-from pathlib import Path
-
 from kubelets.kinds import Kind
 from kubelets.stage import A, B, H, Stage, each, hide, show, since, stage
 
@@ -24,7 +22,7 @@ async def test_a_plugin_that_could_not_be_connected_is_not_tried_again_up_to_1_3
         plugin = hide(play, "a.sock", a=H)
         plugin.before_options = refuse
         await plugin.start()
-        await plugin.until(lambda: bool(plugin.told))
+        await plugin.until_told()
         plugin.before_options = None
         assert "failed to get device plugin options" in plugin.told[0][1]
         if since(kind, "1.36"):
@@ -43,11 +41,11 @@ async def test_a_registration_that_cannot_be_reported_is_undone_from_1_36(kind: 
         plugin = hide(play, "a.sock", a=H)
         plugin.deaf = True
         await plugin.start()
-        await plugin.until(lambda: bool(plugin.told))
+        await plugin.until_told()
         if since(kind, "1.36"):
             await play.kubelet.until(lambda: bool(play.kubelet.journal.of("stream end", A)))
             plugin.deaf = False
-            await plugin.until(lambda: len(plugin.told) > 1)
+            await plugin.until_told(2)
         else:
             await look_again(play)
             assert len(plugin.introduced) == 1
@@ -63,7 +61,7 @@ async def test_a_socket_that_goes_takes_the_newer_of_its_name_along_up_to_1_36(
         old = await show(play, "a.sock", a=H)
         new = await show(play, "b.sock", a=H, b=H)
         await play.reach(2, 2)
-        Path(old.path).unlink()
+        old.path.unlink()
         if since(kind, "1.37"):
             await old.streams[0].ended.wait()
             await play.settle()
