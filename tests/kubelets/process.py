@@ -106,10 +106,13 @@ class KubeletProcess:
             process.kill()
         await process.wait()
         assert self._reading is not None
-        # The inner process has the same output; it ends with the outer one.
-        await self._reading
+        # The inner process has the same output; it ends with the outer one. Whoever ends a test
+        # that hangs cancels the reader, too.
+        await asyncio.wait([self._reading])
         assert self._said is not None
         self._said.close()
+        if not self._reading.cancelled():
+            self._reading.result()
 
     async def _read(self) -> None:
         process = self._process

@@ -84,19 +84,23 @@ class RealKubelet:
         self._process = KubeletProcess(binary(self.version), self.directory, self._heard)
         await self._process.start()
         self.journal.note("start", "")
-        await self._ask(
-            "start",
-            start={
-                "ready": ready,
-                "running": [{"uid": uid, "container": name} for uid, name in running],
-                "policy": self.topology.policy,
-                "numaNodes": self.topology.nodes,
-                "podResources": str(self._pod_resources or ""),
-                "pluginRegistry": str(self._plugin_registry or ""),
-                "node": self._state.node,
-                "known": [_spec(pod) for pod in self._pods.values()],
-            },
-        )
+        try:
+            await self._ask(
+                "start",
+                start={
+                    "ready": ready,
+                    "running": [{"uid": uid, "container": name} for uid, name in running],
+                    "policy": self.topology.policy,
+                    "numaNodes": self.topology.nodes,
+                    "podResources": str(self._pod_resources or ""),
+                    "pluginRegistry": str(self._plugin_registry or ""),
+                    "node": self._state.node,
+                    "known": [_spec(pod) for pod in self._pods.values()],
+                },
+            )
+        except BaseException:
+            await self.stop()
+            raise
 
     async def stop(self, *, unlink: bool = False) -> None:
         """Kill the process; with `unlink`, let its device manager stop in order before (R6)."""

@@ -6,7 +6,8 @@ import pytest
 
 from kubelets.versions import VERSIONS, why_not
 from kubelets.walk.campaign import Walk
-from kubelets.walk.twin import DifferenceError
+from kubelets.walk.twin import DifferenceError, Twin
+from nodeplug.testing import Profile, Topology
 from nodeplug.testing.kubelet.admission import Admission
 from nodeplug.testing.kubelet.checkpoint import Checkpoint
 from nodeplug.testing.kubelet.devices import DeviceTables
@@ -78,3 +79,18 @@ async def test_a_wrong_rule_is_found(
     plant(monkeypatch)
     with pytest.raises(DifferenceError):
         await Walk(version, PLANTED_STEPS, seed).run()
+
+
+async def test_nothing_is_left_of_a_walk_that_is_cut_off() -> None:
+    """What ends a test that hangs cancels everything, also what reads the kubelet's output."""
+    version = VERSIONS[-1]
+    require(not why_not(version), why_not(version))
+    twin = Twin(version, Profile(version), Topology())
+    await twin.open()
+    process = twin.real.kubelet._process
+    assert process is not None
+    assert process._reading is not None
+    process._reading.cancel()
+    await twin.close()
+    assert not twin.real.folder.exists()
+    assert not twin.ours.folder.exists()

@@ -22,9 +22,11 @@ async def twin(request: pytest.FixtureRequest) -> AsyncGenerator[Twin, None]:
     version: str = request.param
     require(not why_not(version), why_not(version))
     twin = Twin(version, Profile(version), Topology())
-    await twin.open()
-    yield twin
-    await twin.close()
+    try:
+        await twin.open()
+        yield twin
+    finally:
+        await twin.close()
 
 
 @pytest.mark.timeout(120)

@@ -34,8 +34,8 @@ class Walk:
     async def _stretch(self, seed: int, policy: str, steps: int) -> int:
         twin = Twin(self.version, Profile(self.version), Topology(policy=policy))  # type: ignore[arg-type]
         plan = Plan(seed, keep=policy != "none")
-        await twin.open()
         try:
+            await twin.open()
             for _ in range(steps):
                 step = plan.next(twin.real.tables())
                 plan.played(step, await twin.play(step))

@@ -6,7 +6,7 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -85,12 +85,14 @@ class Side(abc.ABC):
         await self.kubelet.start()
 
     async def close(self) -> None:
-        for plugin in self.plugins.values():
-            await plugin.stop()
-        await self.kubelet.stop()
-        if self._inotify is not None:
-            self._inotify.close()
-        await asyncio.to_thread(shutil.rmtree, self.folder)
+        """End all there is, even if something of it fails."""
+        async with AsyncExitStack() as ends:
+            ends.push_async_callback(asyncio.to_thread, shutil.rmtree, self.folder)
+            if self._inotify is not None:
+                ends.callback(self._inotify.close)
+            ends.push_async_callback(self.kubelet.stop)
+            for plugin in self.plugins.values():
+                ends.push_async_callback(plugin.stop)
 
     @abc.abstractmethod
     def forget(self, pod: Pod) -> None:

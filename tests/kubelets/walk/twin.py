@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
@@ -85,8 +86,9 @@ class Twin:
 
     async def close(self) -> None:
         """End both."""
-        await self.real.close()
-        await self.ours.close()
+        async with AsyncExitStack() as ends:
+            ends.push_async_callback(self.ours.close)
+            ends.push_async_callback(self.real.close)
 
     async def play(self, step: Step) -> Any:
         """Let a step happen on both sides; return its outcome, or raise DifferenceError."""
