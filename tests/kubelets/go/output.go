@@ -121,6 +121,7 @@ func (s logSink) asMap(values []any) map[string]any {
 }
 
 // told lists what is passed on of the lines that report no error.
+// Some of them nobody reads: the state that leaves with them is news.
 var told = map[string]bool{
 	"Got registration request from device plugin with resource": true,
 	"Registering plugin at endpoint":                            true,
