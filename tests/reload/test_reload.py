@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from nodeplug.allocation import BackendHandle
+from nodeplug.cli.options import USAGE
 from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2 as api
 from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2_grpc as api_grpc
 from nodeplug.offers import OfferRule
@@ -220,6 +221,25 @@ async def test_a_broken_section_at_start_is_replaced_by_what_worked_last(
         on.write(backends={"awkward": {"domain": 7}})
         await on.agent.start()
         await on.listed("kept.example.com/board", 4)
+
+
+async def test_what_worked_for_another_installation_is_not_used(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It would serve that one's resources; without anything to serve, the agent ends."""
+    async with play(monkeypatch) as on:
+        await on.agent.terminate()
+        on.write(backends={"awkward": {"domain": "first.example.com"}})
+        monkeypatch.setenv("NODEPLUG_INSTALLATION", "kube-system/first")
+        await on.agent.start()
+        await on.listed("first.example.com/board", 4)
+        await on.agent.terminate()
+        on.write(backends={"awkward": {"domain": 7}})
+        monkeypatch.setenv("NODEPLUG_INSTALLATION", "kube-system/second")
+        await on.agent.start()
+        assert on.agent._process is not None
+        async with asyncio.timeout(10):
+            assert await on.agent._process.wait() == USAGE
 
 
 @timed

@@ -93,6 +93,8 @@ env:
     valueFrom:
       fieldRef:
         fieldPath: spec.nodeName
+  - name: NODEPLUG_INSTALLATION
+    value: {{ printf "%s/%s" .root.Release.Namespace .root.Release.Name | quote }}
   {{- with .values.env }}
   {{- toYaml . | nindent 2 }}
   {{- end }}

@@ -40,8 +40,19 @@ _log = logging.getLogger("nodeplug")
 @click.command("run")
 @backends_option
 @config_option
+@click.option(
+    "--installation",
+    envvar="NODEPLUG_INSTALLATION",
+    help="Whose agent it is, where a node has several: only what worked for the same one is used "
+    "in the place of a broken section. By default the paths of the configuration files.",
+)
 @click.option("--strict", is_flag=True, help="Do not start while any backend or section is broken.")
-def command(names: tuple[str, ...], sources: list[Source], strict: bool) -> None:  # noqa: FBT001
+def command(
+    names: tuple[str, ...],
+    sources: list[Source],
+    installation: str | None,
+    strict: bool,  # noqa: FBT001 - click's way
+) -> None:
     """Run the agent: serve the devices of these backends to the kubelet."""
     os.umask(0o077)
     specs = load_or_report(names)
@@ -55,11 +66,12 @@ def command(names: tuple[str, ...], sources: list[Source], strict: bool) -> None
     except KubeletDirectoryError as error:
         fail(str(error), USAGE)
     set_up(configuration.agent.log.level, configuration.agent.log.format)
-    backends = _with_last_good(configuration, specs, LastGood(plugin_dir))
+    installation = installation or ":".join(str(source.path.absolute()) for source in sources)
+    backends = _with_last_good(configuration, specs, LastGood(plugin_dir, installation))
     if all(backend.settings is None for backend in backends):
         fail("no backend can be served", USAGE)
     try:
-        asyncio.run(_serve(configuration, backends, sources, load))
+        asyncio.run(_serve(configuration, backends, sources, load, installation))
     except KubeletDirectoryError as error:
         fail(str(error), FAILED)
 
@@ -107,6 +119,7 @@ async def _serve(
     backends: list[ConfiguredBackend],
     sources: Sequence[Source],
     load: Callable[[], Configuration],
+    installation: str,
 ) -> None:
     settings = configuration.agent
     host = open_host(settings.host.root, settings.host.uevents)
@@ -115,7 +128,9 @@ async def _serve(
     rules = Rules(settings.offers, settings.quarantine, recalled(settings))
     feature_dir = settings.labels.feature_dir if settings.labels.enabled else ""
     registry = Path(kubelet.registry) if kubelet.registry else None
-    node = Node(*directories, rules, Path(settings.cdi.spec_dir), feature_dir, registry)
+    node = Node(
+        *directories, rules, Path(settings.cdi.spec_dir), feature_dir, registry, installation
+    )
     agent = Agent(backends, host, node)
     files = [source.path for source in sources]
     reloader = Reloader(files, load, agent, configuration.errors)

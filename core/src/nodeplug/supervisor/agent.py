@@ -60,7 +60,8 @@ class Node(NamedTuple):
     socket, both as this process sees them; `rules` say how resources are advertised; in `cdi_dir`
     the container runtime looks for specifications. In `feature_dir`, a path of the host, labels
     of the node are written; empty is nowhere. With `registry`, the kubelet's plugin registry
-    directory, the kubelet finds resources there instead of being called.
+    directory, the kubelet finds resources there instead of being called. `installation` tells
+    whose settings are kept for a start with broken ones.
     """
 
     plugin_dir: Path
@@ -69,6 +70,7 @@ class Node(NamedTuple):
     cdi_dir: Path = Path(CDI_DIR)
     feature_dir: str = ""
     registry: Path | None = None
+    installation: str = ""
 
 
 class _Owned(NamedTuple):
@@ -85,7 +87,7 @@ class Agent:
         host: Host,
         node: Node,
     ) -> None:
-        plugin_dir, pod_resources, self.rules, cdi_dir, feature_dir, registry = node
+        plugin_dir, pod_resources, self.rules, cdi_dir, feature_dir, registry, installation = node
         self._holdings = Holdings()
         self._watch = KubeletWatch(plugin_dir)
         found = SocketDirectory(registry, REGISTRY_HOME) if registry else None
@@ -96,7 +98,7 @@ class Agent:
         self._files = Files(cdi_dir, host.root, plugin_dir, feature_dir)
         self._publishing = asyncio.Lock()
         self._retrying: set[str] = set()
-        self._last_good = LastGood(plugin_dir)
+        self._last_good = LastGood(plugin_dir, installation)
         self._latest: dict[str, tuple[BackendHandle, Inventory]] = {}
         self._runners = {spec.name: BackendRunner(spec, host, self) for spec, _ in backends}
         for spec, settings in backends:

@@ -1,5 +1,6 @@
 """The last settings of each backend that worked, kept where they outlive the agent."""
 
+import hashlib
 import logging
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,16 @@ _log = logging.getLogger("nodeplug.supervisor")
 
 
 class LastGood:
-    """A file per backend in the kubelet's directory, the one place we surely can write."""
+    """A file per installation and backend in the kubelet's directory, where we surely can write.
 
-    def __init__(self, plugin_dir: Path) -> None:
-        self._folder = plugin_dir / HOME / "last-good"
+    What worked for one `installation`, a Helm release for example, is nothing to another one on
+    the same node: it would serve that one's resources.
+    """
+
+    def __init__(self, plugin_dir: Path, installation: str) -> None:
+        # Text from outside is no file name.
+        digest = hashlib.sha256(installation.encode()).hexdigest()
+        self._folder = plugin_dir / HOME / "last-good" / digest[:16]
 
     def save(self, backend: str, settings: Any) -> None:
         """Keep settings that have just brought a first inventory; a full disk is only logged."""
