@@ -93,6 +93,25 @@ class Stream:
         return api.ListAndWatchResponse(devices=devices)
 
 
+class Slow:
+    """A call that waits: `called` and `ended` tell of it, `go_on` lets it be answered."""
+
+    def __init__(self) -> None:
+        self.called, self.go_on, self.ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def __call__(self) -> None:
+        self.called.set()
+        try:
+            await self.go_on.wait()
+        finally:
+            self.ended.set()
+
+
+async def refuse() -> None:
+    """Fail instead of answering."""
+    raise RuntimeError("refused")
+
+
 class FoundStreamPlugin(StreamPlugin, FoundPlugin):
     """Waits to be found, and has its streams in hand then."""
 

@@ -12,6 +12,7 @@ import grpc.aio
 import pytest
 
 from kubelets.kinds import REAL, Kind
+from kubelets.plugin import refuse
 from kubelets.stage import A, H, Stage, each, hide, show, since, stage
 from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2 as api
 from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2_grpc as api_grpc
@@ -96,10 +97,6 @@ async def asked_later_and_later(plugin: FoundPlugin) -> None:
     pauses = [round(after - before) for before, after in pairwise(plugin.introduced)]
     # 0.5, 1 and 2 s, up to the next of the kubelet's looks, one a second.
     assert all(low <= pause <= low + 1 for low, pause in zip((1, 1, 2), pauses, strict=True))
-
-
-async def refuse() -> None:
-    raise RuntimeError("not yet")
 
 
 async def waits(kind: Kind) -> None:

@@ -5,23 +5,9 @@ import asyncio
 import pytest
 
 from kubelets.kinds import Kind
-from kubelets.plugin import StreamPlugin
+from kubelets.plugin import Slow, StreamPlugin
 from kubelets.stage import CHECKPOINT, A, H, Stage, each, since, stage
 from nodeplug.testing import Pod, StartError
-
-
-class Slow:
-    """A call that waits: `called` and `ended` tell of it, `go_on` lets it be answered."""
-
-    def __init__(self) -> None:
-        self.called, self.go_on, self.ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
-
-    async def __call__(self) -> None:
-        self.called.set()
-        try:
-            await self.go_on.wait()
-        finally:
-            self.ended.set()
 
 
 @each

@@ -15,6 +15,9 @@ async def until_synced(play: Stage, *pods: Pod) -> None:
     names = [f"default/{pod.name}" for pod in pods]
     journal = play.kubelet.journal
     await play.kubelet.until(lambda: [e.detail for e in journal.of("pod sync")] == names)
+    # None comes late.
+    await play.settle()
+    assert [e.detail for e in journal.of("pod sync")] == names
 
 
 @each

@@ -1,11 +1,8 @@
 """Where kubelets differ from version to version: docs/kubelet-versions.md, watcher mode."""
 
 from kubelets.kinds import Kind
+from kubelets.plugin import refuse
 from kubelets.stage import A, B, H, Stage, each, hide, show, since, stage
-
-
-async def refuse() -> None:
-    raise RuntimeError("not yet")
 
 
 async def look_again(play: Stage) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from kubelets.kinds import Kind
-from kubelets.plugin import StreamPlugin
+from kubelets.plugin import Slow, StreamPlugin, refuse
 from kubelets.stage import CHECKPOINT, A, B, H, Stage, each, stage, with_init
 from nodeplug.testing import AdmissionError, Pod, StartError
 
@@ -57,29 +57,21 @@ async def test_a_slow_plugin_delays_what_is_written_of_another(kind: Kind) -> No
     async with stage(kind) as play:
         first, second = await two_plugins(play)
         pod = with_init(BOTH, {})
-        slow = Slow(lambda: len(first.calls) + len(second.calls) == 2)
-        first.before_answer = second.before_answer = slow.wait
+        slow = Slow()
+
+        async def wait_with_the_second() -> None:
+            if len(first.calls) + len(second.calls) == 2:
+                await slow()
+
+        first.before_answer = second.before_answer = wait_with_the_second
         admission = asyncio.create_task(play.kubelet.admit(pod))
-        await slow.reached.wait()
+        await slow.called.wait()
         assert play.written(pod) == {}
         await play.send(first, a0=H, a1=H)
         assert len(play.written(pod)) == 1
         slow.go_on.set()
         await admission
         assert set(play.written(pod)) == {A, B}
-
-
-class Slow:
-    """Stops at a call until told to go on."""
-
-    def __init__(self, stops: Callable[[], bool]) -> None:
-        self.reached, self.go_on = asyncio.Event(), asyncio.Event()
-        self._stops = stops
-
-    async def wait(self) -> None:
-        if self._stops():
-            self.reached.set()
-            await self.go_on.wait()
 
 
 @each
@@ -91,7 +83,7 @@ async def test_what_a_container_got_before_a_refusal_is_written_by_the_next_list
         first, second = await two_plugins(play)
         pod = Pod.of(BOTH)
         first.before_answer = second.before_answer = refuse_after(1, first, second)
-        with pytest.raises(AdmissionError, match="not today"):
+        with pytest.raises(AdmissionError, match="refused"):
             await play.kubelet.admit(pod)
         assert play.written(pod) == {}
         await play.send(first, a0=H, a1=H)
@@ -107,7 +99,7 @@ async def test_what_earlier_containers_of_a_refused_pod_got_stays_written_down(
         first, _ = await two_plugins(play)
         pod = Pod.of({A: 1}, {A: 1})
         first.before_answer = refuse_after(1, first)
-        with pytest.raises(AdmissionError, match="not today"):
+        with pytest.raises(AdmissionError, match="refused"):
             await play.kubelet.admit(pod)
         assert len(play.written(pod)[A]) == 1
         await play.kubelet.admit(Pod.of({B: 1}))
@@ -115,11 +107,11 @@ async def test_what_earlier_containers_of_a_refused_pod_got_stays_written_down(
 
 
 def refuse_after(calls: int, *plugins: StreamPlugin) -> Callable[[], Awaitable[None]]:
-    async def refuse() -> None:
+    async def answer() -> None:
         if sum(len(plugin.calls) for plugin in plugins) > calls:
-            raise RuntimeError("not today")
+            await refuse()
 
-    return refuse
+    return answer
 
 
 @each
