@@ -75,6 +75,16 @@ async def test_a_device_on_two_nodes_is_two_entries() -> None:
         assert not found[2].HasField("topology")
 
 
+async def test_a_node_that_a_device_names_twice_is_two_entries() -> None:
+    """R87: the kubelet does not look for nodes that are the same."""
+    async with scene() as play:
+        await list_devices(play, on("a", 1, 1))
+        await play.kubelet.admit(Pod.of(ONE))
+        async with lister(play) as stub:
+            (pod,) = (await stub.List(api.ListPodResourcesRequest())).pod_resources
+        assert entries(list(pod.containers[0].devices)) == [("a", [1]), ("a", [1])]
+
+
 @pytest.mark.parametrize(("node", "shown"), [(-1, []), (7, [7])])
 async def test_a_node_that_is_none_is_no_node_and_an_unknown_one_is_shown(
     node: int, shown: list[int]

@@ -105,14 +105,14 @@ def held(tables: DeviceTables, pod: Pod, container: Container) -> Iterator[api.C
     """Yield what a container has."""
     for allocation in tables.of_container(pod.uid, container.name):
         for device_id in sorted(allocation.ids):
-            numa = set(allocation.numa.get(device_id, ())) - {NO_NODE}
+            numa = [node for node in allocation.numa.get(device_id, ()) if node != NO_NODE]
             yield from _per_node(allocation.resource, device_id, sorted(numa))
 
 
 def _per_node(
     resource: str, device_id: str, nodes: Sequence[int]
 ) -> Iterator[api.ContainerDevices]:
-    # R87: one entry per device and NUMA node.
+    # R87: one entry per device and NUMA node, a node listed twice has two.
     if not nodes:
         yield api.ContainerDevices(resource_name=resource, device_ids=[device_id])
     for node in nodes:
