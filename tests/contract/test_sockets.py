@@ -58,7 +58,10 @@ async def test_c19_an_orderly_end_removes_our_files_and_no_others(kind: Kind) ->
         await play.stop_agent(play.agents[0])
         await play.listed(allocatable=0)
         left = {p.name for p in (play.directory / ".nodeplug").iterdir()}
-        assert (foreign.exists(), left) == (True, {"locks", "last-good", "host-files"})
+        assert (foreign.exists(), left) == (
+            True,
+            {"locks", "last-good", "host-files", "served-names"},
+        )
 
 
 async def test_c19_what_a_killed_instance_left_is_swept_by_the_next(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,6 +26,7 @@ from nodeplug.supervisor.backend_runner import BackendRunner
 from nodeplug.supervisor.files import DISK_SECONDS, Files, without_lacking
 from nodeplug.supervisor.last_good import LastGood
 from nodeplug.supervisor.report import AgentReport, ResourceReport
+from nodeplug.supervisor.served_names import ServedNames
 from nodeplug.supervisor.usage import UsageWatch
 from nodeplug.values.errors import ListTooLargeError
 from nodeplug.values.inventory import Inventory
@@ -61,7 +63,8 @@ class Node(NamedTuple):
     the container runtime looks for specifications. In `feature_dir`, a path of the host, labels
     of the node are written; empty is nowhere. With `registry`, the kubelet's plugin registry
     directory, the kubelet finds resources there instead of being called. `installation` tells
-    whose settings are kept for a start with broken ones.
+    whose names are still served for pods that have their devices, and whose settings are kept for
+    a start with broken ones.
     """
 
     plugin_dir: Path
@@ -99,6 +102,7 @@ class Agent:
         self._publishing = asyncio.Lock()
         self._retrying: set[str] = set()
         self._last_good = LastGood(plugin_dir, installation)
+        self._names = ServedNames(plugin_dir, installation)
         self._latest: dict[str, tuple[BackendHandle, Inventory]] = {}
         self._runners = {spec.name: BackendRunner(spec, host, self) for spec, _ in backends}
         for spec, settings in backends:
@@ -122,10 +126,21 @@ class Agent:
         with self._site.opened():
             await self._usage.look_once()
             async with self._tasks as tasks:
+                await self._serve_former_names()
                 tasks.create_task(self._watch.run())
                 tasks.create_task(self._usage.run())
                 for runner in self._runners.values():
                     tasks.create_task(runner.run())
+
+    async def _serve_former_names(self) -> None:
+        # R28: without its resource a container that restarts would fail.
+        with suppress(TimeoutError):
+            names = await call(self._names.load, timeout=DISK_SECONDS)
+            for name, backend in names.items():
+                if self._holdings.held_in(name):
+                    runner = self._runners.get(backend)
+                    handle = runner.handle if runner else BackendHandle(backend)
+                    self._serve(Offer(name), handle)
 
     async def apply(self, rules: Rules, settings: Mapping[str, Any]) -> list[str]:
         """Take over a new configuration; return what of it is new.
@@ -163,9 +178,15 @@ class Agent:
             offers = make_offers(own, self.rules.offers)
             failures = await self._files.bring_in_line(backend, offers, self._holdings.in_use())
             self._take_over(backend, without_lacking(offers, failures), arrived)
+            await self._keep_names()
         if failures and name not in self._retrying:
             self._retrying.add(name)
             self._tasks.create_task(self._retry(name))
+
+    async def _keep_names(self) -> None:
+        with suppress(TimeoutError):
+            names = {name: owned.backend for name, owned in self._resources.items()}
+            await call(self._names.save, names, timeout=DISK_SECONDS)
 
     async def _retry(self, name: str) -> None:
         await asyncio.sleep(_RETRY_SECONDS)

@@ -46,7 +46,7 @@ class BackendRunner:
         self._settings: Any = None
         self._proved: Any = None
         self._renewed = asyncio.Event()
-        self._handle = BackendHandle(spec.name)
+        self.handle = BackendHandle(spec.name)
         self._condemnation: asyncio.TimerHandle | None = None
         self._pause = _FIRST_PAUSE
         self._failure = "no devices looked for yet"
@@ -55,7 +55,7 @@ class BackendRunner:
     def report(self) -> BackendReport:
         """How the backend is."""
         trouble = "no usable configuration" if self._settings is None else self._failure
-        return BackendReport(self.spec.name, self._handle.current, trouble)
+        return BackendReport(self.spec.name, self.handle.current, trouble)
 
     def configure(self, settings: Any) -> bool:
         """Run with these settings from now on; return False if they are those in use."""
@@ -100,12 +100,12 @@ class BackendRunner:
 
     async def _run_once(self) -> None:
         settings = self._settings
-        backend: Backend = self.spec.build(settings, self._host, self._handle.current)
+        backend: Backend = self.spec.build(settings, self._host, self.handle.current)
         async with aclosing(backend.inventories()) as inventories:
             async for inventory in inventories:
-                self._handle.current = backend
+                self.handle.current = backend
                 self._absolve()
-                await self._publisher.publish(self._handle, inventory)
+                await self._publisher.publish(self.handle, inventory)
                 if self._proved is not settings:
                     self._proved = settings
                     await self._publisher.proved(self.spec.name, settings)
@@ -122,7 +122,7 @@ class BackendRunner:
     def _condemn_later(self) -> None:
         if self._condemnation is None:
             self._condemnation = asyncio.get_running_loop().call_later(
-                STANDS_SECONDS, self._publisher.condemn, self._handle
+                STANDS_SECONDS, self._publisher.condemn, self.handle
             )
 
     def _absolve(self) -> None:

@@ -12,7 +12,7 @@ from nodeplug.testing.kubelet.admission import Admission
 from nodeplug.testing.kubelet.checkpoint import Checkpoint
 from nodeplug.testing.kubelet.clients import Profile
 from nodeplug.testing.kubelet.clock import Clock
-from nodeplug.testing.kubelet.devices import Capacity, DeviceTables
+from nodeplug.testing.kubelet.devices import GRACE_SECONDS, Capacity, DeviceTables
 from nodeplug.testing.kubelet.double_use import Physical, find_double_use, without_replica
 from nodeplug.testing.kubelet.errors import AdmissionError, StartError
 from nodeplug.testing.kubelet.journal import Journal
@@ -221,6 +221,11 @@ class Kubelet:
         """Break the ListAndWatch streams of a resource while the kubelet lives on."""
         assert self._registry is not None
         await self._registry.drop(resource)
+
+    async def pass_grace(self) -> None:
+        """Let more than five minutes have gone by since plugins were lost (R28)."""
+        self.clock.advance(GRACE_SECONDS + 1)
+        self._report()
 
     async def until(self, holds: Callable[[], bool], seconds: float = 10.0) -> None:
         """Return as soon as the condition holds; it is looked at after every event."""

@@ -1,0 +1,42 @@
+"""The names of resources that an installation has served, kept where they outlive the agent."""
+
+import hashlib
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from nodeplug.host.files import write_atomically
+from nodeplug.kubelet.sockets import HOME
+
+_log = logging.getLogger("nodeplug.supervisor")
+
+
+class ServedNames:
+    """A file per installation in the kubelet's directory: backends by public name.
+
+    A container restarts only while the resource it was given is served (R28), so a name stays
+    served as long as a pod has devices under it. Another installation's names are left to it.
+    """
+
+    def __init__(self, plugin_dir: Path, installation: str) -> None:
+        digest = hashlib.sha256(installation.encode()).hexdigest()
+        self._file = plugin_dir / HOME / "served-names" / f"{digest[:16]}.json"
+
+    def load(self) -> Mapping[str, str]:
+        """Return what was saved last; nothing if there is no file that makes sense."""
+        try:
+            return msgspec.json.decode(self._file.read_bytes(), type=dict[str, str])
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+            return {}
+
+    def save(self, names: Mapping[str, str]) -> None:
+        """Keep these names and no others; a full disk is only logged."""
+        if names == self.load():
+            return
+        try:
+            self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            write_atomically(self._file, msgspec.json.encode(names))
+        except OSError as error:
+            _log.warning("names of resources not kept", extra={"nodeplug": {"error": str(error)}})
