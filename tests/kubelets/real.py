@@ -281,6 +281,7 @@ class LogReader:
             "Bad registration request from device plugin with resource": self._refused,
             "Processed device updates for resource": self._listed,
             "ListAndWatch ended unexpectedly for device plugin": self._ended,
+            "Device plugin disconnected": self._disconnected,
             "Issuing a GetPreferredAllocation call for container": self._preferred,
             "Making allocation request for device plugin": self._allocated,
         }
@@ -314,6 +315,9 @@ class LogReader:
 
     def _ended(self, line: Message, resource: str) -> None:
         self._journal.note("stream end", resource, line.error)
+
+    def _disconnected(self, _: Message, resource: str) -> None:
+        self._journal.note("disconnect", resource)
 
     def _preferred(self, _: Message, resource: str) -> None:
         self._journal.note("preferred", resource)

@@ -182,7 +182,9 @@ class Side(abc.ABC):
         return self._writes
 
     def _events(self) -> Mapping[tuple[str, str, str], int]:
-        kinds = {"list", "stream end", "register", "pod sync", "allocate", "preferred"}
+        # The end of a stream may be dealt with a moment later: that is the disconnect.
+        kinds = {"list", "stream end", "disconnect", "register", "pod sync"}
+        kinds |= {"allocate", "preferred"}
         return Counter(
             (e.kind, e.resource, "refused" if e.kind == "register" and e.detail else "")
             for e in self.kubelet.journal.events

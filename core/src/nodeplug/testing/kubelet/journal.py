@@ -13,8 +13,9 @@ from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2 as api
 class Event:
     """One thing that happened, of a kind and mostly to a resource.
 
-    Kinds are "start", "register", "list", "stream end", "preferred", "allocate", "reject",
-    "checkpoint" (what is wrong with it) and "pod sync" (a list that makes it look at a pod anew).
+    Kinds are "start", "register", "list", "stream end", "disconnect" (a plugin is taken for gone),
+    "preferred", "allocate", "reject", "checkpoint" (what is wrong with it) and "pod sync" (a list
+    that makes it look at a pod anew).
     `at` is real monotonic time. `detail` is the error text of a registration, the cause of a
     stream's end, the ids of an allocation, or which pod was rejected and why. `count` and `size`
     are the devices and bytes of a list. `request` is what a plugin registered with, or what

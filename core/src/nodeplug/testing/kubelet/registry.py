@@ -91,7 +91,7 @@ class Registry:
         """Drop a plugin whose socket has gone, or up to 1.36 whichever has its name (R77)."""
         client = self._clients.find(Endpoint(resource, path))
         if client is not None:
-            self._clients.disconnected(client, self._clock.now())
+            self._disconnect(client)
             await client.close()
 
     async def close(self) -> None:
@@ -156,10 +156,14 @@ class Registry:
         # R15: up to 1.36 this may well be another plugin's connection.
         client = self._clients.find(endpoint)
         if client is not None:
-            self._clients.disconnected(client, self._clock.now())
+            self._disconnect(client)
         self._journal.note("stream end", endpoint.resource, cause)
         if client is not None:
             await client.close()
+
+    def _disconnect(self, client: Endpoint) -> None:
+        self._clients.disconnected(client, self._clock.now())
+        self._journal.note("disconnect", client.resource)
 
     def _listed(self, endpoint: Endpoint, devices: Collection[api.Device], size: int) -> None:
         self._tables.update(endpoint.resource, devices)
