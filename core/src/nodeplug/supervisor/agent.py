@@ -103,6 +103,7 @@ class Agent:
         self._retrying: set[str] = set()
         self._last_good = LastGood(plugin_dir, installation)
         self._names = ServedNames(plugin_dir, installation)
+        self._kept_names: Mapping[str, str] = {}
         self._latest: dict[str, tuple[BackendHandle, Inventory]] = {}
         self._runners = {spec.name: BackendRunner(spec, host, self) for spec, _ in backends}
         for spec, settings in backends:
@@ -184,9 +185,11 @@ class Agent:
             self._tasks.create_task(self._retry(name))
 
     async def _keep_names(self) -> None:
-        with suppress(TimeoutError):
-            names = {name: owned.backend for name, owned in self._resources.items()}
-            await call(self._names.save, names, timeout=DISK_SECONDS)
+        names = {name: owned.backend for name, owned in self._resources.items()}
+        if names != self._kept_names:
+            with suppress(TimeoutError):
+                await call(self._names.save, names, timeout=DISK_SECONDS)
+                self._kept_names = names
 
     async def _retry(self, name: str) -> None:
         await asyncio.sleep(_RETRY_SECONDS)

@@ -1,6 +1,5 @@
 """The last settings of each backend that worked, kept where they outlive the agent."""
 
-import hashlib
 import logging
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ import msgspec
 from nodeplug.backend import BackendSpec
 from nodeplug.host.files import write_atomically
 from nodeplug.kubelet.sockets import HOME
+from nodeplug.supervisor.installation import file_name
 
 _log = logging.getLogger("nodeplug.supervisor")
 
@@ -22,9 +22,7 @@ class LastGood:
     """
 
     def __init__(self, plugin_dir: Path, installation: str) -> None:
-        # Text from outside is no file name.
-        digest = hashlib.sha256(installation.encode()).hexdigest()
-        self._folder = plugin_dir / HOME / "last-good" / digest[:16]
+        self._folder = plugin_dir / HOME / "last-good" / file_name(installation)
 
     def save(self, backend: str, settings: Any) -> None:
         """Keep settings that have just brought a first inventory; a full disk is only logged."""

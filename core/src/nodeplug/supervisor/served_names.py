@@ -1,6 +1,5 @@
 """The names of resources that an installation has served, kept where they outlive the agent."""
 
-import hashlib
 import logging
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,6 +8,7 @@ import msgspec
 
 from nodeplug.host.files import write_atomically
 from nodeplug.kubelet.sockets import HOME
+from nodeplug.supervisor.installation import file_name
 
 _log = logging.getLogger("nodeplug.supervisor")
 
@@ -21,8 +21,7 @@ class ServedNames:
     """
 
     def __init__(self, plugin_dir: Path, installation: str) -> None:
-        digest = hashlib.sha256(installation.encode()).hexdigest()
-        self._file = plugin_dir / HOME / "served-names" / f"{digest[:16]}.json"
+        self._file = plugin_dir / HOME / "served-names" / f"{file_name(installation)}.json"
 
     def load(self) -> Mapping[str, str]:
         """Return what was saved last; nothing if there is no file that makes sense."""
@@ -33,8 +32,6 @@ class ServedNames:
 
     def save(self, names: Mapping[str, str]) -> None:
         """Keep these names and no others; a full disk is only logged."""
-        if names == self.load():
-            return
         try:
             self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             write_atomically(self._file, msgspec.json.encode(names))
