@@ -4,7 +4,12 @@ import os
 import subprocess
 import sys
 
+from pathlib import Path
+
 import pytest
+
+from support.agent_node import node
+from support.stage import BOARD
 
 
 @pytest.mark.parametrize(
@@ -35,3 +40,11 @@ def test_protobuf_works_compiled_and_in_python() -> None:
         run = (sys.executable, "-c", code)
         done = subprocess.run(run, capture_output=True, text=True, check=True, env=environment)
         assert done.stdout == "a\n"
+
+
+async def test_an_agent_that_serves_has_not_loaded_openssl(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Decision 0003: some 4 MiB, by way of ssl or hashlib, for a daemon that speaks locally."""
+    async with node(monkeypatch, {"awkward": {}}) as on:
+        await on.listed(BOARD, 4)
+        maps = Path(f"/proc/{on.agent.pid}/maps").read_text()
+    assert [line for line in maps.splitlines() if "libcrypto" in line or "libssl" in line] == []
