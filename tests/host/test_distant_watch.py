@@ -118,6 +118,9 @@ async def main(limit, directory):
                 each.join()
         watch.add(directory)
         watch.remove(directory)
+    for each in threading.enumerate():
+        if each.name == "watch":
+            each.join()
     print("went on")
 
 asyncio.run(main(sys.argv[1], Path(sys.argv[2])))
