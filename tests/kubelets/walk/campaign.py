@@ -33,7 +33,8 @@ class Walk:
 
     async def _stretch(self, seed: int, policy: str, steps: int) -> int:
         twin = Twin(self.version, Profile(self.version), Topology(policy=policy))  # type: ignore[arg-type]
-        plan = Plan(seed, keep=policy != "none")
+        # In 1.36 a pod is looked for by an id alone, and of several any may be found (R70).
+        plan = Plan(seed, keep=policy != "none", alike=self.version != "1.36")
         try:
             await twin.open()
             for _ in range(steps):

@@ -15,18 +15,31 @@ _UNKNOWN = "example.com/nobody"
 _IDS_PER_RESOURCE = 6
 _PODS = 8
 _HEALTHS = ("Healthy",) * 8 + ("Unhealthy", "healthy")
-_NODES: Sequence[tuple[int, ...] | None] = (None, (), (0,), (1,), (0, 1), (7,))
+# Whether -1 beside a node hides that one is chance (pod_devices.go, getContainerDevices).
+_NODES: Sequence[tuple[int, ...] | None] = (
+    None,
+    (),
+    (0,),
+    (1,),
+    (0, 1),
+    (1, 0),
+    (1, 1),
+    (7,),
+    (-1,),
+)
 
 
 class Plan:
     """Knows what has happened, and draws what happens next.
 
     With `keep` set, ids in use never leave a list: with NUMA alignment a kubelet may crash (R33).
+    With `alike` set, two resources have the same ids.
     """
 
-    def __init__(self, seed: int, *, keep: bool) -> None:
+    def __init__(self, seed: int, *, keep: bool, alike: bool) -> None:
         self._random = random.Random(seed)
         self._keep = keep
+        self._alike = alike
         self._plugins: dict[str, tuple[str, Manners]] = {}
         self._lists: dict[str, frozenset[str]] = {}
         self._connected: set[str] = set()
@@ -42,9 +55,9 @@ class Plan:
         self._weights: Mapping[Callable[[Tables], steps.Step | None], int] = {
             self._new_plugin: 6,
             self._send_list: 14,
-            self._end_streams: 2,
+            self._end_streams: 3,
             self._stop_plugin: 2,
-            self._connect: 20,
+            self._connect: 24,
             self._register: 4,
             self._behave: 5,
             self._admit: 30,
@@ -52,10 +65,10 @@ class Plan:
             self._end_pod: 7,
             self._forget_pod: 7,
             self._start_container: 10,
-            self._pod_status: 3,
+            self._pod_status: 6,
             self._ask: 6,
-            self._pass_grace: 1,
-            self._restart: 2,
+            self._pass_grace: 6,
+            self._restart: 3,
             self._become_ready: 4,
         }
 
@@ -71,8 +84,7 @@ class Plan:
         """Take in how a step has ended."""
         match step:
             case steps.NewPlugin(name) | steps.Register(name) if not outcome:
-                self._doubled |= name in self._connected
-                self._connected.add(name)
+                self._registered(name)
             case steps.Register(name, "v1beta1", "") if name in self._connected:
                 self._ghosts[name] = self._plugins[name][0]
             case steps.EndStreams(name) | steps.StopPlugin(name):
@@ -88,6 +100,11 @@ class Plan:
             case steps.EndPod(pod) | steps.ForgetPod(pod):
                 self._pods.remove(pod)
                 self._gone.append(pod)
+
+    def _registered(self, name: str) -> None:
+        if self._plugins[name][1].streams == "list":
+            self._doubled |= name in self._connected
+            self._connected.add(name)
 
     def _new_plugin(self, seen: Tables) -> steps.Step | None:
         resource = self._random.choice(RESOURCES)
@@ -155,11 +172,16 @@ class Plan:
         self._plugins[name] = (resource, manners)
         return steps.Behave(name, manners)
 
-    def _admit(self, _: Tables) -> steps.Step | None:
-        return steps.Admit(self._pod()) if len(self._pods) < _PODS else None
+    def _admit(self, seen: Tables) -> steps.Step | None:
+        return steps.Admit(self._pod(seen)) if len(self._pods) < _PODS else None
 
     def _readmit(self, _: Tables) -> steps.Step | None:
-        return steps.Admit(self._random.choice(self._waiting)) if self._waiting else None
+        if not self._waiting:
+            return None
+        number = self._random.randrange(len(self._waiting))
+        if self._random.random() < 0.1:
+            self._waiting[number] = self._changed(self._waiting[number])
+        return steps.Admit(self._waiting[number])
 
     def _end_pod(self, _: Tables) -> steps.Step | None:
         return steps.EndPod(self._random.choice(self._pods)) if self._pods else None
@@ -167,25 +189,38 @@ class Plan:
     def _forget_pod(self, _: Tables) -> steps.Step | None:
         return steps.ForgetPod(self._random.choice(self._pods)) if self._pods else None
 
-    def _start_container(self, _: Tables) -> steps.Step | None:
-        pod = self._any_pod()
-        if pod is None:
+    def _start_container(self, seen: Tables) -> steps.Step | None:
+        pods = [*self._pods, *self._waiting, *self._gone[-2:]]
+        everything = [(pod, c) for pod in pods for c in pod.containers]
+        having: list[tuple[Pod, Container]] = []
+        lacking: list[tuple[Pod, Container]] = []
+        for pod, c in everything:
+            wanted = [(pod.uid, c.name, resource) for resource, n in c.limits.items() if n]
+            if wanted:
+                (having if {*wanted} <= seen.pods.keys() else lacking).append((pod, c))
+        # What a container lacks it is given now (R45), what it has is prepared (R55).
+        kinds = [kind for kind in (everything, having, lacking) if kind]
+        if not kinds:
             return None
-        return steps.StartContainer(pod, self._random.choice(pod.containers).name)
+        of = self._random.choice(kinds)
+        pod, container = self._random.choice(of)
+        return steps.StartContainer(pod, container.name)
 
-    def _pod_status(self, _: Tables) -> steps.Step | None:
-        pod = self._any_pod()
+    def _pod_status(self, seen: Tables) -> steps.Step | None:
+        pod = self._any_pod(seen)
         return steps.PodStatus(pod) if pod else None
 
-    def _ask(self, _: Tables) -> steps.Step | None:
-        pod = self._any_pod()
+    def _ask(self, seen: Tables) -> steps.Step | None:
+        pod = self._any_pod(seen)
         if pod and self._random.random() < 0.3:
             return steps.AskPodResources("Get", pod)
         if self._random.random() < 0.5:
             return steps.AskPodResources("List")
         return steps.AskPodResources("GetAllocatableResources")
 
-    def _pass_grace(self, _: Tables) -> steps.Step | None:
+    def _pass_grace(self, seen: Tables) -> steps.Step | None:
+        if all(healthy for _, healthy in seen.node.values()) and self._random.random() < 0.9:
+            return None
         # A kubelet collects what it writes under its lock and writes afterwards (manager.go,
         # writeCheckpoint): of two lists at once, and the end of a resource, any may be on disk.
         return None if self._doubled else steps.PassGrace()
@@ -197,7 +232,7 @@ class Plan:
         self._waiting.extend(self._pods)
         self._pods.clear()
         self._ready = self._random.random() < 0.2
-        checkpoint = self._random.choices(("stays", "is lost", "is broken"), (8, 1, 1))[0]
+        checkpoint = self._random.choices(("stays", "is lost", "is broken"), (6, 2, 2))[0]
         return steps.Restart(checkpoint, running, self._ready, pods)  # type: ignore[arg-type]
 
     def _become_ready(self, _: Tables) -> steps.Step | None:
@@ -209,23 +244,31 @@ class Plan:
     def _plugin(self) -> str:
         return self._random.choice([*self._plugins, ""]) if self._plugins else ""
 
-    def _any_pod(self) -> Pod | None:
+    def _any_pod(self, seen: Tables) -> Pod | None:
         pods = [*self._pods, *self._waiting, *self._gone[-2:]]
-        return self._random.choice(pods) if pods else None
+        owners = {uid for uid, _, _ in seen.pods}
+        having = [pod for pod in pods if pod.uid in owners]
+        return self._random.choice([*pods, *having * 3]) if pods else None
 
     def _manners(self) -> Manners:
         pick = self._random.choice
         return Manners(
             allocate=pick(("devices",) * 9 + ("list first",) * 2 + ("error", "nothing")),
-            prefer=pick(("last", "last", "few", "strange", "nothing", "no answer", "error")),
+            prefer=pick(
+                ("last",) * 3
+                + ("others",) * 2
+                + ("few", "strange", "nothing", "no answer", "error")
+            ),
             prepare=pick(("fine",) * 4 + ("error",)),
-            options=pick(("fine",) * 14 + ("error",)),
+            options=pick(("fine",) * 29 + ("error",)),
+            streams=pick(("list",) * 19 + ("end",)),
             pre_start_required=pick((True, False)),
-            get_preferred_allocation_available=pick((True, False)),
+            get_preferred_allocation_available=pick((True, True, False)),
         )
 
     def _devices(self, name: str, resource: str, seen: Tables) -> tuple[ListedDevice, ...]:
-        short = resource.rpartition("/")[2]
+        alike = self._alike and resource in RESOURCES[1:]
+        short = "same" if alike else resource.rpartition("/")[2]
         ids = {f"{short}-{n}" for n in range(_IDS_PER_RESOURCE)}
         picked = set(self._random.sample(sorted(ids), min(len(ids), self._random.randint(0, 9))))
         if self._keep:
@@ -241,12 +284,13 @@ class Plan:
             for device_id in sorted(picked)
         )
 
-    def _pod(self) -> Pod:
-        favourite = self._random.choice(RESOURCES)
+    def _pod(self, seen: Tables) -> Pod:
+        allocatable = [r for r in RESOURCES if seen.node.get(r, (0, 0))[1]]
+        favourite = self._random.choice([*RESOURCES, *allocatable * 3])
         number = next(self._numbers)
         init = [
             self._container(f"i{n}", favourite, init=True)
-            for n in range(self._random.choice((0, 0, 1, 2)))
+            for n in range(self._random.choice((0, 0, 1, 1, 2)))
         ]
         app = [
             self._container(f"c{n}", favourite, init=False)
@@ -254,10 +298,22 @@ class Plan:
         ]
         return Pod((*init, *app), name=f"pod-{number}", uid=f"uid-{number}")
 
+    def _changed(self, pod: Pod) -> Pod:
+        """Return a pod one of whose containers asks for something else."""
+        containers = list(pod.containers)
+        number = self._random.randrange(len(containers))
+        old = containers[number]
+        favourite = self._random.choice([*old.limits, *RESOURCES])
+        new = self._container(old.name, favourite, init=old.init)
+        containers[number] = replace(old, limits={**old.limits, **new.limits})
+        return replace(pod, containers=tuple(containers))
+
     def _container(self, name: str, favourite: str, *, init: bool) -> Container:
         wanted = {favourite} if self._random.random() < 0.7 else set()
         wanted |= {r for r in RESOURCES if self._random.random() < 0.2}
         if self._random.random() < 0.05:
             wanted.add(_UNKNOWN)
-        limits = {r: self._random.choice((0, 1, 1, 1, 1, 1, 2, 2, 3)) for r in sorted(wanted)}
+        # The more an app container wants beyond what its init containers had, the more is asked.
+        counts = (0, 1, 1, 1, 1, 2) if init else (0, 1, 1, 1, 2, 2, 3)
+        limits = {r: self._random.choice(counts) for r in sorted(wanted)}
         return Container(name, limits, init=init, sidecar=init and self._random.random() < 0.4)

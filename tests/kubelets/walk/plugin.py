@@ -34,12 +34,17 @@ class ListedDevice:
 
 @dataclass(frozen=True, slots=True)
 class Manners:
-    """How a plugin answers; "list first" sends its list again, and waits until it has arrived."""
+    """How a plugin answers.
+
+    "list first" sends its list again, and waits until it has arrived; "others" prefers devices
+    that it was not offered; streams that "end" have no list.
+    """
 
     allocate: Literal["devices", "list first", "error", "nothing"] = "devices"
-    prefer: Literal["last", "few", "strange", "nothing", "no answer", "error"] = "nothing"
+    prefer: Literal["last", "few", "strange", "others", "nothing", "no answer", "error"] = "nothing"
     prepare: Literal["fine", "error"] = "fine"
     options: Literal["fine", "error"] = "fine"
+    streams: Literal["list", "end"] = "list"
     pre_start_required: bool = False
     get_preferred_allocation_available: bool = False
 
@@ -154,6 +159,8 @@ class WalkPlugin(api_grpc.DevicePluginServicer):
     async def ListAndWatch(  # noqa: N802
         self, _: api.Empty, _context: Any
     ) -> AsyncIterator[api.ListAndWatchResponse]:
+        if self.manners.streams == "end":
+            return
         self.streams += 1
         self.idle.clear()
         ends = self._ends
@@ -219,6 +226,8 @@ class WalkPlugin(api_grpc.DevicePluginServicer):
                 return last[: size // 2]
             case "strange":
                 return ["nobody", *last, *last]
+            case "others":
+                return [d.id for d in self.devices if d.id not in available][:size]
         return []
 
     def _response(self, ids: Sequence[str]) -> api.ContainerAllocateResponse:

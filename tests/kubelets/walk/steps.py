@@ -47,10 +47,12 @@ class Register:
     resource: str = ""
 
     async def play(self, side: Side) -> str:
-        arrived = side.lists + 1
-        refusal = await side.plugins[self.name].register(self.version, self.resource)
+        plugin = side.plugins[self.name]
+        kind = "list" if plugin.manners.streams == "list" else "stream end"
+        before = side.count(kind)
+        refusal = await plugin.register(self.version, self.resource)
         if not refusal:
-            await side.until_lists(arrived)
+            await side.kubelet.until(lambda: side.count(kind) > before, _SECONDS)
         return refusal
 
 
