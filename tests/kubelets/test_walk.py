@@ -16,7 +16,7 @@ from support.needs import require
 
 # `make walk` takes 10,000.
 STEPS = 1000
-PLANTED_STEPS = 1000
+PLANTED_STEPS = 500
 
 
 @pytest.mark.timeout(300)
@@ -73,7 +73,7 @@ def forgets_what_the_checkpoint_says(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_a_wrong_rule_is_found(
     plant: Callable[[pytest.MonkeyPatch], None], seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Within 1,000 steps, for each of five seeds."""
+    """Within 500 steps, for each of five seeds."""
     version = VERSIONS[-1]
     require(not why_not(version), why_not(version))
     plant(monkeypatch)

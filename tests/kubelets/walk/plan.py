@@ -68,8 +68,8 @@ class Plan:
             self._pod_status: 6,
             self._ask: 6,
             self._pass_grace: 6,
-            self._restart: 3,
-            self._become_ready: 4,
+            self._restart: 4,
+            self._become_ready: 3,
         }
 
     def next(self, seen: Tables) -> steps.Step:
