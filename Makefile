@@ -21,7 +21,7 @@ help:
 	@echo "make compare PLUGIN='my-plugin --directory {dir}'  measure another plugin beside one of ours"
 	@echo 'make chaos   walk 10,000 random faults; FAULTS=n SEED=n'
 	@echo 'make fuzz    feed spoilt input to every reader; COUNT=n SEED=n'
-	@echo 'make kubelets  build the device managers of real kubelets; KUBELETS="1.35 1.36"'
+	@echo 'make kubelets build the device managers of real kubelets; KUBELETS="1.35 1.36"'
 	@echo 'make walk    compare the embedded kubelet with real ones step by step; STEPS=n SEED=n'
 	@echo 'make proto   generate the Python code of the kubelet API'
 	@echo 'make docs    generate docs/configuration.md and docs/privileges.md'
