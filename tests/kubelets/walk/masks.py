@@ -1,4 +1,8 @@
-"""What of the two sides is not compared, each with its source in the kubelet's code."""
+"""What of the two sides is not compared, each with its source in the kubelet's code.
+
+Situations in which a kubelet does one thing or the other by chance are not walked into at all:
+plan.py says which at the step that it leaves out, with the source.
+"""
 
 import re
 from collections.abc import Mapping
