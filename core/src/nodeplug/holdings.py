@@ -103,8 +103,8 @@ class Holdings:
             found.setdefault(name, set()).add(physical_id(device_id))
         return found
 
-    def is_contested(self, device_id: str) -> bool:
-        """Whether a device may be in use at all, by whatever key."""
+    def may_be_in_use(self, device_id: str) -> bool:
+        """Whether containers may have a device, by whatever key."""
         return device_id in self._holders
 
     def holder_besides(self, resource: str, device_id: str) -> Key | None:

@@ -219,7 +219,7 @@ class ResourcePool:
         reason = self._down or offered.device.reason
         if not reason and offered.id in self._suspects:
             return self._suspects[offered.id].reason
-        if reason or not self._holdings.is_contested(offered.device.id):
+        if reason or not self._holdings.may_be_in_use(offered.device.id):
             return reason
         holder = self._holdings.holder_besides(self.resource, offered.id)
         if holder is None:

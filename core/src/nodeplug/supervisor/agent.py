@@ -4,7 +4,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -135,13 +134,15 @@ class Agent:
 
     async def _serve_former_names(self) -> None:
         # R28: without its resource a container that restarts would fail.
-        with suppress(TimeoutError):
+        try:
             names = await call(self._names.load, timeout=DISK_SECONDS)
-            for name, backend in names.items():
-                if self._holdings.held_in(name):
-                    runner = self._runners.get(backend)
-                    handle = runner.handle if runner else BackendHandle(backend)
-                    self._serve(Offer(name), handle)
+        except TimeoutError:
+            _log.warning("former names of resources not read, the disk does not answer")
+            return
+        for name, backend in names.items():
+            if self._holdings.held_in(name):
+                runner = self._runners.get(backend)
+                self._serve(Offer(name), runner.handle if runner else BackendHandle(backend))
 
     async def apply(self, rules: Rules, settings: Mapping[str, Any]) -> list[str]:
         """Take over a new configuration; return what of it is new.
@@ -187,8 +188,11 @@ class Agent:
     async def _keep_names(self) -> None:
         names = {name: owned.backend for name, owned in self._resources.items()}
         if names != self._kept_names:
-            with suppress(TimeoutError):
+            try:
                 await call(self._names.save, names, timeout=DISK_SECONDS)
+            except TimeoutError:
+                _log.warning("names of resources not kept, the disk does not answer")
+            else:
                 self._kept_names = names
 
     async def _retry(self, name: str) -> None:
