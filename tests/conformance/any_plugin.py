@@ -125,7 +125,8 @@ class AnyPlugin(api_grpc.DevicePluginServicer, found_grpc.RegistrationServicer):
         opened, self.refused = self.opened, False
         if self.registry is None:
             await self.register()
-        async with asyncio.timeout(10):
+        # The kubelet may close the connection before it asks for the list (R15).
+        async with asyncio.timeout(2):
             # R73: up to 1.35 a socket that was refused is not tried again; another one is.
             while self.opened == opened and not self.refused:  # noqa: ASYNC110 - a plugin as many are
                 await asyncio.sleep(0.01)
