@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 from nodeplug.values.edits import NO_EDITS, ContainerEdits
 from nodeplug.values.errors import InvalidValueError
+from nodeplug.values.hardware import NO_USES, Uses
 from nodeplug.values.names import check_resource_name
 
 # The kubelet's API promises 63 characters (R23); 7 are left for a replica suffix "::<n>".
@@ -43,6 +44,13 @@ class Device:
     one line for the operator. `numa_nodes` stays empty where the kernel says -1 (R35). `location`
     names the places from the host down to the device, a PCI root and its bridges for example: the
     more of them two devices share, the closer they are.
+
+    `hardware` says what the device is besides its nodes and what stands above them, which core
+    finds by itself, and how it uses that. With "path NODE" it says how it uses one of its nodes,
+    which is otherwise alone, or not at all where many are meant to open it (/dev/kvm). What merely
+    accompanies the device, such as a control node of its driver, belongs into the edits of the
+    inventory or of an allocation instead. Core takes a device that is the same object as in the
+    inventory before for unchanged, its nodes too.
     """
 
     id: str
@@ -55,6 +63,7 @@ class Device:
     attributes: Mapping[str, Attribute] = field(default_factory=lambda: _NO_ATTRIBUTES)
     capacity: Mapping[str, int] = field(default_factory=lambda: _NO_CAPACITY)
     edits: ContainerEdits = NO_EDITS
+    hardware: Uses = field(default_factory=lambda: NO_USES)
 
     def __post_init__(self) -> None:
         check_device_id(self.id)
