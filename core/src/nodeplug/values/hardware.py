@@ -15,10 +15,12 @@ Use = str
 """How a piece of hardware is used: two uses of one meet unless they are the same and not exclusive.
 
 `EXCLUSIVE` is alone, `PART` a part of it beside other parts; anything else names a group whose
-members share it, replicas of one resource for example.
+members share it, replicas of one resource for example. `SHARED` is the group of all who use it as
+what it is made for: a control node that many may open.
 """
 EXCLUSIVE: Use = ""
 PART: Use = "part"
+SHARED: Use = "shared"
 
 Uses = Mapping[HardwareKey, Use]
 NO_USES: Uses = MappingProxyType({})
