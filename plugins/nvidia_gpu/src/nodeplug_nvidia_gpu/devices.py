@@ -6,6 +6,7 @@ from typing import Final
 from nodeplug.values.device import Attribute, Device, Health
 from nodeplug.values.inventory import Inventory
 from nodeplug_nvidia_gpu.facts import Gpu, Slice, Versions
+from nodeplug_nvidia_gpu.hardware import hardware_of
 from nodeplug_nvidia_gpu.health import HealthBook
 from nodeplug_nvidia_gpu.injection import Injection
 from nodeplug_nvidia_gpu.naming import GPU_RESOURCE, device_id, family, printable
@@ -61,6 +62,7 @@ class Maker:
             attributes=_attributes(unit, versions),
             capacity={"memory": (unit.part or unit.gpu).memory},
             edits=self._injection.of_unit(unit, around),
+            hardware=hardware_of(unit, self._injection.paths_of(unit, around)),
         )
 
 

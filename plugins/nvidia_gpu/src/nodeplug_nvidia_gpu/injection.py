@@ -69,6 +69,10 @@ class Injection:
             cdi_devices=tuple(further) if self._by_cri else (),
         )
 
+    def paths_of(self, unit: Unit, around: Surroundings) -> list[str]:
+        """Return the nodes of a unit as paths of the host, passed or not."""
+        return [self._settings.nodes_root + path for path in nodes_of(unit, around)]
+
     def _envs(self, names: Sequence[str], channels: Sequence[int]) -> dict[str, str]:
         envs = {}
         if self._by_env:
