@@ -5,6 +5,7 @@ from typing import Final
 
 from nodeplug.values.device import Attribute, Device, Health
 from nodeplug.values.edits import ContainerEdits, DeviceNode
+from nodeplug.values.hardware import EXCLUSIVE, PART, Uses
 from nodeplug_intel_fpga.complaints import Check
 from nodeplug_intel_fpga.facts import PortFacts
 from nodeplug_intel_fpga.models import model
@@ -36,6 +37,7 @@ def device_of(share: Share, ignore: Collection[str]) -> Device:
         location=facts.places,
         attributes=_attributes(share, facts),
         edits=_edits(share),
+        hardware=_hardware(share),
     )
 
 
@@ -72,6 +74,21 @@ def _edits(share: Share) -> ContainerEdits:
         number = share.engine_node.rpartition(".")[2]
         envs[f"FPGA_{share.first.layout.upper()}_FME_{number}_NODE"] = share.engine_node
     return ContainerEdits(nodes=tuple(DeviceNode(path) for path in paths if path), envs=envs)
+
+
+def _hardware(share: Share) -> Uses:
+    """Return the ports, whatever the kernel calls them, and the card, alone with its engine.
+
+    Whoever has the engine can program every port of the card, those of virtual functions too.
+    """
+    facts = share.first
+    ports = (f"fpga-port {each.facts.card}/{each.facts.number}" for each in share.ports)
+    card = EXCLUSIVE if share.engine_node else PART
+    return {
+        f"pci {facts.address}": PART,
+        f"pci {facts.card}": card,
+        **dict.fromkeys(ports, EXCLUSIVE),
+    }
 
 
 def _envs(facts: PortFacts, afu: str) -> dict[str, str]:
