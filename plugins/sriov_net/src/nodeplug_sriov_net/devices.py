@@ -3,6 +3,7 @@
 from nodeplug.values.device import Attribute, Device, Health
 from nodeplug.values.edits import NO_EDITS, ContainerEdits
 from nodeplug_sriov_net.candidates import Candidate
+from nodeplug_sriov_net.hardware import hardware_of
 from nodeplug_sriov_net.nodes import SharedNodes, nodes_of
 from nodeplug_sriov_net.pools import Member
 
@@ -24,6 +25,7 @@ def device_of(member: Member, shared: SharedNodes, reason: str) -> Device:
         location=location_of(found),
         attributes=_attributes(found) | {"selector": member.pool.selectors.index(member.selector)},
         edits=ContainerEdits(nodes=nodes) if nodes else NO_EDITS,
+        hardware=hardware_of(found, nodes),
     )
 
 

@@ -64,7 +64,8 @@ class Function(msgspec.Struct, frozen=True):
     """A PCI function. `physfn` is the address of its physical function, empty where it has none.
 
     `virtual` maps index to address of its virtual functions. `group` is the number of its IOMMU
-    group, `noiommu` says that there is no IOMMU behind it; `cdev` and `uio` are names of nodes.
+    group, `noiommu` says that there is no IOMMU behind it, `hindrance` why VFIO refuses the group;
+    `cdev` and `uio` are names of nodes.
     """
 
     pci: PciDevice
@@ -75,6 +76,7 @@ class Function(msgspec.Struct, frozen=True):
     subs: tuple[SubFunction, ...] = ()
     group: str = ""
     noiommu: bool = False
+    hindrance: str = ""
     cdev: str = ""
     uio: str = ""
     acpi_index: str = ""

@@ -24,6 +24,7 @@ def findings(settings: SriovNetSettings, root: HostRoot) -> Sequence[Finding]:
         *_namespace(functions.values()),
         *(found for pool in settings.pools for found in _pool(pool, members, shared)),
         *(found for member in members for found in _member(member)),
+        *_groups(members),
     ]
 
 
@@ -62,7 +63,14 @@ def _missing_node(pool: PoolSettings, node: str, module: str) -> Finding:
 
 def _member(member: Member) -> Iterator[Finding]:
     function = member.device.function
-    if member.reason:
+    if function.hindrance:
+        yield Finding(
+            severity="problem",
+            subject=member.device.id,
+            finding=f"VFIO cannot have it: {function.hindrance}",
+            remedy="unbind that driver; pci-stub keeps others away",
+        )
+    elif member.reason:
         yield Finding(
             severity="problem",
             subject=member.device.id,
@@ -83,3 +91,19 @@ def _member(member: Member) -> Iterator[Finding]:
             finding="it is bound to VFIO but in no IOMMU group",
             remedy="switch the IOMMU on in firmware and kernel",
         )
+
+
+def _groups(members: Sequence[Member]) -> Iterator[Finding]:
+    """Say which devices VFIO gives to one container only."""
+    groups: dict[str, list[str]] = {}
+    for member in members:
+        if is_vfio(member.device.function.pci.driver):
+            groups.setdefault(member.device.function.group, []).append(member.device.id)
+    for group, ids in groups.items():
+        if group and len(ids) > 1:
+            yield Finding(
+                severity="warning",
+                subject=f"IOMMU group {group}",
+                finding=f"while a container has one of {', '.join(ids)}, no other gets the rest",
+                remedy="let one container have all; the platform's PCI ACS would part them",
+            )

@@ -15,6 +15,8 @@ VHOST_NET = "/dev/vhost-net"
 TUN = "/dev/net/tun"
 VFIO = "/dev/vfio/vfio"
 IOMMUFD = "/dev/iommu"
+# What belongs to no one device.
+CONTROL = frozenset({RDMA_CM, VHOST_NET, TUN, VFIO, IOMMUFD})
 
 
 class SharedNodes(msgspec.Struct, frozen=True):

@@ -62,7 +62,7 @@ class Pools:
             if pool.device_type in device.device_types:
                 for each in matchers:
                     if not each.refusal(device):
-                        reason = "" if device.driver else NO_DRIVER
+                        reason = device.function.hindrance if device.driver else NO_DRIVER
                         return Member(device, pool, each.settings, reason)
         return None
 

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
+from nodeplug.host.iommu import why_not_viable
 from nodeplug.host.pci import PciDevice
 from nodeplug.host.root import HostRoot
 from nodeplug.host.sysfs import link_name, read_int, read_text
@@ -48,6 +49,7 @@ def read_function(root: HostRoot, pci: PciDevice, vdpa: VdpaByPlace) -> Function
         noiommu=bool(group)
         and is_vfio(pci.driver)
         and _is_noiommu(f"{system}/kernel/iommu_groups/{group}"),
+        hindrance=why_not_viable(root, pci.address) if group and is_vfio(pci.driver) else "",
         cdev=_first(f"{place}/vfio-dev") if "vfio-dev" in names else "",
         uio=_first(f"{place}/uio") if "uio" in names else "",
         acpi_index=read_text(f"{place}/acpi_index") or "" if "acpi_index" in names else "",

@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
+from nodeplug.host.iommu import group_members
 from nodeplug.host.pci import pci_device
 from nodeplug.host.root import HostRoot
 from nodeplug.host.sysfs import device_at, link_name
@@ -35,6 +36,8 @@ class Survey:
         fresh = {*(changed or ()), *(each for each in present if each not in known)}
         gone = self._seen.keys() - set(present)
         fresh |= self._owners(gone | fresh)
+        if known:
+            fresh |= self._grouped(gone | fresh)
         vdpa = dict(self._vdpa())
         seen = {a: known[a] if a not in fresh else self._read(a, vdpa) for a in present}
         made = {f.physfn for a in fresh if (f := seen.get(a))} - fresh
@@ -46,6 +49,12 @@ class Survey:
     def _owners(self, addresses: Collection[str]) -> set[str]:
         # The links of a physical function change with its virtual functions.
         return {f.physfn for a in addresses if (f := self._seen.get(a)) and f.physfn}
+
+    def _grouped(self, changed: Collection[str]) -> set[str]:
+        # VFIO takes or refuses a group for the drivers of all its devices, of any class.
+        refused = {a for a, f in self._seen.items() if f and f.hindrance} if changed else set()
+        members = refused.union(*(group_members(self._root, each) for each in changed))
+        return members & self._seen.keys()
 
     def _read(self, address: str, vdpa: Mapping[str, tuple[Vdpa, ...]]) -> Function | None:
         pci = pci_device(self._root, address)

@@ -88,6 +88,7 @@ class Tree:
         group = f"/kernel/iommu_groups/{number}"
         self.put(group, **({"name": "vfio-noiommu"} if noiommu else {}))
         self.link(f"{place}/iommu_group", group)
+        self.link(f"{group}/devices/{place.rpartition('/')[2]}", place)
 
     def vdpa(self, place: str, name: str, driver: str, number: int = 0) -> None:
         """Make a vDPA device of a function, bound to `vhost_vdpa` or `virtio_vdpa`."""
