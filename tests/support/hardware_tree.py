@@ -27,10 +27,25 @@ class HardwareTree(FakeHost):
 
     def vfio(self, address: str, group: int, **keys: str) -> str:
         devpath = self.pci(address, driver="vfio-pci", **keys)
-        (self.folder / f"sys{devpath}/iommu_group").symlink_to(f"../../kernel/iommu_groups/{group}")
+        self.group(devpath, group)
         for name in ("vfio", str(group)):
             self.char(f"/dev/vfio/{name}")
         return devpath
+
+    def group(self, devpath: str, number: int) -> None:
+        """Put a PCI function into an IOMMU group."""
+        place = f"kernel/iommu_groups/{number}"
+        (self.folder / f"sys{devpath}/iommu_group").symlink_to(f"../../../{place}")
+        members = self.folder / "sys" / place / "devices"
+        members.mkdir(parents=True, exist_ok=True)
+        (members / devpath.rpartition("/")[2]).symlink_to(f"../../../..{devpath}")
+
+    def bind(self, devpath: str, driver: str) -> None:
+        """Bind a driver in the place of the one that is bound, or none."""
+        link = self.folder / f"sys{devpath}/driver"
+        link.unlink(missing_ok=True)
+        if driver:
+            link.symlink_to(f"/sys/bus/pci/drivers/{driver}")
 
     def usb(self, port: str, ids: str = "046d:0825", serial: str = "", number: int = 5) -> str:
         vendor, product = ids.split(":")

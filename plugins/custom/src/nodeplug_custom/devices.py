@@ -5,10 +5,12 @@ from collections.abc import Mapping
 
 from nodeplug.values.device import Device, Health
 from nodeplug.values.edits import NO_EDITS, ContainerEdits, DeviceNode, Mount
+from nodeplug.values.hardware import NO_USES
 from nodeplug_custom.ids import id_of
 from nodeplug_custom.selection import Entry, Sighting
 from nodeplug_custom.settings import MountSettings
 from nodeplug_custom.templates import fill
+from nodeplug_custom.uses import of_path
 
 # What a resource's name may have behind its domain, less what may stand before the device's.
 _NAME_LIMIT = 40
@@ -31,6 +33,7 @@ def device_of(entry: Entry, seen: Sighting) -> Device:
         numa_nodes=seen.numa_nodes,
         attributes=attributes | ({"type": seen.kind} if seen.kind else {}),
         edits=_edits(entry, seen) if _is_fit(seen) else NO_EDITS,
+        hardware=of_path(entry.device, seen.real) if _is_fit(seen) else NO_USES,
     )
 
 

@@ -4,13 +4,15 @@ from collections.abc import Iterator
 
 from nodeplug.backend import Finding
 from nodeplug.host.root import HostRoot
+from nodeplug_custom.hardware import Hardware, HardwareMemory
 from nodeplug_custom.interest import Interest
 from nodeplug_custom.settings import CustomSettings
+from nodeplug_custom.units import GROUP
 
 
 def findings(settings: CustomSettings, root: HostRoot) -> list[Finding]:
     """Return them. Blocks."""
-    return [*_folders(settings, root), *_clashes(settings)]
+    return [*_folders(settings, root), *_clashes(settings), *_groups(settings, root)]
 
 
 def _folders(settings: CustomSettings, root: HostRoot) -> Iterator[Finding]:
@@ -42,3 +44,19 @@ def _clashes(settings: CustomSettings) -> Iterator[Finding]:
                     "give each resource a variable of its own",
                     "R60: a container with both gets either value",
                 )
+
+
+def _groups(settings: CustomSettings, root: HostRoot) -> Iterator[Finding]:
+    """Say which devices VFIO gives to one container only."""
+    groups: dict[str, list[str]] = {}
+    for device in Hardware(settings, HardwareMemory(), Interest(settings)).look(root, set(), {}):
+        for found in filter(None, (GROUP.fullmatch(node.host_path) for node in device.edits.nodes)):
+            groups.setdefault(found[1], []).append(device.id)
+    for group, ids in groups.items():
+        if len(ids) > 1:
+            yield Finding(
+                "warning",
+                f"IOMMU group {group}",
+                f"while a container has one of {', '.join(ids)}, no other gets the rest",
+                "let one container have all, or make a set of them",
+            )

@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 
+from nodeplug.host.iommu import why_not_viable
 from nodeplug.host.pci import PciDevice, pci_device, pci_devices
 from nodeplug.host.root import HostRoot
-from nodeplug.host.sysfs import device_at, link_name
+from nodeplug.host.sysfs import device_at, link_name, read_text
 from nodeplug.host.usb import UsbDevice, usb_device, usb_devices
 from nodeplug_custom.findings_values import Finding, Parent
 from nodeplug_custom.kernel_devices import KernelDevice, devices_below, devices_of
@@ -103,12 +104,17 @@ def _whole_usb(root: HostRoot, usb: UsbDevice, wanted: HardwareSettings) -> Find
 
 def _whole_pci(root: HostRoot, pci: PciDevice, wanted: HardwareSettings) -> Finding:
     missing, more = _members(root, pci.devpath, wanted)
-    nodes = _vfio_nodes(root, pci) or tuple(
-        device.node for device in devices_below(root, pci.devpath) if device.node
+    vfio = _vfio_nodes(root, pci)
+    below = () if vfio else devices_below(root, pci.devpath)
+    found = (*vfio, *(device.node for device in below if device.node), *more)
+    lacks = why_not_viable(root, pci.address) if vfio else ""
+    return Finding(
+        parent=Parent.of_pci(pci),
+        devpath=pci.devpath,
+        nodes=tuple(dict.fromkeys(found)),
+        missing=missing or lacks or ("" if found else "has no device node"),
+        whole=wanted.exclusive is not False,
     )
-    nodes = tuple(dict.fromkeys((*nodes, *more)))
-    lacks = missing or ("" if nodes else "has no device node")
-    return Finding(parent=Parent.of_pci(pci), devpath=pci.devpath, nodes=nodes, missing=lacks)
 
 
 def _vfio_nodes(root: HostRoot, pci: PciDevice) -> tuple[str, ...]:
@@ -116,12 +122,18 @@ def _vfio_nodes(root: HostRoot, pci: PciDevice) -> tuple[str, ...]:
         return ()
     place = f"/sys{pci.devpath}"
     group = link_name(root.path(f"{place}/iommu_group"))
-    nodes = ["/dev/vfio/vfio", f"/dev/vfio/{group}"] if group and group.isdigit() else []
+    nodes = ["/dev/vfio/vfio", _group_node(root, group)] if group and group.isdigit() else []
     folder = root.path(f"{place}/vfio-dev")
     cdevs = sorted(each.name for each in folder.iterdir()) if folder.is_dir() else []
     if cdevs and root.path("/dev/iommu").exists():
         nodes += ["/dev/iommu", *(f"/dev/vfio/devices/{name}" for name in cdevs)]
     return tuple(nodes)
+
+
+def _group_node(root: HostRoot, group: str) -> str:
+    # Linux, drivers/vfio/group.c: without an IOMMU, VFIO makes groups of its own.
+    name = read_text(root.sys / "kernel/iommu_groups" / group / "name")
+    return f"/dev/vfio/{'noiommu-' if name == 'vfio-noiommu' else ''}{group}"
 
 
 def _mdevs(root: HostRoot, wanted: MdevMatch) -> Iterator[Finding]:

@@ -61,7 +61,8 @@ class Parent:
 class Finding:
     """Something that an entry selects.
 
-    `part` tells several of one parent apart; `missing` says why it is not complete, or is empty.
+    `part` tells several of one parent apart; `missing` says why it is of no use now, or is empty.
+    `whole` says that it is the parent with all its parts, for whoever has it alone.
     """
 
     parent: Parent
@@ -70,6 +71,7 @@ class Finding:
     part: str = ""
     missing: str = ""
     subsystem: str = ""
+    whole: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:

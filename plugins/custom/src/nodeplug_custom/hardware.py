@@ -13,12 +13,14 @@ from nodeplug.host.sysfs import numa_nodes
 from nodeplug.values.device import Device, Health
 from nodeplug.values.edits import NO_EDITS, ContainerEdits, DeviceNode, Mount
 from nodeplug.values.errors import InvalidValueError
+from nodeplug.values.hardware import Uses
 from nodeplug_custom.conditions import trouble
 from nodeplug_custom.devices import mount_of
 from nodeplug_custom.interest import Interest
 from nodeplug_custom.settings import CustomSettings, ResourceSettings
 from nodeplug_custom.templates import fill
 from nodeplug_custom.units import Pairs, Unit, UnitNode, units_of
+from nodeplug_custom.uses import common_nodes, of_unit
 
 _log = logging.getLogger("nodeplug.custom")
 
@@ -67,14 +69,16 @@ class Hardware:
         sights: dict[str, Sight] = {}
         devices: dict[str, Device] = {}
         for resource in self._resources:
-            for unit in units_of(root, resource, self._memory.pairs, taken):
+            units = units_of(root, resource, self._memory.pairs, taken)
+            common = common_nodes(units)
+            for unit in units:
                 if unit.id in sights:
                     self._report(unit.id, resource.name, sights[unit.id].resource.name)
                     continue
                 sight = Sight(resource, unit, values_of(unit))
                 reason = trouble(root, unit, self._interest.failed_pci) or verdicts.get(unit.id, "")
                 sights[unit.id] = sight
-                devices[unit.id] = device_of(root, sight, reason)
+                devices[unit.id] = device_of(root, sight, reason, of_unit(unit, common))
             self._remember(resource, devices)
         self.sights = sights
         return [*devices.values(), *self._gone(devices)]
@@ -134,7 +138,7 @@ def values_of(unit: Unit) -> dict[str, str]:
     return safe | {"nodes": ",".join(node.host_path for node in unit.nodes)}
 
 
-def device_of(root: HostRoot, sight: Sight, reason: str) -> Device:
+def device_of(root: HostRoot, sight: Sight, reason: str, uses: Uses) -> Device:
     """Return the device that containers get."""
     resource, unit, values = sight
     finding = unit.findings[0] if unit.findings else None
@@ -155,6 +159,7 @@ def device_of(root: HostRoot, sight: Sight, reason: str) -> Device:
         location=_location(finding.devpath) if finding else (),
         attributes=attributes | kind,
         edits=edits,
+        hardware=uses,
     )
 
 
@@ -182,7 +187,7 @@ def _split(
     root: HostRoot, parts: Sequence[UnitNode], values: Mapping[str, str]
 ) -> tuple[tuple[DeviceNode, ...], tuple[Mount, ...]]:
     nodes, mounts = [], []
-    for part in parts:
+    for part in dict.fromkeys(parts):  # functions of one VFIO group have nodes in common
         place = fill(part.container_path, {**values, "node": part.host_path.rpartition("/")[2]})
         if node_type(root.path(part.host_path)) in {"char", "block", None}:
             nodes.append(DeviceNode(part.host_path, place, part.permissions))

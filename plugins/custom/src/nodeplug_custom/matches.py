@@ -17,6 +17,14 @@ Wanted = Annotated[
         description="A glob, `!` and a glob to exclude, or a list of globs of which one must match."
     ),
 ]
+Exclusive = Annotated[
+    bool | None,
+    msgspec.Meta(
+        description="`true`: while a container has it, no other gets it, by whichever resource it "
+        "asks. `false`: others may. `null`: as it is made; nodes such as `/dev/kvm` are for many, "
+        "all else is for one."
+    ),
+]
 _HEX = re.compile(r"!?[0-9A-Fa-f*?\[\]-]{1,32}")
 
 
@@ -219,6 +227,7 @@ class HardwareSettings(Section, frozen=True):
     permissions: Annotated[
         str, msgspec.Meta(description="What a container may do: `r`, `w`, `m`.")
     ] = "rw"
+    exclusive: Exclusive = None
     health: Annotated[
         HealthSettings, msgspec.Meta(description="What must hold besides presence.")
     ] = HealthSettings()
@@ -256,6 +265,7 @@ class ZippedPath(Section, frozen=True):
         str, msgspec.Meta(description="Path in the container; as in `devices`.")
     ] = ""
     permissions: Annotated[str, msgspec.Meta(description="`r`, `w`, `m` for device nodes.")] = "rw"
+    exclusive: Exclusive = None
     optional: Annotated[
         bool, msgspec.Meta(description="Whether a device is complete without a match.")
     ] = False

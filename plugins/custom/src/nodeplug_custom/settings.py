@@ -16,7 +16,7 @@ from nodeplug_custom.checks import (
     checked,
 )
 from nodeplug_custom.globs import Glob, check_pattern
-from nodeplug_custom.matches import HardwareSettings, SetSettings, ZippedSettings
+from nodeplug_custom.matches import Exclusive, HardwareSettings, SetSettings, ZippedSettings
 from nodeplug_custom.regexes import Regex, check_regex
 from nodeplug_custom.templates import ANY_FIELDS, FIELDS, PLACE_FIELDS, fields_of
 
@@ -55,6 +55,7 @@ class DeviceSettings(Section, frozen=True, kw_only=True):
             "host. With `/` at its end: that directory and the name of the match."
         ),
     ] = ""
+    exclusive: Exclusive = None
     permissions: Annotated[
         str,
         msgspec.Meta(

@@ -5,14 +5,14 @@ import stat
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from nodeplug.host.nodes import node_type
 from nodeplug_custom.ids import id_of
 
-# Linux: the numbers of /dev/null, which does no harm to who opens it.
-_NULL: Final = os.makedev(1, 3)
-_COUNT: Final = 4
+# Linux: null, zero, full and urandom, minors of 1, which do no harm to who opens them. Of one
+# number, all would be one device.
+_HARMLESS: Final = (3, 5, 7, 9)
 
 
 class CustomSimulator:
@@ -25,8 +25,7 @@ class CustomSimulator:
         self._folder = folder
         (folder / "dev").mkdir(exist_ok=True)
         (folder / "etc/custom-device").mkdir(parents=True, exist_ok=True)
-        for number in range(_COUNT):
-            self._make(self._path(number))
+        self.recover()
 
     @property
     def resource(self) -> str:
@@ -34,7 +33,7 @@ class CustomSimulator:
         return "example.com/custom-device"
 
     @property
-    def settings(self) -> Mapping[str, object]:
+    def settings(self) -> Mapping[str, Any]:
         """The classic tutorial plugin, by configuration alone."""
         kind = node_type(self._folder / self._path(0)[1:])
         mount = {"hostPath": "/etc/custom-device", "containerPath": "/etc/custom-device"}
@@ -58,15 +57,16 @@ class CustomSimulator:
 
     def recover(self) -> None:
         """Make the node again."""
-        self._make(self._path(1))
+        for number, minor in enumerate(_HARMLESS):
+            self._make(self._path(number), os.makedev(1, minor))
 
     def _path(self, number: int) -> str:
         return f"/dev/custom-device-{number}"
 
-    def _make(self, path: str) -> None:
+    def _make(self, path: str, device: int) -> None:
         file = self._folder / path[1:]
         with suppress(FileExistsError):
             try:
-                os.mknod(file, stat.S_IFCHR | 0o600, _NULL)
+                os.mknod(file, stat.S_IFCHR | 0o600, device)
             except PermissionError:
                 file.touch(exist_ok=False)

@@ -1,5 +1,6 @@
 """Findings put together to what containers get as one device."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,8 +13,9 @@ from nodeplug_custom.ids import id_of, id_of_hardware
 from nodeplug_custom.matches import HardwareSettings, SetSettings, ZippedSettings
 from nodeplug_custom.settings import ResourceSettings
 
-# Nodes that every user of VFIO needs besides its own.
-_SHARED = frozenset({"/dev/vfio/vfio", "/dev/iommu"})
+# Nodes that every user of VFIO needs besides its own, and those that all functions of a group have.
+CONTROL = frozenset({"/dev/vfio/vfio", "/dev/iommu"})
+GROUP = re.compile(r"/dev/vfio/(?:noiommu-)?(\d+)")
 # A set whose members never come back must not keep others from being made for ever.
 _SETS_LIMIT = 100
 
@@ -25,6 +27,7 @@ class UnitNode:
     host_path: str
     container_path: str
     permissions: str
+    exclusive: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +69,15 @@ def units_of(
 
 def _first_come(units: Iterable[Unit], taken: set[str]) -> Iterator[Unit]:
     ids: set[str] = set()
+    companions: set[str] = set()
     for unit in units:
-        own = {node.host_path for node in unit.nodes} - _SHARED
-        if unit.id in ids or own & taken:
+        nodes = {node.host_path for node in unit.nodes} - CONTROL
+        groups = {*filter(GROUP.fullmatch, nodes)}
+        own = nodes - groups | ({each.devpath for each in unit.findings} if groups else set())
+        beside = set() if unit.findings else {node.host_path for node in unit.nodes[1:]}
+        if unit.id in ids or (nodes | own) & (taken - (companions & beside)):
             continue
+        companions |= beside
         ids.add(unit.id)
         taken |= own
         yield unit
@@ -102,7 +110,9 @@ def _ids(found: Sequence[Finding]) -> list[str]:
 
 def _nodes(finding: Finding, entry: HardwareSettings) -> tuple[UnitNode, ...]:
     rights = "".join(letter for letter in "rwm" if letter in entry.permissions)
-    return tuple(UnitNode(node, entry.container_path, rights) for node in finding.nodes)
+    return tuple(
+        UnitNode(node, entry.container_path, rights, entry.exclusive) for node in finding.nodes
+    )
 
 
 def _sets(root: HostRoot, wanted: SetSettings, pairs: list[tuple[str, ...]]) -> Iterator[Unit]:
@@ -143,7 +153,12 @@ def _zipped(root: HostRoot, zipped: ZippedSettings) -> Iterator[Unit]:
     for row in range(min(map(len, needed), default=0)):
         chosen = [(each, paths[row]) for each, paths in columns if row < len(paths)]
         nodes = tuple(
-            UnitNode(resolve(root, path), _place(each.container_path, path), each.permissions)
+            UnitNode(
+                resolve(root, path),
+                _place(each.container_path, path),
+                each.permissions,
+                each.exclusive,
+            )
             for each, path in chosen
         )
         yield Unit(f"zip-{id_of(chosen[0][1])}"[:56], nodes)

@@ -1,0 +1,224 @@
+"""Claims about which devices of the configuration exclude each other."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nodeplug.values.device import Device
+from nodeplug.values.hardware import EXCLUSIVE, SHARED
+from nodeplug_custom.doctor import findings
+from nodeplug_custom.explaining import verdicts
+from nodeplug_custom.simulator import CustomSimulator
+from support.clashes import clashes
+from support.custom_host import RESOURCE, FakeHost, discover, several
+from support.hardware_tree import HardwareTree
+
+CARD, SOUND = "0000:01:00.0", "0000:01:00.1"
+FUNCTIONS = {"pci": {"driver": "vfio-pci"}}
+
+
+@pytest.fixture(name="tree")
+def _tree(tmp_path: Path) -> HardwareTree:
+    return HardwareTree(tmp_path)
+
+
+async def found(fake: FakeHost, **keys: Any) -> dict[str, Device]:
+    return dict((await discover(fake, several({"name": RESOURCE, **keys}))).devices)
+
+
+async def by_path(fake: FakeHost, **keys: Any) -> Mapping[str, str]:
+    """Return what the one device of an entry says."""
+    [device] = (await found(fake, devices=[keys])).values()
+    return device.hardware
+
+
+@pytest.mark.parametrize(
+    ("exclusive", "use"), [(None, EXCLUSIVE), (True, EXCLUSIVE), (False, SHARED)]
+)
+async def test_what_is_no_node_is_its_path(
+    fake: FakeHost, *, exclusive: bool | None, use: str
+) -> None:
+    """Where its links lead to, so that two names of it are one."""
+    fake.file("/srv/image")
+    fake.path("/srv/link").symlink_to("image")
+    entry = {"path": "/srv/link", "type": "file", "exclusive": exclusive}
+    assert await by_path(fake, **entry) == {"path /srv/image": use}
+
+
+@pytest.mark.parametrize(
+    ("exclusive", "hardware"),
+    [
+        (None, {}),
+        (True, {"path /dev/kvm": EXCLUSIVE}),
+        (False, {"path /dev/kvm": SHARED}),
+    ],
+)
+async def test_a_node_is_used_as_it_is_made_unless_told_otherwise(
+    fake: FakeHost, *, exclusive: bool | None, hardware: Mapping[str, str]
+) -> None:
+    """Core knows what many may open."""
+    fake.node("/dev/kvm")
+    assert await by_path(fake, path="/dev/kvm", exclusive=exclusive) == hardware
+
+
+async def test_mounts_and_variables_are_no_hardware(fake: FakeHost) -> None:
+    """Many containers read one file of settings."""
+    fake.node("/dev/one")
+    more = {"mounts": [{"hostPath": "/etc/thing"}], "env": {"THING": "{path}"}}
+    [device] = (await found(fake, devices=[{"path": "/dev/one"}], **more)).values()
+    assert device.hardware == {}
+
+
+@pytest.mark.parametrize("key", ["true", "false"])
+async def test_hardware_may_be_shared_or_kept_apart(tree: HardwareTree, key: str) -> None:
+    """Node by node; other parts of the function may be others'."""
+    card = tree.pci("0000:00:02.0", driver="i915")
+    tree.node(card, "drm", "card0")
+    entry = {"pci": {"driver": "i915"}, "exclusive": key == "true"}
+    [device] = (await found(tree, hardware=[entry])).values()
+    whole = {"pci 0000:00:02.0": EXCLUSIVE} if key == "true" else {}
+    use = EXCLUSIVE if key == "true" else SHARED
+    assert device.hardware == {**whole, "path /dev/card0": use}
+
+
+async def test_a_whole_function_excludes_its_parts(tree: HardwareTree) -> None:
+    """Those that this configuration does not name."""
+    tree.node(tree.pci("0000:00:02.0", driver="i915"), "drm", "card0")
+    [device] = (await found(tree, hardware=[{"pci": {"driver": "i915"}}])).values()
+    assert device.hardware == {"pci 0000:00:02.0": EXCLUSIVE}
+
+
+async def test_a_node_below_a_function_is_not_the_function(tree: HardwareTree) -> None:
+    """What is above a node is core's to find."""
+    tree.node(tree.pci("0000:00:02.0", driver="i915"), "drm", "card0")
+    entry = {"pci": {"driver": "i915"}, "udev": {"subsystem": "drm"}, "group": "parent"}
+    [device] = (await found(tree, hardware=[entry])).values()
+    assert device.hardware == {}
+
+
+async def test_functions_for_vfio_share_its_control_node(tree: HardwareTree) -> None:
+    """Whatever is said of their own nodes."""
+    tree.vfio(CARD, 16)
+    tree.vfio(SOUND, 17)
+    devices = await found(tree, hardware=[{**FUNCTIONS, "exclusive": True}])
+    assert devices[f"pci-{CARD}"].hardware == {
+        f"pci {CARD}": EXCLUSIVE,
+        "path /dev/vfio/vfio": SHARED,
+        "path /dev/vfio/16": EXCLUSIVE,
+    }
+    assert clashes(devices.values()) == set()
+
+
+async def test_each_function_of_a_group_is_a_device(tree: HardwareTree) -> None:
+    """A card and its sound, also as two resources; a container gets both, or two get one each."""
+    tree.vfio(CARD, 16, ids="10de:2684")
+    tree.vfio(SOUND, 16, ids="10de:22ba")
+    devices = await found(tree, hardware=[FUNCTIONS])
+    both = (f"pci-{CARD}", f"pci-{SOUND}")
+    assert clashes(devices.values()) == {both}
+    one = {"name": "example.com/card", "hardware": [{"pci": {"device": "2684"}}]}
+    other = {"name": "example.com/sound", "hardware": [{"pci": {"device": "22ba"}}]}
+    wanted = several(one, other)
+    assert clashes((await discover(tree, wanted)).devices.values()) == {both}
+    told = [(each.resource, each.device) for each in verdicts(wanted, tree.host.root)]
+    assert told == [("example.com/card", both[0]), ("example.com/sound", both[1])]
+    [finding] = [each for each in findings(wanted, tree.host.root) if "IOMMU" in each.subject]
+    said = f"while a container has one of {', '.join(both)}, no other gets the rest"
+    assert (finding.subject, finding.finding) == ("IOMMU group 16", said)
+
+
+async def test_a_function_is_served_once(tree: HardwareTree) -> None:
+    """The first entry has it, also where its group is another's too."""
+    tree.vfio(CARD, 16)
+    first = {"name": "example.com/first", "hardware": [FUNCTIONS]}
+    second = {"name": "example.com/second", "hardware": [FUNCTIONS]}
+    devices = (await discover(tree, several(first, second))).devices
+    assert [each.resource for each in devices.values()] == ["example.com/first"]
+
+
+async def test_a_group_that_vfio_refuses_is_sick(tree: HardwareTree) -> None:
+    """The reason says what to unbind."""
+    tree.vfio(CARD, 16)
+    tree.group(tree.pci(SOUND, driver="snd_hda_intel"), 16)
+    [device] = (await found(tree, hardware=[FUNCTIONS])).values()
+    assert device.reason == f"{SOUND} in its IOMMU group 16 is bound to snd_hda_intel"
+
+
+async def test_without_an_iommu_the_group_has_another_node(tree: HardwareTree) -> None:
+    """The kernel's name for it says so."""
+    tree.vfio(CARD, 16)
+    tree.char("/dev/vfio/noiommu-16")
+    tree.path("/sys/kernel/iommu_groups/16/name").write_text("vfio-noiommu\n")
+    [device] = (await found(tree, hardware=[FUNCTIONS])).values()
+    assert [node.host_path for node in device.edits.nodes] == [
+        "/dev/vfio/vfio",
+        "/dev/vfio/noiommu-16",
+    ]
+    assert device.healthy
+
+
+ROWS = [
+    {"paths": [{"path": "/dev/render0"}, {"path": "/dev/control"}]},
+    {"paths": [{"path": "/dev/render1"}, {"path": "/dev/control"}]},
+]
+
+
+async def test_what_accompanies_several_devices_is_shared(fake: FakeHost) -> None:
+    """A control node that all rows list makes them not one."""
+    for name in ("render0", "render1", "control"):
+        fake.node(f"/dev/{name}")
+    devices = await found(fake, zipped=ROWS)
+    assert len(devices) == 2
+    assert all(each.hardware == {"path /dev/control": SHARED} for each in devices.values())
+    assert clashes(devices.values()) == set()
+
+
+async def test_what_a_row_is_known_by_is_its_own(fake: FakeHost) -> None:
+    """Only what comes after it may be several rows'."""
+    for name in ("render0", "render1", "control"):
+        fake.node(f"/dev/{name}")
+    last = {"paths": [{"path": "/dev/control"}, {"path": "/dev/render1"}]}
+    devices = await found(fake, zipped=[ROWS[0], last])
+    assert [*devices] == ["zip-dev:render0"]
+
+
+async def test_a_row_may_want_its_companion_alone(fake: FakeHost) -> None:
+    """Then one container at a time has any of them."""
+    for name in ("render0", "render1", "control"):
+        fake.node(f"/dev/{name}")
+    rows = [{"paths": [row["paths"][0], {**row["paths"][1], "exclusive": True}]} for row in ROWS]
+    assert len(clashes((await found(fake, zipped=rows)).values())) == 1
+
+
+async def test_two_resources_do_not_share_a_node(fake: FakeHost) -> None:
+    """Only within one is it meant; the first has it."""
+    for name in ("render0", "render1", "control"):
+        fake.node(f"/dev/{name}")
+    wanted = [{"name": f"example.com/{n}", "zipped": [row]} for n, row in enumerate(ROWS)]
+    devices = (await discover(fake, several(*wanted))).devices
+    assert [each.resource for each in devices.values()] == ["example.com/0"]
+
+
+async def test_all_devices_of_the_simulator_can_be_in_use_at_once(fake: FakeHost) -> None:
+    """Each has a number of its own."""
+    [resource] = CustomSimulator(fake.folder).settings["resources"]
+    devices = [*(await discover(fake, several(resource))).devices.values()]
+    numbers = {fake.path(f"/dev/custom-device-{n}").stat().st_rdev for n in range(4)}
+    assert len(devices) == 4
+    assert len(numbers) in {1, 4}  # files have none
+    assert clashes(devices) == set()
+
+
+async def test_a_set_of_one_group_has_its_node_once(tree: HardwareTree) -> None:
+    """What doctor recommends for a card and its sound."""
+    tree.vfio(CARD, 16, ids="10de:2684")
+    tree.vfio(SOUND, 16, ids="10de:22ba")
+    members = [{"pci": {"device": "2684"}}, {"pci": {"device": "22ba"}}]
+    [device] = (await found(tree, sets=[{"members": members}])).values()
+    assert [node.host_path for node in device.edits.nodes] == ["/dev/vfio/vfio", "/dev/vfio/16"]
+    assert {key for key in device.hardware if key.startswith("pci")} == {
+        f"pci {CARD}",
+        f"pci {SOUND}",
+    }
