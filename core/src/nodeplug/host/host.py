@@ -1,8 +1,9 @@
 """What a backend is given of the host."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from nodeplug.host.identities import Identities
 from nodeplug.host.kernel_uevents import KernelUevents
 from nodeplug.host.root import HostRoot
 from nodeplug.host.socket_uevents import SocketUevents
@@ -11,10 +12,11 @@ from nodeplug.host.uevents import UeventSource
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """The host's file trees and its kernel events."""
+    """The host's file trees, its kernel events, and the memory of what things on it are called."""
 
     root: HostRoot
     uevents: UeventSource
+    identities: Identities = field(default_factory=Identities, compare=False)
 
 
 def open_host(root: str = "/", uevents: str = "kernel") -> Host:
