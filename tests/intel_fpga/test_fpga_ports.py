@@ -178,6 +178,6 @@ async def test_a_developer_learns_the_engine_and_no_afu(fake: FpgaHost) -> None:
 async def test_nodes_are_found_by_what_the_kernel_calls_them(fake: FpgaHost) -> None:
     """In uevent, without udev: the name of the folder does not count."""
     card = fake.card()
-    fake.cards.make_node("other-name")
-    write(card.ports[0].folder / "uevent", "MAJOR=1\nMINOR=3\nDEVNAME=other-name\n")
+    minor = fake.cards.make_node("other-name")
+    write(card.ports[0].folder / "uevent", f"MAJOR=1\nMINOR={minor}\nDEVNAME=other-name\n")
     assert nodes((await fake.devices())[FIRST]) == ["other-name"]

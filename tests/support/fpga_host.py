@@ -36,7 +36,9 @@ class FpgaHost:
         self.folder = folder
         self.socket = folder / "uevents.sock"
         self.cards = Cards(folder)
-        self.cards.make_node("probe")  # to know whether this process may
+        probe = Cards(folder)
+        probe.make_node("probe")  # to know whether this process may
+        self.cards.nodes = probe.nodes
 
     @property
     def host(self) -> Host:

@@ -10,8 +10,10 @@ from typing import Final
 from nodeplug.host.nodes import node_type
 from nodeplug_intel_fpga.layouts import Layout
 
-# Linux: the numbers of /dev/null, which does no harm to who opens it.
-_NULL: Final = (1, 3)
+# Linux, drivers/char/mem.c: null, zero and full do no harm to who opens them, nor do numbers that
+# nobody has (ENXIO). Nodes of one number would be one device.
+_MAJOR: Final = 1
+_MINORS: Final = (3, 5, 7, *range(16, 256))
 
 
 class Port:
@@ -45,6 +47,7 @@ class Cards:
         self.root = root
         self.nodes = True
         self._numbers: dict[str, int] = {}
+        self._minors: dict[str, int] = {}
         write(root / "proc/sys/kernel/random/boot_id", "a-boot\n")
 
     def add(
@@ -128,22 +131,26 @@ class Cards:
 
     def _part(self, place: Path, prefix: str) -> Path:
         folder = place / self._numbered(prefix)
-        major, minor = _NULL
-        lines = (f"MAJOR={major}", f"MINOR={minor}", f"DEVNAME={folder.name}", "")
+        minor = self.make_node(folder.name)
+        lines = (f"MAJOR={_MAJOR}", f"MINOR={minor}", f"DEVNAME={folder.name}", "")
         write(folder / "uevent", "\n".join(lines))
-        self.make_node(folder.name)
         return folder
 
-    def make_node(self, name: str) -> None:
-        """Make a device node, or a plain file where this process may not make nodes."""
+    def make_node(self, name: str) -> int:
+        """Make a device node, or a plain file where this process may not; return its number.
+
+        The first three can be opened.
+        """
+        minor = self._minors.setdefault(name, _MINORS[len(self._minors)])
         node = self.root / "dev" / name
         node.parent.mkdir(parents=True, exist_ok=True)
         try:
             with suppress(FileExistsError):
-                os.mknod(node, stat.S_IFCHR | 0o600, os.makedev(*_NULL))
+                os.mknod(node, stat.S_IFCHR | 0o600, os.makedev(_MAJOR, minor))
         except PermissionError:
             node.touch()
         self.nodes = self.nodes and node_type(node) == "char"
+        return minor
 
     def _numbered(self, prefix: str) -> str:
         number = self._numbers[prefix] = self._numbers.get(prefix, -1) + 1
