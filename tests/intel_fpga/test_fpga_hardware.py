@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from nodeplug.host.root import HostRoot
 from nodeplug.values.hardware import EXCLUSIVE, PART
 from nodeplug_intel_fpga.layouts import DFL
 from nodeplug_intel_fpga.memory import Memory
@@ -87,4 +88,4 @@ async def test_all_devices_of_the_simulator_can_be_in_use_at_once(
     FpgaSimulator(tmp_path)
     found = await FpgaHost(tmp_path).devices(mode=mode)
     assert len(found) == count
-    assert clashes(found.values()) == set()
+    assert clashes(found.values(), HostRoot(tmp_path)) == set()

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from nodeplug.host.host import open_host
+from nodeplug.host.root import HostRoot
 from nodeplug.values.device import Device
 from nodeplug.values.hardware import EXCLUSIVE, PART, shared_as
 from nodeplug.values.inventory import Inventory
@@ -110,4 +111,4 @@ async def test_all_devices_of_a_node_can_be_in_use_at_once(
     """The control nodes and channels that come with each are nobody's."""
     found = await discovered(tmp_path, node(), strategy)
     assert len(found.devices) >= 2
-    assert clashes(found.devices.values()) == set()
+    assert clashes(found.devices.values(), HostRoot(tmp_path)) == set()

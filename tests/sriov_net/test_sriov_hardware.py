@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from nodeplug.host.root import HostRoot
 from nodeplug.values.device import Device
 from nodeplug.values.hardware import EXCLUSIVE, PART, SHARED
 from nodeplug_sriov_net.adapters import (
@@ -167,4 +168,4 @@ async def test_all_devices_of_the_simulator_can_be_in_use_at_once(
     pools = simulator(tmp_path).settings["pools"]
     found = await FakeHost(tmp_path).devices(*pools)
     assert len(found) in {24, 512}
-    assert clashes(found.values()) == set()
+    assert clashes(found.values(), HostRoot(tmp_path)) == set()
