@@ -1,18 +1,22 @@
 """Claims about which devices of the configuration exclude each other."""
 
 from collections.abc import Mapping
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from nodeplug.host.socket_uevents import send_uevent
+from nodeplug.host.uevents import Uevent
 from nodeplug.values.device import Device
 from nodeplug.values.hardware import EXCLUSIVE, SHARED
+from nodeplug.values.inventory import Inventory
 from nodeplug_custom.doctor import findings
 from nodeplug_custom.explaining import verdicts
 from nodeplug_custom.simulator import CustomSimulator
 from support.clashes import clashes
-from support.custom_host import RESOURCE, FakeHost, discover, several
+from support.custom_host import RESOURCE, FakeHost, Following, backend, discover, several, until
 from support.hardware_tree import HardwareTree
 
 CARD, SOUND = "0000:01:00.0", "0000:01:00.1"
@@ -144,6 +148,26 @@ async def test_a_group_that_vfio_refuses_is_sick(tree: HardwareTree) -> None:
     tree.group(tree.pci(SOUND, driver="snd_hda_intel"), 16)
     [device] = (await found(tree, hardware=[FUNCTIONS])).values()
     assert device.reason == f"{SOUND} in its IOMMU group 16 is bound to snd_hda_intel"
+
+
+async def test_a_driver_of_a_sibling_is_told_at_once(tree: HardwareTree) -> None:
+    """Although nothing selects the sibling."""
+    tree.vfio(CARD, 16)
+    sound = tree.pci(SOUND)
+    tree.group(sound, 16)
+    wanted = several({"name": RESOURCE, "hardware": [FUNCTIONS]})
+    async with aclosing(Following(backend(tree, wanted).inventories())) as following:
+        await until(following, _is_well)
+        tree.bind(sound, "snd_hda_intel")
+        send_uevent(tree.socket, Uevent("bind", sound, "pci", "", {}))
+        await until(following, lambda each: not _is_well(each))
+        tree.bind(sound, "")
+        send_uevent(tree.socket, Uevent("unbind", sound, "pci", "", {}))
+        await until(following, _is_well)
+
+
+def _is_well(inventory: Inventory) -> bool:
+    return all(each.healthy for each in inventory.devices.values())
 
 
 async def test_without_an_iommu_the_group_has_another_node(tree: HardwareTree) -> None:
