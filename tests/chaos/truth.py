@@ -4,9 +4,7 @@ import json
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
-from typing import TYPE_CHECKING
-
-from nodeplug.backend import Simulator
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from chaos.world import World
@@ -17,10 +15,21 @@ RENAMED = "awkward.example.com/board-renamed"
 REMOTE, REMOTE_DIR, REMOTE_DISKS = "example.com/remote-disk", "remote", ("disk0", "disk1")
 
 
+class Losable(Protocol):
+    """Simulated hardware that can lose a device."""
+
+    @property
+    def resource(self) -> str: ...
+
+    def lose(self) -> str: ...
+
+    def recover(self) -> None: ...
+
+
 class VendorTruth:
     """One simulated vendor: its devices at the start, less the one that is lost."""
 
-    def __init__(self, simulator: Simulator) -> None:
+    def __init__(self, simulator: Losable) -> None:
         self.simulator = simulator
         self.resource = simulator.resource
         self.sound: AbstractSet[str] = frozenset()

@@ -82,7 +82,8 @@ async def _serve(
     agent = Agent(
         [ConfiguredBackend(spec, settings)], open_host(str(host), str(host / "uevents.sock")), node
     )
-    async with Kubelet(plugins, pod_resources=pod_resources) as kubelet:
+    kubelet = Kubelet(plugins, pod_resources=pod_resources, host_root=host, cdi_dir=folder / "cdi")
+    async with kubelet:
         running = asyncio.create_task(agent.run())
         try:
             await scenario(

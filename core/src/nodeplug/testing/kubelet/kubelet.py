@@ -1,7 +1,7 @@
 """The embedded kubelet: start, stop, node status, pods."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from collections.abc import Set as AbstractSet
 from pathlib import Path
 from types import TracebackType
@@ -9,6 +9,7 @@ from typing import Self
 
 from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2 as api
 from nodeplug.testing.kubelet.admission import Admission
+from nodeplug.testing.kubelet.cgroups import Cgroups
 from nodeplug.testing.kubelet.checkpoint import Checkpoint
 from nodeplug.testing.kubelet.clients import Profile
 from nodeplug.testing.kubelet.clock import Clock
@@ -24,9 +25,11 @@ from nodeplug.testing.kubelet.pod_status import PodHealth, health_of, pods_to_sy
 from nodeplug.testing.kubelet.pods import Container, ContainerRun, Pod
 from nodeplug.testing.kubelet.registry import Registry
 from nodeplug.testing.kubelet.servers import Servers
+from nodeplug.testing.kubelet.sight import MADE_FOR_MANY, Eye
 from nodeplug.testing.kubelet.sockets import clean
 from nodeplug.testing.kubelet.starting import announce
 from nodeplug.testing.kubelet.topology import Topology
+from nodeplug.testing.kubelet.witness import Witness
 
 SOCKET = "kubelet.sock"
 
@@ -45,6 +48,10 @@ class Kubelet:
     process: the socket stays as a dead file (R6). Pods outlive it, and what they have is read from
     the checkpoint in the directory, by this kubelet or by a new one there (`readmit`).
 
+    Whether two live containers got the same hardware is judged by looking at what their answers
+    name, below `host_root` or on this machine, and in the specifications in `cdi_dir`; paths like
+    those in `made_for_many` are nobody's own. Below `host_root` pods have control groups, too.
+
     Two attributes may be set at any time. `physical` tells which device is behind a resource's
     id; as it stands that is the id without "::<n>". `order` is how maps are gone through; with
     `Order(seed)` they are mixed, as a real kubelet's are: resources of a container, ids where
@@ -60,6 +67,9 @@ class Kubelet:
         profile: Profile = Profile.V1_36,
         clock: Clock | None = None,
         topology: Topology | None = None,
+        host_root: Path | None = None,
+        cdi_dir: Path | None = None,
+        made_for_many: Collection[str] = MADE_FOR_MANY,
     ) -> None:
         self.directory = directory
         self.journal = Journal()
@@ -80,6 +90,8 @@ class Kubelet:
         self._registry: Registry | None = None
         self._manager: PluginManager | None = None
         self._servers = Servers()
+        self._witness = Witness(Eye(host_root, cdi_dir, made_for_many))
+        self._cgroups = Cgroups(host_root)
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -155,12 +167,17 @@ class Kubelet:
         bound = list({pod.uid: pod for pod in (*self.active_pods, *pods)}.values())
         if running:
             self._running = {(pod.uid, c.name) for pod in bound for c in pod.staying}
+        else:
+            self.end_containers(*bound)
         for pod in bound:
             self._pods.add(pod)
             try:
                 await self._admit(pod)
             except AdmissionError:
                 rejected.append(pod.name)
+            else:
+                self._cgroups.begin(pod.uid)
+        self._detect_double_use()
         await self.become_ready()
         return rejected
 
@@ -235,6 +252,7 @@ class Kubelet:
         """Admit a pod and return what its containers get; raise AdmissionError (R40 to R52)."""
         self._pods.add(pod)
         await self._admit(pod)
+        self._cgroups.begin(pod.uid)
         self._detect_double_use()
         return {c.name: self.run_options(pod, c.name) for c in pod.containers}
 
@@ -264,10 +282,27 @@ class Kubelet:
     def terminate(self, pod: Pod) -> None:
         """Let a pod's containers end; its devices are freed later (R47)."""
         self._pods.end(pod)
+        self.end_containers(pod)
 
     def forget(self, pod: Pod) -> None:
-        """Delete a pod's object by force: whatever its containers do, it is not active."""
+        """Delete a pod's object by force: whatever its containers do, it is not active.
+
+        They live until `end_containers`.
+        """
         self._pods.forget(pod)
+        self._witness.forget(pod.uid)
+
+    def end_containers(self, *pods: Pod) -> None:
+        """Let the containers of pods end, whatever the kubelet knows of them."""
+        uids = {pod.uid for pod in pods}
+        self._witness.end(uids)
+        self._cgroups.end(uids)
+
+    async def lose_power(self) -> None:
+        """Die with all containers of the node; `start` is the next boot."""
+        await self.stop()
+        self._witness.end()
+        self._cgroups.end()
 
     async def remove(self, pod: Pod) -> None:
         """Delete a pod and free its devices at once, as the next admission would.
@@ -275,6 +310,7 @@ class Kubelet:
         As then, the checkpoint tells of it only when it is next written.
         """
         self.forget(pod)
+        self.end_containers(pod)
         self._pods.free(self._tables)
 
     @property
@@ -357,4 +393,7 @@ class Kubelet:
 
     def _detect_double_use(self) -> None:
         for text in find_double_use(self._tables.allocations, self.physical):
+            self.journal.violate("R23", text)
+        live = {pod.uid for pod in self._pods.bound}
+        for text in self._witness.see(self._tables.allocations, live):
             self.journal.violate("R23", text)
