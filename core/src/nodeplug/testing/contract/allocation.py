@@ -5,7 +5,8 @@ from contextlib import aclosing
 from pathlib import Path
 
 from nodeplug.backend import Backend
-from nodeplug.testing.contract.staged import Staged, run
+from nodeplug.testing.contract.staged import Staged, first_inventory, run
+from nodeplug.testing.kubelet.sight import Eye, Seen
 from nodeplug.values.device import Device
 from nodeplug.values.edits import NO_EDITS, ContainerEdits, merge
 
@@ -34,6 +35,15 @@ class AllocationPromises(Staged):
         edits = _all_edits(devices, added)
         assert all({*device.edits.nodes} <= {*edits.nodes} for device in devices)
 
+    def test_no_two_healthy_devices_are_the_same_hardware(self, tmp_path: Path) -> None:
+        """Containers collide on what is behind the nodes that they get, not on ids."""
+        backend, _ = self.backend(tmp_path)
+        given = run(_what_each_gives(backend))
+        eye = Eye(tmp_path)
+        seen = {device_id: _look(eye, edits) for device_id, edits in given.items()}
+        for one, other in itertools.combinations(seen, 2):
+            assert not seen[one].meets(seen[other]), f"{one} and {other}"
+
     def test_resources_do_not_fight_over_environment_variables(self, tmp_path: Path) -> None:
         """One container may use two resources of this backend (R60)."""
         backend, _ = self.backend(tmp_path)
@@ -42,6 +52,20 @@ class AllocationPromises(Staged):
 
 def _all_edits(devices: list[Device], added: ContainerEdits) -> ContainerEdits:
     return merge([*(device.edits.yielding_to(added) for device in devices), added])
+
+
+async def _what_each_gives(backend: Backend) -> dict[str, ContainerEdits]:
+    inventory = await first_inventory(backend)
+    healthy = [device for device in inventory.devices.values() if device.healthy]
+    return {
+        device.id: _all_edits([device], await backend.allocate(device.resource, [device]))
+        for device in healthy
+    }
+
+
+def _look(eye: Eye, edits: ContainerEdits) -> Seen:
+    mounts = [(mount.host_path, mount.read_only) for mount in edits.mounts]
+    return eye.look_at((node.host_path for node in edits.nodes), mounts, edits.envs.items())
 
 
 async def _one_of_each_resource(backend: Backend) -> list[ContainerEdits]:

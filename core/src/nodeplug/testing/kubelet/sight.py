@@ -22,7 +22,8 @@ MADE_FOR_MANY = (
     *(f"/dev/{name}" for name in ("null", "zero", "full", "random", "urandom", "tty", "ptmx")),
     *("/dev/kvm", "/dev/fuse", "/dev/iommu", "/dev/net/tun", "/dev/vhost-net", "/dev/vfio/vfio"),
     *("/dev/infiniband/rdma_cm", "/dev/nvidiactl", "/dev/nvidia-uvm*", "/dev/nvidia-modeset"),
-    *("/dev/nvidia-caps-imex-channels/*", "/dev/kfd"),
+    *("/dev/nvidia-caps-imex-channels/*", "/dev/gdrdrv", "/dev/kfd", "/dev/uinput", "/dev/uhid"),
+    *("/dev/vhost-vsock", "/dev/tpmrm0", "/dev/snd/seq", "/dev/snd/timer", "/dev/hwrng"),
 )
 # Linux: memory devices, by whatever name.
 _MEMORY_MAJOR = 1
@@ -31,6 +32,8 @@ _PART = re.compile(r"/dev/nvidia-caps/nvidia-cap\d+")
 _GPU = re.compile(r"/dev/nvidia\d+")
 _GROUP = re.compile(r"/dev/vfio/(?:noiommu-)?(\d+)")
 _PCI_ADDRESS = re.compile(r"\b[0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]\b")
+# By convention of the SR-IOV network device plugin; "_INFO" tells of what belongs to it.
+_PCI_VARIABLE = re.compile(r"PCIDEVICE_\w+(?<!_INFO)")
 _CDI_ANNOTATION = "cdi.k8s.io/"
 
 
@@ -64,20 +67,22 @@ class Eye:
         entries = [*self._cdi_edits(answer)]
         paths = {d.host_path for d in answer.devices} | {*_nodes_of(entries)}
         mounts = {(m.host_path, m.read_only) for m in answer.mounts} | {*_mounts_of(entries)}
-        pci = {*_PCI_ADDRESS.findall(" ".join(_pci_variables(answer, entries)))}
-        return self.look_at(paths, mounts, pci)
+        return self.look_at(paths, mounts, {*answer.envs.items()} | {*_envs_of(entries)})
 
     def look_at(
         self,
         nodes: Iterable[str],
         mounts: Iterable[tuple[str, bool]] = (),
-        pci: Iterable[str] = (),
+        envs: Iterable[tuple[str, str]] = (),
     ) -> Seen:
-        """Return what host paths of device nodes, of mounts (read-only or not), and PCI are."""
+        """Return what host paths of device nodes, of mounts (read-only or not), and PCI are.
+
+        PCI functions are told by variables where no node does.
+        """
         found = {path for path in nodes if not self._is_for_many(path)}
         found |= {path for path, read_only in mounts if self._is_device(path, read_only=read_only)}
         sliced = any(map(_PART.fullmatch, found))
-        whole: set[str] = {*self._functions(pci)}
+        whole: set[str] = {*self._functions(_functions_in(envs))}
         parts_of: set[str] = set()
         for path in found:
             is_part = sliced and _GPU.fullmatch(path)
@@ -86,11 +91,7 @@ class Eye:
         return Seen(frozenset(whole), frozenset(parts_of.union(*map(_above, places))))
 
     def _is_for_many(self, path: str) -> bool:
-        found = self._stat(path)
-        if found is not None and stat.S_ISCHR(found.st_mode):
-            if os.major(found.st_rdev) == _MEMORY_MAJOR:
-                return True
-        return any(fnmatchcase(path, pattern) for pattern in self._many)
+        return _is_memory(self._stat(path)) or any(fnmatchcase(path, each) for each in self._many)
 
     def _is_device(self, path: str, *, read_only: bool) -> bool:
         """Whether a mount is a device, and not just files that many may share."""
@@ -171,18 +172,23 @@ def _mounts_of(entries: Iterable[dict[str, Any]]) -> Iterator[tuple[str, bool]]:
             yield mount["hostPath"], "ro" in mount.get("options", ())
 
 
-def _pci_variables(
-    answer: api.ContainerAllocateResponse, entries: Iterable[dict[str, Any]]
-) -> Iterator[str]:
-    """Yield what tells workloads which functions are theirs where no node does."""
-    for name, value in answer.envs.items():
-        if name.startswith("PCIDEVICE_") and not name.endswith("_INFO"):
-            yield value
+def _envs_of(entries: Iterable[dict[str, Any]]) -> Iterator[tuple[str, str]]:
     for edits in entries:
         for line in edits.get("env", ()):
             name, _, value = line.partition("=")
-            if name.startswith("PCIDEVICE_") and not name.endswith("_INFO"):
-                yield value
+            yield name, value
+
+
+def _functions_in(envs: Iterable[tuple[str, str]]) -> set[str]:
+    """Return the addresses that tell workloads which functions are theirs."""
+    told = [value for name, value in envs if _PCI_VARIABLE.fullmatch(name)]
+    return {*_PCI_ADDRESS.findall(" ".join(told))}
+
+
+def _is_memory(found: os.stat_result | None) -> bool:
+    if found is None or not stat.S_ISCHR(found.st_mode):
+        return False
+    return os.major(found.st_rdev) == _MEMORY_MAJOR
 
 
 def _above(place: str) -> list[str]:
