@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from nodeplug.host.host import open_host
+from nodeplug.host.identities import Identities
 from nodeplug.host.socket_uevents import send_uevent
 from nodeplug.host.uevents import Uevent
 from nodeplug.values.inventory import Inventory
@@ -127,12 +128,15 @@ async def test_a_link_turned_to_another_node_is_told(fake: FakeHost) -> None:
 
 
 async def test_a_device_that_turns_out_to_be_another_is_listed_once(fake: FakeHost) -> None:
-    """A second link to the node, of more right to it, takes the place of the first."""
+    """A second link to the node takes nothing from the first; it is served by what is left."""
     fake.file("/dev/real")
     fake.path("/dev/a2").symlink_to("real")
     async with watching(fake, settings(ALL)) as inventories:
         fake.path("/dev/a1").symlink_to("real")
-        assert reasons(await anext(inventories)) == {"dev:a1": ""}
+        fake.remove("/dev/a2")
+        inventory = await anext(inventories)
+        assert reasons(inventory) == {"dev:a2": ""}
+        assert inventory.devices["dev:a2"].attributes["hostPath"] == "/dev/a1"
 
 
 async def test_an_overflow_of_inotify_hides_nothing(fake: FakeHost) -> None:
@@ -264,7 +268,7 @@ async def test_a_change_is_told_within_the_promise(fake: FakeHost) -> None:
             await anext(inventories)
             figures.append(time.perf_counter() - started)
             started = time.perf_counter()
-            Selection(wanted).look(fake.host.root)
+            Selection(wanted, Identities()).look(fake.host.root)
             looks.append(time.perf_counter() - started)
     assert sorted(figures)[10] < max(0.050, 3 * sorted(looks)[10])
 

@@ -126,7 +126,7 @@ async def test_each_function_of_a_group_is_a_device(tree: HardwareTree) -> None:
     other = {"name": "example.com/sound", "hardware": [{"pci": {"device": "22ba"}}]}
     wanted = several(one, other)
     assert clashes((await discover(tree, wanted)).devices.values()) == {both}
-    told = [(each.resource, each.device) for each in verdicts(wanted, tree.host.root)]
+    told = [(each.resource, each.device) for each in verdicts(wanted, tree.host)]
     assert told == [("example.com/card", both[0]), ("example.com/sound", both[1])]
     [finding] = [each for each in findings(wanted, tree.host.root) if "IOMMU" in each.subject]
     said = f"while a container has one of {', '.join(both)}, no other gets the rest"

@@ -45,12 +45,12 @@ class CustomBackend:
         self.memory = memory
         self._settings = settings
         self._host = host
-        self._selection = Selection(settings, memory.patience)
+        self._selection = Selection(settings, host.identities, memory.patience)
         self._joiner = Joiner(settings)
         self._devices: dict[Sighting, Device] = {}
         self._overlaps: set[Overlap] = set()
         self._interest = Interest(settings)
-        self._hardware = Hardware(settings, memory.hardware, self._interest)
+        self._hardware = Hardware(settings, memory.hardware, self._interest, host.identities)
         self._verdicts: Mapping[str, str] = {}
         self._changed = asyncio.Event()
         self._doubted = False
@@ -107,7 +107,7 @@ class CustomBackend:
             raise TimeoutError("an earlier look at the host hangs")
         try:
             view = self._selection.look(self._host.root)
-            gone = self.memory.gone(view.sightings)
+            gone = self.memory.gone(view.sightings.values())
         finally:
             self.memory.looking.release()
         self._report(view.overlaps)

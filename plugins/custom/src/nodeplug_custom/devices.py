@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from nodeplug.values.device import Device, Health
 from nodeplug.values.edits import NO_EDITS, ContainerEdits, DeviceNode, Mount
 from nodeplug.values.hardware import NO_USES
-from nodeplug_custom.ids import id_of
 from nodeplug_custom.selection import Entry, Sighting
 from nodeplug_custom.settings import MountSettings
 from nodeplug_custom.templates import fill
@@ -26,7 +25,7 @@ def device_of(entry: Entry, seen: Sighting) -> Device:
     reason = _reason(entry, seen)
     attributes = {"hostPath": _shown(seen.path), "realPath": _shown(seen.real)}
     return Device(
-        id=id_of(seen.path),
+        id=seen.id,
         resource=resource_of(entry, seen.path),
         health=Health.UNHEALTHY if reason else Health.HEALTHY,
         reason=reason,
@@ -66,7 +65,7 @@ def _shown(path: str) -> str:
 
 def _edits(entry: Entry, seen: Sighting) -> ContainerEdits:
     values = {
-        "id": id_of(seen.path),
+        "id": seen.id,
         "name": seen.path.rpartition("/")[2],
         "hostPath": seen.path,
         "realPath": seen.real,

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from nodeplug.backend import Finding
+from nodeplug.host.identities import Identities
 from nodeplug.host.root import HostRoot
 from nodeplug_custom.hardware import Hardware, HardwareMemory
 from nodeplug_custom.interest import Interest
@@ -49,7 +50,8 @@ def _clashes(settings: CustomSettings) -> Iterator[Finding]:
 def _groups(settings: CustomSettings, root: HostRoot) -> Iterator[Finding]:
     """Say which devices VFIO gives to one container only."""
     groups: dict[str, list[str]] = {}
-    for device in Hardware(settings, HardwareMemory(), Interest(settings)).look(root, set(), {}):
+    hardware = Hardware(settings, HardwareMemory(), Interest(settings), Identities())
+    for device in hardware.look(root, set(), {}):
         for found in filter(None, (GROUP.fullmatch(node.host_path) for node in device.edits.nodes)):
             groups.setdefault(found[1], []).append(device.id)
     for group, ids in groups.items():

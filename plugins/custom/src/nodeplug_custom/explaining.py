@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from nodeplug.backend import Verdict
-from nodeplug.host.root import HostRoot
+from nodeplug.host.host import Host
 from nodeplug_custom.devices import device_of, resource_of
 from nodeplug_custom.hardware import Hardware, HardwareMemory
 from nodeplug_custom.interest import Interest
@@ -11,13 +11,13 @@ from nodeplug_custom.selection import Selection, View
 from nodeplug_custom.settings import CustomSettings
 
 
-def verdicts(settings: CustomSettings, root: HostRoot) -> list[Verdict]:
+def verdicts(settings: CustomSettings, host: Host) -> list[Verdict]:
     """Return them in the order of the configuration. Blocks."""
-    selection = Selection(settings)
-    view = selection.look(root)
+    selection = Selection(settings, host.identities)
+    view = selection.look(host.root)
     taken = {seen.real for seen in view.sightings.values()}
-    hardware = Hardware(settings, HardwareMemory(), Interest(settings))
-    devices = hardware.look(root, taken, {})
+    hardware = Hardware(settings, HardwareMemory(), Interest(settings), host.identities)
+    devices = hardware.look(host.root, taken, {})
     found = [
         *_by_path(selection, view),
         *(Verdict(d.id, d.resource, chosen=True, reason=d.reason or "matches") for d in devices),

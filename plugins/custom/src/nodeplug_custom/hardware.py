@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from nodeplug.host.identities import Identities
 from nodeplug.host.nodes import node_type
 from nodeplug.host.root import HostRoot
 from nodeplug.host.sysfs import numa_nodes
@@ -19,7 +20,7 @@ from nodeplug_custom.devices import mount_of
 from nodeplug_custom.interest import Interest
 from nodeplug_custom.settings import CustomSettings, ResourceSettings
 from nodeplug_custom.templates import fill
-from nodeplug_custom.units import Pairs, Unit, UnitNode, units_of
+from nodeplug_custom.units import Eye, Unit, UnitNode, units_of
 from nodeplug_custom.uses import common_nodes, of_unit
 
 _log = logging.getLogger("nodeplug.custom")
@@ -43,7 +44,6 @@ class HardwareMemory:
     """What was seen before; outlives a reload as far as the resource stays as it was."""
 
     def __init__(self) -> None:
-        self.pairs: Pairs = {}
         self.seen: dict[bytes, dict[str, Device]] = {}
 
 
@@ -51,12 +51,17 @@ class Hardware:
     """Looks at the host for all resources. `sights` are those of the last look, by device."""
 
     def __init__(
-        self, settings: CustomSettings, memory: HardwareMemory, interest: Interest
+        self,
+        settings: CustomSettings,
+        memory: HardwareMemory,
+        interest: Interest,
+        identities: Identities,
     ) -> None:
         self.sights: dict[str, Sight] = {}
         self._reported: set[tuple[str, str]] = set()
         self._resources = [r for r in settings.resources if r.hardware or r.sets or r.zipped]
         self._memory = memory
+        self._identities = identities
         self._interest = interest
         keys = [_key(resource) for resource in self._resources]
         memory.seen = {key: memory.seen.get(key, {}) for key in keys}
@@ -66,10 +71,11 @@ class Hardware:
 
         `taken` are nodes that belong to something else; `verdicts` are those of probes.
         """
+        eye = Eye(root, self._identities, self._resources)
         sights: dict[str, Sight] = {}
         devices: dict[str, Device] = {}
         for resource in self._resources:
-            units = units_of(root, resource, self._memory.pairs, taken)
+            units = units_of(eye, resource, taken)
             common = common_nodes(units)
             for unit in units:
                 if unit.id in sights:

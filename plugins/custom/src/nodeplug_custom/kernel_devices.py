@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from functools import cached_property
 
+from nodeplug.host.identities import natural
 from nodeplug.host.root import HostRoot
 from nodeplug.host.sysfs import ancestors, link_name, read_text
 
@@ -93,7 +94,7 @@ def devices_of(root: HostRoot, subsystem: str) -> list[KernelDevice]:
             devpath = _devpath(root, f"{folder}/{name}")
             if devpath:
                 found.add(devpath)
-    return [KernelDevice(root, devpath) for devpath in sorted(found)]
+    return [KernelDevice(root, devpath) for devpath in sorted(found, key=natural)]
 
 
 def devices_below(root: HostRoot, devpath: str) -> list[KernelDevice]:
@@ -101,7 +102,8 @@ def devices_below(root: HostRoot, devpath: str) -> list[KernelDevice]:
 
     Another PCI function or USB device below it is one of its own.
     """
-    return [KernelDevice(root, each) for each in sorted(_with_nodes(root, devpath, _DEPTH))]
+    found = sorted(_with_nodes(root, devpath, _DEPTH), key=natural)
+    return [KernelDevice(root, each) for each in found]
 
 
 def _with_nodes(root: HostRoot, devpath: str, depth: int) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """What was seen before and is gone."""
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from nodeplug_custom.hardware import HardwareMemory
@@ -13,7 +13,7 @@ _LIMIT: Final = 1000
 
 
 class Memory:
-    """The paths that once were devices; outlives a reload of the configuration.
+    """The devices by path that once were; outlives a reload of the configuration.
 
     `looking` is held while somebody looks at the host. `hardware` is what the other selectors
     found, `patience` what entries saw on file systems that may hang.
@@ -26,12 +26,13 @@ class Memory:
         self._present: Mapping[str, Sighting] = {}
         self._gone: dict[str, Sighting] = {}
 
-    def gone(self, present: Mapping[str, Sighting]) -> list[Sighting]:
+    def gone(self, sightings: Iterable[Sighting]) -> list[Sighting]:
         """Take note of what is present; return what was and is not, the last 1,000 of it."""
-        self._gone.update((path, seen) for path, seen in self._present.items())
-        for path in present:
-            self._gone.pop(path, None)
-        for path in [*self._gone][:-_LIMIT]:
-            del self._gone[path]
+        present = {seen.id: seen for seen in sightings}
+        self._gone.update(self._present)
+        for each in present:
+            self._gone.pop(each, None)
+        for each in [*self._gone][:-_LIMIT]:
+            del self._gone[each]
         self._present = present
         return [*self._gone.values()]

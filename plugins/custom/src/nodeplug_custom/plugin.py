@@ -60,7 +60,7 @@ async def explain(settings: CustomSettings, host: Host) -> Sequence[Verdict]:
     """Tell of everything that an entry selects, and of what is served otherwise."""
     from nodeplug_custom.explaining import verdicts  # noqa: PLC0415 - rare
 
-    return await call(verdicts, settings, host.root, timeout=_EXPLAIN_SECONDS)
+    return await call(verdicts, settings, host, timeout=_EXPLAIN_SECONDS)
 
 
 def checks(settings: CustomSettings, root: HostRoot) -> Sequence[Finding]:

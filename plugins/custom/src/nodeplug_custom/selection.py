@@ -1,16 +1,18 @@
 """What the configuration selects on the host, without yet saying what it is worth."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final, NamedTuple
 
+from nodeplug.host.identities import Claim, Identities
 from nodeplug.host.nodes import NodeType, node_type
 from nodeplug.host.root import HostRoot
 from nodeplug.host.sysfs import device_of_node, numa_nodes
 from nodeplug_custom.globs import Glob, Place, place_of, resolve
+from nodeplug_custom.ids import id_of
 from nodeplug_custom.patience import Patience
 from nodeplug_custom.regexes import Regex
 from nodeplug_custom.settings import CustomSettings, DeviceSettings, ResourceSettings
@@ -37,14 +39,17 @@ class Sighting:
     """A path of the host that an entry selects, and what was seen there.
 
     `real` is the path with its links followed; `kind` is None where nothing is. `number` is that
-    of a device node, else 0; `numa_nodes` are those of its hardware.
+    of a device node, else 0; `inode` tells it from another that takes its place; `numa_nodes` are
+    those of its hardware. `id` is what it is known by: its path, or another that led to it before.
     """
 
     path: str
     real: str
     kind: NodeType | None
     number: int = 0
+    inode: int = 0
     numa_nodes: tuple[int, ...] = ()
+    id: str = ""
 
 
 class Found(NamedTuple):
@@ -73,10 +78,23 @@ class View:
     places: set[Place] = field(default_factory=set)
 
 
+class Way(NamedTuple):
+    """One of the ways that lead to a thing."""
+
+    entry: Entry
+    seen: Sighting
+
+
 class Selection:
     """The entries of a configuration, in its order."""
 
-    def __init__(self, settings: CustomSettings, patience: Patience[Found] | None = None) -> None:
+    def __init__(
+        self,
+        settings: CustomSettings,
+        identities: Identities,
+        patience: Patience[Found] | None = None,
+    ) -> None:
+        self._identities = identities
         self._patience = patience or Patience[Found]()
         self._numa: dict[tuple[str, int], tuple[int, ...]] = {}
         self._entries = [
@@ -92,19 +110,18 @@ class Selection:
     def look(self, root: HostRoot) -> View:
         """Return what is there now. Blocks; needs no right but to search the directories."""
         view = View()
-        owners: dict[str, tuple[str, str]] = {}
+        ways: dict[str, list[Way]] = {}
         known, self._numa = self._numa, {}
         for entry in self._entries:
             found = self._find(entry, root)
             view.places.update(found.places)
             for seen in found.sightings:
-                path = seen.path
-                here = (path, entry.pattern)
-                owner = owners.setdefault(seen.real, here)
-                if owner is here:
-                    view.sightings[path] = self._placed(root, seen, known)
-                else:
-                    view.overlaps.add(Overlap(*here, *owner))
+                ways.setdefault(seen.real, []).append(Way(entry, seen))
+        for way, others in _chosen(self._identities, [*ways.values()]):
+            view.sightings[way.seen.path] = self._placed(root, way.seen, known)
+            served = way.seen.path, way.entry.pattern
+            pairs = ((each.seen.path, each.entry.pattern) for each in others)
+            view.overlaps.update(Overlap(*pair, *served) for pair in pairs)
         return view
 
     def _placed(
@@ -124,6 +141,37 @@ class Selection:
         return self._patience.result(entry.pattern, partial(_find, entry, root)) or Found()
 
 
+def _chosen(
+    identities: Identities, things: Sequence[list[Way]]
+) -> Iterator[tuple[Way, Sequence[Way]]]:
+    """Yield the way by which each thing is served, with its id, and the other ways to it.
+
+    The first entry has it. Among the ways of its resource, the one by which it was served stays;
+    if that is gone, the thing keeps its id as long as it is there.
+    """
+    own = [_of_one_resource(ways) for ways in things]
+    ids = identities.assign("custom/paths", [_claim(ways) for ways in own], lasting=False)
+    for ways, mine, known_as in zip(things, own, ids, strict=True):
+        others = mine if len(mine) > 1 else ()  # an id takes its time
+        way = next((each for each in others if id_of(each.seen.path) == known_as), mine[0])
+        seen = replace(way.seen, id=known_as)
+        yield Way(way.entry, seen), [each for each in ways if each is not way]
+
+
+def _of_one_resource(ways: Sequence[Way]) -> Sequence[Way]:
+    resource = ways[0].entry.resource
+    if resource.named_by_device:
+        return ways[:1]
+    return [way for way in ways if way.entry.resource is resource]
+
+
+def _claim(ways: Sequence[Way]) -> Claim:
+    seen, resource = ways[0].seen, ways[0].entry.resource
+    name = seen.path if resource.named_by_device else resource.name
+    identity = f"{name} {seen.number} {seen.inode} {seen.real}"
+    return Claim(identity, (id_of(path) for path in (*(w.seen.path for w in ways), seen.real)))
+
+
 def _find(entry: Entry, root: HostRoot) -> Found:
     paths, places = entry.glob.find(root)
     sightings = tuple(_see(root, path) for path in paths)
@@ -134,11 +182,12 @@ def _find(entry: Entry, root: HostRoot) -> Found:
 def _see(root: HostRoot, path: str) -> Sighting:
     real = resolve(root, path)
     there = root.path(real)
-    kind, number = node_type(there), 0
+    kind, number, inode = node_type(there), 0, 0
     if kind in {"char", "block"}:
         with suppress(OSError):
-            number = there.stat().st_rdev
-    return Sighting(path, real, kind, number)
+            found = there.stat()
+            number, inode = found.st_rdev, found.st_ino
+    return Sighting(path, real, kind, number, inode)
 
 
 def _numa_nodes(root: HostRoot, seen: Sighting) -> tuple[int, ...]:

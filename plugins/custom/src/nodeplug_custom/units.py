@@ -1,16 +1,20 @@
 """Findings put together to what containers get as one device."""
 
 import re
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import msgspec
+
+from nodeplug.host.identities import Claim, Identities
 from nodeplug.host.root import HostRoot
 from nodeplug_custom.findings import find
 from nodeplug_custom.findings_values import Finding
 from nodeplug_custom.globs import Glob, resolve
 from nodeplug_custom.ids import id_of, id_of_hardware
-from nodeplug_custom.matches import HardwareSettings, SetSettings, ZippedSettings
+from nodeplug_custom.matches import HardwareSettings, SetSettings, ZippedPath, ZippedSettings
+from nodeplug_custom.naming import named
 from nodeplug_custom.settings import ResourceSettings
 
 # Nodes that every user of VFIO needs besides its own, and those that all functions of a group have.
@@ -44,25 +48,38 @@ class Unit:
     missing: str = ""
 
 
-Pairs = dict[tuple[str, int], list[tuple[str, ...]]]
+class Eye:
+    """What a look found of hardware, what each is called, and what belongs together."""
+
+    def __init__(
+        self, root: HostRoot, identities: Identities, resources: Sequence[ResourceSettings]
+    ) -> None:
+        """Look. Blocks."""
+        self.root = root
+        self.identities = identities
+        entries = [
+            *(entry for each in resources for entry in each.hardware),
+            *(entry for each in resources for wanted in each.sets for entry in wanted.members),
+        ]
+        self._found = [(entry, find(root, entry)) for entry in entries]
+        self._ids = named(root, identities, [each for _, found in self._found for each in found])
+
+    def singles(self, wanted: HardwareSettings) -> Iterator[Unit]:
+        """Yield what an entry selects."""
+        found = next(found for entry, found in self._found if entry is wanted)
+        for each in found:
+            yield Unit(self._ids[each], _nodes(each, wanted), (each,), wanted, each.missing)
 
 
-def units_of(
-    root: HostRoot, resource: ResourceSettings, pairs: Pairs, taken: set[str]
-) -> list[Unit]:
+def units_of(eye: Eye, resource: ResourceSettings, taken: set[str]) -> list[Unit]:
     """Return the devices that a resource has now besides those by path. Blocks.
 
-    `pairs` remembers which devices were put together. A node in `taken` belongs to something else;
-    those of the units are added to it.
+    A node in `taken` belongs to something else; those of the units are added to it.
     """
     found = [
-        *(unit for entry in resource.hardware for unit in _singles(find(root, entry), entry)),
-        *(
-            unit
-            for number, wanted in enumerate(resource.sets)
-            for unit in _sets(root, wanted, pairs.setdefault((resource.name, number), []))
-        ),
-        *(unit for zipped in resource.zipped for unit in _zipped(root, zipped)),
+        *(unit for entry in resource.hardware for unit in eye.singles(entry)),
+        *(unit for wanted in resource.sets for unit in _sets(eye, wanted)),
+        *(unit for zipped in resource.zipped for unit in _zipped(eye, zipped)),
     ]
     return list(_first_come(found, taken))
 
@@ -83,31 +100,6 @@ def _first_come(units: Iterable[Unit], taken: set[str]) -> Iterator[Unit]:
         yield unit
 
 
-def _singles(found: Sequence[Finding], entry: HardwareSettings) -> Iterator[Unit]:
-    for finding, unit_id in zip(found, _ids(found), strict=True):
-        yield Unit(unit_id, _nodes(finding, entry), (finding,), entry, finding.missing)
-
-
-def _ids(found: Sequence[Finding]) -> list[str]:
-    """Return an id for each; two of one name get what tells them apart, and both say so.
-
-    Sticks of one kind may all have the serial number of the first.
-    """
-    names = [(each.parent.kind, each.parent.name, each.part) for each in found]
-    devices = Counter((each.parent.kind, each.parent.name, each.parent.devpath) for each in found)
-    common = Counter((kind, name) for kind, name, _ in devices)
-    apart = [
-        (*words, each.parent.port if common[words[:2]] > 1 else "")
-        for words, each in zip(names, found, strict=True)
-    ]
-    seen: Counter[tuple[str, ...]] = Counter()
-    ids = []
-    for words in apart:
-        ids.append(id_of_hardware(*words, str(seen[words]) if seen[words] else ""))
-        seen[words] += 1
-    return ids
-
-
 def _nodes(finding: Finding, entry: HardwareSettings) -> tuple[UnitNode, ...]:
     rights = "".join(letter for letter in "rwm" if letter in entry.permissions)
     return tuple(
@@ -115,53 +107,67 @@ def _nodes(finding: Finding, entry: HardwareSettings) -> tuple[UnitNode, ...]:
     )
 
 
-def _sets(root: HostRoot, wanted: SetSettings, pairs: list[tuple[str, ...]]) -> Iterator[Unit]:
-    kinds = [{u.id: u for u in _singles(find(root, m), m)} for m in wanted.members]
-    used = {unit_id for pair in pairs for unit_id in pair}
-    free = [[i for i in kind if i not in used] for kind in kinds]
-    pairs.extend(zip(*_distinct(free), strict=False))
-    del pairs[:-_SETS_LIMIT]
-    for pair in pairs:
-        members = [kind.get(unit_id) for kind, unit_id in zip(kinds, pair, strict=True)]
-        gone = [i for i, member in zip(pair, members, strict=True) if member is None]
+def _sets(eye: Eye, wanted: SetSettings) -> Iterator[Unit]:
+    kinds = [{unit.id: unit for unit in eye.singles(member)} for member in wanted.members]
+    scope = f"custom/sets/{_selection(wanted)}"
+    for group in eye.identities.groups(scope, [[*kind] for kind in kinds]):
+        members = [kind.get(unit_id) for kind, unit_id in zip(kinds, group, strict=True)]
+        gone = [i for i, member in zip(group, members, strict=True) if member is None]
         present = [member for member in members if member is not None]
         lacks = f"{gone[0]} of the set is not present" if gone else ""
         yield Unit(
-            id_of_hardware("set", *pair),
+            id_of_hardware("set", *group),
             tuple(node for member in present for node in member.nodes),
             tuple(finding for member in present for finding in member.findings),
-            present[0].entry if present else wanted.members[0],
+            present[0].entry,
             lacks or next((member.missing for member in present if member.missing), ""),
         )
 
 
-def _distinct(kinds: Sequence[list[str]]) -> list[list[str]]:
-    """Return the lists without what an earlier list uses in the same place."""
-    result: list[list[str]] = []
-    count = min(map(len, kinds), default=0)
-    used: set[str] = set()
-    for kind in kinds:
-        own = [unit_id for unit_id in kind if unit_id not in used][:count]
-        used.update(own)
-        result.append(own)
-    return result
+def _selection(wanted: SetSettings) -> str:
+    """Return what decides about the members of a set, as text: another choice, other groups."""
+    kept = ("udev", "usb", "pci", "mdev", "exclude")
+    chosen = [{name: getattr(member, name) for name in kept} for member in wanted.members]
+    return msgspec.json.encode(_without_empty(chosen), order="sorted").decode()
 
 
-def _zipped(root: HostRoot, zipped: ZippedSettings) -> Iterator[Unit]:
-    columns = [(each, Glob(each.path).find(root)[0]) for each in zipped.paths]
-    needed = [paths for each, paths in columns if not each.optional]
-    for row in range(min(map(len, needed), default=0)):
-        chosen = [(each, paths[row]) for each, paths in columns if row < len(paths)]
+def _without_empty(value: Any) -> Any:
+    """Return a value as plain data without what was left empty: keys of later releases, too."""
+    if isinstance(value, msgspec.Struct):
+        value = msgspec.structs.asdict(value)
+    if isinstance(value, dict):
+        return {name: _without_empty(each) for name, each in value.items() if each}
+    return [_without_empty(each) for each in value] if isinstance(value, list | tuple) else value
+
+
+def _zipped(eye: Eye, zipped: ZippedSettings) -> Iterator[Unit]:
+    columns = [Glob(each.path).find(eye.root)[0] for each in zipped.paths]
+    optional = [number for number, each in enumerate(zipped.paths) if each.optional]
+    scope = f"custom/zipped/{' '.join(each.path for each in zipped.paths)}"
+    present = [frozenset(paths) for paths in columns]
+    rows = eye.identities.groups(scope, columns, optional)
+    ids = eye.identities.assign(scope, [_claim(row, optional) for row in rows])
+    for unit_id, row in zip(ids, rows, strict=True):
+        there = [path in paths for path, paths in zip(row, present, strict=True)]
+        gone = [row[n] for n, is_there in enumerate(there) if not is_there and n not in optional]
         nodes = tuple(
-            UnitNode(
-                resolve(root, path),
-                _place(each.container_path, path),
-                each.permissions,
-                each.exclusive,
-            )
-            for each, path in chosen
+            _node(eye.root, each, path)
+            for each, path, is_there in zip(zipped.paths, row, there, strict=True)
+            if is_there
         )
-        yield Unit(f"zip-{id_of(chosen[0][1])}"[:56], nodes)
+        lacks = f"{gone[0]} of the row is not present" if gone else ""
+        yield Unit(id_of_hardware(unit_id), nodes, missing=lacks)
+
+
+def _node(root: HostRoot, settings: ZippedPath, path: str) -> UnitNode:
+    place = _place(settings.container_path, path)
+    return UnitNode(resolve(root, path), place, settings.permissions, settings.exclusive)
+
+
+def _claim(row: Sequence[str], optional: Collection[int]) -> Claim:
+    known_by = next(path for number, path in enumerate(row) if number not in optional)
+    first = next(path for path in row if path)
+    return Claim(known_by, (f"zip-{id_of(each)}"[:56] for each in (first, known_by)))
 
 
 def _place(template: str, path: str) -> str:
