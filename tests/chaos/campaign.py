@@ -12,6 +12,7 @@ from typing import NamedTuple
 import psutil
 
 from chaos.faults import DISK, FILES, LIVE, RESTARTS, Fault, kubelet_restarts
+from chaos.hardware_faults import HARDWARE
 from chaos.world import BrokenError, World, world
 from support.slow_files import can_serve_files
 
@@ -52,18 +53,26 @@ class Result(NamedTuple):
         ]
 
 
-async def campaign(
-    faults: int, seed: int, *, restarts: float = 1.0, say: Callable[[str], None] = lambda _: None
+async def campaign(  # noqa: PLR0913 - all but the first two are options
+    faults: int,
+    seed: int,
+    *,
+    restarts: float = 1.0,
+    hardware: bool = False,
+    planted: str = "",
+    say: Callable[[str], None] = lambda _: None,
 ) -> Result:
     """Walk; raise BrokenError with seed, step and the latest faults when anything is not true.
 
     `restarts` is the weight of faults that replace the agent, against that of a long campaign.
+    `hardware` adds those that exchange what is behind ids; `planted` breaks the agent (`world`).
     """
     dice = random.Random(seed)
     table = [*LIVE, *(Fault(fault.weight * restarts, fault.act) for fault in RESTARTS)]
     table += FILES if can_serve_files() else ()
+    table += HARDWARE if hardware else ()
     started, done, walked = time.monotonic(), dict[str, list[float]](), list[str]()
-    async with world(dice) as play:
+    async with world(dice, hardware=hardware, planted=planted) as play:
         table += DISK if play.disks else ()
         growth = _Growth(play)
         for step in range(faults):

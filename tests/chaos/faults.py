@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import NamedTuple
 
-from chaos.truth import BOARD, VendorTruth
+from chaos.truth import VendorTruth
 from chaos.world import RESTART_SECONDS, World
 from nodeplug.host.files import remove_quietly
 
@@ -97,7 +97,9 @@ async def configuration_is_spoilt(world: World) -> None:
 
 
 async def offers_change(world: World) -> None:
-    resource = world.dice.choice([BOARD, *(vendor.resource for vendor in world.vendors)])
+    resource = world.dice.choice(
+        [world.truth.board, *(vendor.resource for vendor in world.vendors)]
+    )
     policy = world.dice.choice(("packed", "spread", "aligned"))
     inject = world.dice.choice(("devices", "cdi"))
     world.rules = [{"resource": resource, "policy": policy, "inject": inject}]

@@ -1,18 +1,49 @@
 """What the kubelet must be shown, worked out from what the campaign did to the hardware."""
 
 import json
+import re
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from chaos.world import World
 
-BOARD = "awkward.example.com/board"
-RENAMED = "awkward.example.com/board-renamed"
+DOMAINS = ("awkward.example.com", "moved.example.com")
 # On a file system that may hang.
 REMOTE, REMOTE_DIR, REMOTE_DISKS = "example.com/remote-disk", "remote", ("disk0", "disk1")
+_REPLICA = re.compile(r"::\d+$")
+
+
+class Unit(NamedTuple):
+    """An id of a resource, as the kubelet knows it."""
+
+    resource: str
+    id: str
+
+    @property
+    def device(self) -> str:
+        """The id without the number of a replica."""
+        return _REPLICA.sub("", self.id)
+
+    def shares(self, other: "Unit") -> bool:
+        """Whether both may be had at once: as one, or as replicas of one device."""
+        replicas = self.id != self.device and other.id != other.device
+        siblings = self.resource == other.resource and self.device == other.device
+        return self == other or (replicas and siblings)
+
+
+class Held(NamedTuple):
+    """What a pod with live containers got: the hardware as it was then.
+
+    `gone` says that the kubelet was told to forget the pod.
+    """
+
+    pod: str
+    unit: Unit
+    parts: frozenset[str]
+    gone: bool = False
 
 
 class Losable(Protocol):
@@ -44,10 +75,6 @@ class VendorTruth:
         self.simulator.recover()
         self.lost = ""
 
-    def healthy(self) -> AbstractSet[str]:
-        """Return the ids that must be Healthy; no other may be."""
-        return self.sound - {self.lost}
-
 
 class Truth:
     """The whole of it, by resource."""
@@ -55,31 +82,45 @@ class Truth:
     def __init__(self, world: "World") -> None:
         self._world = world
 
+    @property
+    def board(self) -> str:
+        """What boards are called now."""
+        return f"{self._world.domain}/board"
+
+    @property
+    def renamed(self) -> str:
+        """What those boards are called whose name changes."""
+        return f"{self.board}-renamed"
+
     def all_listed(self) -> bool:
         """Whether each resource has its first devices."""
-        names = [BOARD, REMOTE, *(vendor.resource for vendor in self._world.vendors)]
-        return all(self._shown(name) for name in names)
+        names = [self.board, REMOTE, *(vendor.resource for vendor in self._world.vendors)]
+        return all(self.shown(name) for name in names)
 
     def take(self) -> None:
         """Take what is shown of the vendors for the truth: nothing has been lost yet."""
         for vendor in self._world.vendors:
-            vendor.sound = self._shown(vendor.resource)
+            vendor.sound = self.shown(vendor.resource)
             if len(vendor.sound) < 4:
                 raise AssertionError(f"{vendor.resource} has only {sorted(vendor.sound)}")
 
     def resources(self) -> list[str]:
         """Return the resources that pods may ask for."""
         remote = [] if self._world.hanging else [REMOTE]
-        return [BOARD, RENAMED, *remote, *(vendor.resource for vendor in self._world.vendors)]
+        own = self._world.hardware.names if self._world.hardware else []
+        vendors = [vendor.resource for vendor in self._world.vendors]
+        return [*dict.fromkeys([self.board, self.renamed, *remote, *vendors, *own])]
 
-    def healthy(self, resource: str) -> AbstractSet[str]:
-        """Return the ids that must be Healthy under a name."""
-        if resource in {BOARD, RENAMED}:
-            return self._boards(resource)
-        if resource == REMOTE:
-            return {f"{REMOTE_DIR}:{name}" for name in REMOTE_DISKS}
-        [vendor] = [each for each in self._world.vendors if each.resource == resource]
-        return vendor.healthy()
+    def allowed(self, resource: str) -> set[str]:
+        """Return the ids that may be Healthy: sound, and not in use as anything else."""
+        units = (Unit(resource, each) for each in self._public(resource))
+        return {unit.id for unit in units if not self._in_use(unit)}
+
+    def parts(self, unit: Unit) -> frozenset[str]:
+        """Return what hardware an id leads to now."""
+        if self._world.hardware is None:
+            return frozenset({unit.device})
+        return self._world.hardware.parts(unit.resource, unit.device)
 
     def holds(self) -> bool:
         """Whether the kubelet's view is the truth."""
@@ -98,11 +139,23 @@ class Truth:
         state = self._world.state
         sick = {*state.sick} - {*state.missing}
         renamed = sick & {*state.renamed}
-        return [*self._unwritten(BOARD, sick - renamed), *self._unwritten(RENAMED, renamed)]
+        return [
+            *self._unwritten(self.board, sick - renamed),
+            *self._unwritten(self.renamed, renamed),
+        ]
+
+    def shown(self, resource: str) -> AbstractSet[str]:
+        """Return the ids that the kubelet has for Healthy."""
+        capacity = self._world.kubelet.capacity(resource)
+        if not capacity or not capacity.allocatable:
+            return frozenset()
+        devices = self._world.kubelet.devices(resource).items()
+        return {device_id for device_id, health in devices if health == "Healthy"}
 
     def _missing_on_host(self) -> Iterator[str]:
-        for resource in (BOARD, RENAMED):
-            yield from self._unwritten(resource, self._shown(resource))
+        for resource in (self.board, self.renamed):
+            shown = {Unit(resource, each).device for each in self.shown(resource)}
+            yield from self._unwritten(resource, shown)
 
     def _unwritten(self, resource: str, devices: AbstractSet[str]) -> Iterator[str]:
         for device_id in sorted(devices):
@@ -117,31 +170,83 @@ class Truth:
                 specs.append(json.loads(file.read_bytes()))
         described = {entry["name"] for spec in specs for entry in spec["devices"]}
         for rule in self._world.rules:
-            if rule["inject"] == "cdi":
-                shown = self._shown(str(rule["resource"]))
+            if rule.get("inject") == "cdi":
+                resource = str(rule["resource"])
+                shown = {Unit(resource, each).device for each in self.shown(resource)}
                 yield from (f"specification of {device_id}" for device_id in shown - described)
 
     def _differences(self) -> Iterator[str]:
-        for resource in self.resources():
-            shown, true = self._shown(resource), self.healthy(resource)
-            if shown != true:
-                yield (
-                    f"{resource}: healthy but should not be {sorted(shown - true)}, "
-                    f"should be but is not {sorted(true - shown)}"
-                )
+        """Yield what is shown and must not be, and what is withheld without a reason."""
+        names = self._names()
+        shown = {Unit(name, each) for name in names for each in self.shown(name)}
+        allowed = {Unit(name, each) for name in names for each in self.allowed(name)}
+        doubtful = {held.unit for held in self._world.held if self._is_doubtful(held)}
+        for unit in sorted(shown - allowed - doubtful):
+            yield f"{unit} is healthy but should not be"
+        offered = self._by_part(shown)
+        for unit in sorted(shown - doubtful):
+            if rival := next(self._rivals(unit, offered, doubtful), None):
+                yield f"{unit} is offered beside {rival}"
+        for unit in sorted(allowed - shown - doubtful):
+            if not any(self._rivals(unit, offered, frozenset())):
+                yield f"{unit} should be healthy but is not"
+
+    def _names(self) -> list[str]:
+        """Return all resources, those too that have other names now."""
+        former = [f"{domain}/{kind}" for domain in DOMAINS for kind in ("board", "board-renamed")]
+        return [*dict.fromkeys([*self.resources(), *former])]
+
+    def _rivals(
+        self, unit: Unit, offered: dict[str, list[Unit]], but: AbstractSet[Unit]
+    ) -> Iterator[Unit]:
+        for part in self.parts(unit):
+            for other in offered.get(part, ()):
+                if not unit.shares(other) and other not in but:
+                    yield other
+
+    def _by_part(self, units: AbstractSet[Unit]) -> dict[str, list[Unit]]:
+        found: dict[str, list[Unit]] = {}
+        for unit in units:
+            for part in self.parts(unit):
+                found.setdefault(part, []).append(unit)
+        return found
+
+    def _is_doubtful(self, held: Held) -> bool:
+        """Whether it does not matter how an id in use is shown: it has become something else.
+
+        Or the kubelet alone decides, as it was told that the pod is gone.
+        """
+        return held.gone or held.parts != self.parts(held.unit)
+
+    def _in_use(self, unit: Unit) -> bool:
+        parts = self.parts(unit)
+        return any(parts & held.parts and not unit.shares(held.unit) for held in self._world.held)
+
+    def _public(self, resource: str) -> Iterator[str]:
+        """Yield the ids of devices that are sound, as they are offered."""
+        for device_id in self._sound(resource):
+            count = self._replicas(resource)
+            yield from [f"{device_id}::{n}" for n in range(count)] if count > 1 else [device_id]
+
+    def _replicas(self, resource: str) -> int:
+        rules = (rule for rule in self._world.rules if rule["resource"] == resource)
+        return int(str(next((rule.get("replicas", 1) for rule in rules), 1)))
+
+    def _sound(self, resource: str) -> AbstractSet[str]:
+        if resource in {self.board, self.renamed}:
+            return self._boards(resource)
+        if resource == REMOTE:
+            return {f"{REMOTE_DIR}:{name}" for name in REMOTE_DISKS}
+        lost = {vendor.lost for vendor in self._world.vendors}
+        hardware = self._world.hardware
+        if hardware and resource in hardware.names:
+            return hardware.devices(resource) - lost
+        vendors = (each.sound for each in self._world.vendors if each.resource == resource)
+        return next(vendors, frozenset()) - lost
 
     def _boards(self, resource: str) -> AbstractSet[str]:
-        state, held = self._world.state, self._world.kubelet.held
-        other = RENAMED if resource == BOARD else BOARD
+        state = self._world.state
         boards = {f"awk-board-{number}" for number in range(state.boards)}
         named = boards & {*state.renamed}
-        own = named if resource == RENAMED else boards - named
-        # A device is Healthy under one name at a time: not while a pod has it under the other.
-        return own - {*state.sick} - {*state.missing} - held(other)
-
-    def _shown(self, resource: str) -> AbstractSet[str]:
-        capacity = self._world.kubelet.capacity(resource)
-        if not capacity or not capacity.allocatable:
-            return frozenset()
-        devices = self._world.kubelet.devices(resource).items()
-        return {device_id for device_id, health in devices if health == "Healthy"}
+        own = named if resource == self.renamed else boards - named
+        return own - {*state.sick} - {*state.missing}

@@ -6,17 +6,20 @@ import random
 import shutil
 import tempfile
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
-from chaos.truth import REMOTE, REMOTE_DIR, REMOTE_DISKS, Truth, VendorTruth
+from chaos.hardware import Hardware
+from chaos.truth import DOMAINS, REMOTE, REMOTE_DIR, REMOTE_DISKS, Held, Truth, Unit, VendorTruth
 from nodeplug.backend import BackendSpec, Simulator
 from nodeplug.host.root import HostRoot
 from nodeplug.kubelet.evidence import ask_kubelet
 from nodeplug.loader import installed, load_each
 from nodeplug.simulate.agent_process import AgentProcess
 from nodeplug.testing import AdmissionError, Kubelet, Pod
+from nodeplug_sriov_net.simulator import SriovNetSimulator
 from support.awkward.backend import AwkwardSimulator
 from support.awkward.state import State, write_state
 from support.command import environment
@@ -38,9 +41,12 @@ class BrokenError(AssertionError):
 
 
 class World:
-    """All that the campaign acts on. `dice` decides everything that is left to chance."""
+    """All that the campaign acts on. `dice` decides everything that is left to chance.
 
-    def __init__(self, folder: Path, dice: random.Random) -> None:
+    With `hardware`, devices have nodes that can have twins, and more that can be exchanged.
+    """
+
+    def __init__(self, folder: Path, dice: random.Random, *, hardware: bool = False) -> None:
         self.folder = folder
         self.dice = dice
         specs = [s for s in load_each(installed()).values() if isinstance(s, BackendSpec)]
@@ -55,13 +61,33 @@ class World:
         self.files: SlowFiles | None = None
         self.hanging = False
         self.rules: list[Mapping[str, object]] = []
-        self.kubelet = Kubelet(self.agent.plugin_dir, pod_resources=self.agent.pod_resources)
+        self.kubelet = Kubelet(
+            self.agent.plugin_dir,
+            pod_resources=self.agent.pod_resources,
+            host_root=self.agent.host_root,
+            cdi_dir=folder / "cdi",
+        )
         self.state = State()
+        self.hardware = self._own_hardware() if hardware else None
         self.truth = Truth(self)
         self.vendors = [VendorTruth(simulator) for simulator in self.simulators]
         self.pods: list[tuple[Pod, str]] = []
+        self.ghosts: list[Pod] = []
+        self.held: list[Held] = []
         self.admitted = 0
         self.disks: SmallDisks | None = None
+
+    @property
+    def domain(self) -> str:
+        """What the names of the awkward hardware begin with."""
+        return str(self.sections["awkward"].get("domain", DOMAINS[0]))
+
+    def _own_hardware(self) -> Hardware:
+        [sriov] = [each for each in self.simulators if isinstance(each, SriovNetSimulator)]
+        hardware = Hardware(self.agent.host_root, self.state.boards, sriov)
+        hardware.configure(self.sections)
+        self.set(nodes={f"awk-{name}": f"/dev/{name}" for name in hardware.nodes.boards})
+        return hardware
 
     def new_agent(self) -> AgentProcess:
         agent = AgentProcess(self.folder, self.sections)
@@ -108,20 +134,22 @@ class World:
         """
         for pause in (0.1, 0.5, 2.5):
             try:
-                return await self._admit(resource)
+                return await self.admit_once(resource)
             except AdmissionError:
                 await asyncio.sleep(pause)
                 await self.settled()
         try:
-            await self._admit(resource)
+            await self.admit_once(resource)
         except AdmissionError as error:
             raise BrokenError(f"pods for {resource} are refused: {error}") from error
 
-    async def _admit(self, resource: str) -> None:
-        free = self.truth.healthy(resource) - self.kubelet.held(resource)
-        if not free:
+    async def admit_once(self, resource: str) -> None:
+        """Admit a pod as `admit` does, but raise AdmissionError if it is refused."""
+        free = self.truth.allowed(resource) - self.kubelet.held(resource)
+        able = free & self.truth.shown(resource)
+        if not able:
             return
-        count = self.dice.randint(1, min(2, len(free)))
+        count = self.dice.randint(1, min(2, len(able)))
         before = self.kubelet.held(resource)
         pod = Pod.of({resource: count})
         await self.kubelet.admit(pod)
@@ -130,16 +158,54 @@ class World:
         if not given <= free or len(given) != count:
             raise BrokenError(f"a pod got {sorted(given)} of {sorted(free)}")
         self.pods.append((pod, resource))
+        self._take(pod, [Unit(resource, each) for each in given])
         self.admitted += 1
 
-    async def end_pod(self) -> None:
-        """End one pod, if there is any."""
+    async def end_pod(self, chosen: Pod | None = None) -> None:
+        """End one pod, or any if there is one."""
         if self.pods:
-            pod, _ = self.pods.pop(self.dice.randrange(len(self.pods)))
+            pod = chosen or self.dice.choice(self.pods)[0]
+            self.pods = [each for each in self.pods if each[0] is not pod]
             await self.kubelet.remove(pod)
+            self._release(pod.uid)
+
+    def look_again(self) -> None:
+        """Note what hardware is behind paths now: containers that start anew get that."""
+        self.held = [h._replace(parts=self.truth.parts(h.unit)) for h in self.held]
+
+    async def delete_by_force(self) -> None:
+        """Let the kubelet forget a pod whose containers live, and free what it had."""
+        if self.pods:
+            pod, resource = self.pods.pop(self.dice.randrange(len(self.pods)))
+            self.kubelet.forget(pod)
+            self.held = [h._replace(gone=h.gone or h.pod == pod.uid) for h in self.held]
+            self.ghosts.append(pod)
+            # R47: the next admission frees.
+            nothing = Pod.of({resource: 0})
+            await self.kubelet.admit(nothing)
+            await self.kubelet.remove(nothing)
+
+    def end_ghosts(self) -> None:
+        """Let the containers end whose pods the kubelet has forgotten."""
+        self.kubelet.end_containers(*self.ghosts)
+        self._release(*(pod.uid for pod in self.ghosts))
+        self.ghosts.clear()
+
+    def forget_rejected(self, rejected: Sequence[str], staying: AbstractSet[str]) -> None:
+        """Take note of them; those whose devices are there must not be among them."""
+        if lost := [p.name for p, _ in self.pods if p.name in rejected and p.uid in staying]:
+            raise BrokenError(f"after the reboot {lost} were refused")
+        self.forget(rejected)
+
+    def _take(self, pod: Pod, units: Sequence[Unit]) -> None:
+        self.held += [Held(pod.uid, unit, self.truth.parts(unit)) for unit in units]
+
+    def _release(self, *pods: str) -> None:
+        self.held = [each for each in self.held if each.pod not in pods]
 
     def forget(self, rejected: Sequence[str]) -> None:
         """Take note of pods that the kubelet rejected at its start."""
+        self._release(*(pod.uid for pod, _ in self.pods if pod.name in rejected))
         self.pods = [(pod, resource) for pod, resource in self.pods if pod.name not in rejected]
 
 
@@ -168,14 +234,21 @@ def disks_of(play: World) -> Iterator[None]:
 
 
 @asynccontextmanager
-async def world(dice: random.Random) -> AsyncGenerator[World, None]:
-    """Make a world whose agent has settled, and clear it away."""
+async def world(
+    dice: random.Random, *, hardware: bool = False, planted: str = ""
+) -> AsyncGenerator[World, None]:
+    """Make a world whose agent has settled, and clear it away.
+
+    `planted` is code that every agent runs at its start: to break a rule of its own.
+    """
     folder = Path(tempfile.mkdtemp(prefix="npc", dir="/tmp"))
     (folder / "site").mkdir()
     install(folder / "site", "awkward", AWKWARD)
+    if planted:
+        (folder / "site/sitecustomize.py").write_text(planted)
     before = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = environment(folder / "site")["PYTHONPATH"]
-    play = World(folder, dice)
+    play = World(folder, dice, hardware=hardware)
     try:
         with disks_of(play):
             async with play.kubelet:

@@ -133,10 +133,13 @@ class AwkwardBackend:
             numa_nodes=(board % 2,) if self._state.numa else (),
             attributes={"board": board},
             edits=ContainerEdits(
-                nodes=(DeviceNode("/dev/null", f"/dev/{device_id}"),),
+                nodes=(DeviceNode(self._node_of(device_id), f"/dev/{device_id}"),),
                 hooks=(hook,),
             ),
         )
+
+    def _node_of(self, device_id: str) -> str:
+        return self._state.nodes.get(device_id, "/dev/null")
 
 
 class AwkwardSimulator:

@@ -9,7 +9,10 @@ from nodeplug.host.root import HostRoot
 
 
 class State(msgspec.Struct, frozen=True, kw_only=True):
-    """The whole truth about the simulated hardware."""
+    """The whole truth about the simulated hardware.
+
+    `nodes` are host paths by device; all others have /dev/null.
+    """
 
     boards: int = 4
     extra: int = 0
@@ -21,6 +24,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     fail: bool = False
     fault: str = ""
     crash: bool = False
+    nodes: dict[str, str] = {}
 
 
 def state_file(root: HostRoot) -> Path:

@@ -22,6 +22,7 @@ class Cgroups:
         if self._slice is not None:
             group = self._slice / _name(pod)
             group.mkdir(parents=True, exist_ok=True)
+            (self._slice.parent / "cgroup.controllers").touch()
             (group / _EVENTS).write_text("populated 1\nfrozen 0\n")
 
     def end(self, pods: Collection[str] | None = None) -> None:
