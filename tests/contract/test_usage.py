@@ -127,7 +127,8 @@ def looks(monkeypatch: pytest.MonkeyPatch) -> asyncio.Queue[None]:
 
 async def seen(play: Stage) -> None:
     """Wait until pod resources has shown what was handed out."""
-    while play.agent._holdings._unlisted:  # noqa: ASYNC110 - a look tells nobody
+    holds = play.agent._holdings._holds
+    while not all(hold.settled for hold in holds.values()):  # noqa: ASYNC110 - a look tells nobody
         await asyncio.sleep(0.01)
 
 

@@ -5,11 +5,22 @@ from contextlib import ExitStack, nullcontext, suppress
 
 import pytest
 
-from nodeplug.holdings import Holdings, Key
+from nodeplug.holdings import Holdings, Key, Record, hold
 from nodeplug.values.errors import AllocationRefusedError
 from support.listing import RESOURCE, listing
 
 KEY = (RESOURCE, "a")
+
+
+@pytest.fixture(autouse=True)
+def _write_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hold, "WRITE_SECONDS", 0.0)
+
+
+def observe_free(holdings: Holdings) -> None:
+    """Let pod resources show nothing, and then a checkpoint that was written after that."""
+    holdings.observe(listing(started=time.monotonic()))
+    holdings.observe(listing(started=time.monotonic()))
 
 
 def test_an_id_in_a_running_allocate_is_not_freed() -> None:
@@ -47,7 +58,7 @@ def test_an_allocated_id_is_freed_once_neither_source_has_it() -> None:
     with holdings.allocating(RESOURCE, ["a"]):
         pass
     holdings.bury(RESOURCE, ["a"])
-    holdings.observe(listing(started=time.monotonic()))
+    observe_free(holdings)
     assert not holdings.is_buried(*KEY)
 
 
@@ -62,7 +73,7 @@ def test_what_is_recorded_is_not_freed_whoever_handed_it_out() -> None:
 def test_what_is_recorded_is_in_use_before_the_kubelet_is_asked() -> None:
     """It may not answer before the first list is sent."""
     holdings = Holdings()
-    holdings.presume({KEY: (1,)})
+    holdings.presume({KEY: Record((1,))}, {})
     assert holdings.held_in(RESOURCE) == {"a": (1,)}
     assert holdings.holder_besides("example.com/other", "a") == (RESOURCE, "a")
 
@@ -71,10 +82,10 @@ def test_a_record_is_doubtful_only_where_it_holds_something_back() -> None:
     """To have it written anew costs the kubelet a write; other plugins' devices are in it, too."""
     holdings = Holdings()
     holdings.bury(RESOURCE, ["a"])
-    holdings.want("b")
     keys = [(RESOURCE, device_id) for device_id in ("a", "b::1", "c")]
-    doubtful = holdings.only_recorded(listing(recorded=keys, started=time.monotonic()))
-    assert doubtful == set(keys[:2])
+    holdings.observe(listing(recorded=keys, started=time.monotonic()))
+    holdings.want((RESOURCE, "b::1"))
+    assert holdings.awaiting_write() == set(keys[:2])
 
 
 def test_a_listing_begun_before_an_allocate_ended_frees_nothing() -> None:

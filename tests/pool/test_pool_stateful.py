@@ -2,11 +2,12 @@
 
 import time
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from nodeplug.holdings import Holdings, Key, Listing
+from nodeplug.holdings import Holdings, Key, Listing, Record, hold
 from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2 as api
 from nodeplug.kubelet.translate import encode_listed
 from nodeplug.offers import Offer, OfferedDevice
@@ -24,6 +25,8 @@ class Pools(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
+        self.patch = pytest.MonkeyPatch()
+        self.patch.setattr(hold, "WRITE_SECONDS", 0.0)
         self.holdings = Holdings()
         self.pools = {name: ResourcePool(name, self.holdings, encode_listed) for name in RESOURCES}
         self.truth: dict[str, tuple[str, bool]] = {}
@@ -31,6 +34,9 @@ class Pools(RuleBasedStateMachine):
         # What could not be given, and whether it is certain whose fault that was.
         self.suspects: dict[Key, bool] = {}
         self.calm = False
+
+    def teardown(self) -> None:
+        self.patch.undo()
 
     @rule(truth=truths)
     def hardware_changes(self, truth: dict[str, tuple[str, bool]]) -> None:
@@ -79,9 +85,12 @@ class Pools(RuleBasedStateMachine):
     def kubelet_is_asked(self) -> None:
         """And says what is true."""
         held = dict.fromkeys(self.held, (0,))
-        self.holdings.observe(Listing(time.monotonic(), held, held))
-        for pool in self.pools.values():
-            pool.recheck()
+        records = dict.fromkeys(self.held, Record((0,)))
+        for _ in range(2):
+            now = time.monotonic()
+            self.holdings.observe(Listing(now, held, records, written=now))
+            for pool in self.pools.values():
+                pool.recheck()
         self.calm = True
 
     def _refresh(self) -> None:

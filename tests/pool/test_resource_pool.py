@@ -147,7 +147,7 @@ def test_a_device_moved_to_another_resource_waits_there_until_it_is_free(
     waiting = healths(other)
     holdings.observe(listing(started=time.monotonic()))
     other.recheck()
-    assert (waiting, healths(other)) == ({"a": f"still held as {RESOURCE}"}, {"a": "ok"})
+    assert (waiting, healths(other)) == ({"a": f"in use as a of {RESOURCE}"}, {"a": "ok"})
 
 
 def test_a_device_held_under_a_former_name_waits_after_a_restart_too(holdings: Holdings) -> None:
@@ -155,7 +155,7 @@ def test_a_device_held_under_a_former_name_waits_after_a_restart_too(holdings: H
     holdings.observe(listing(held=[("example.com/former", "a")], started=time.monotonic()))
     pool = ResourcePool(RESOURCE, holdings, encode_listed)
     pool.replace(offer(device("a")))
-    assert healths(pool) == {"a": "still held as example.com/former"}
+    assert healths(pool) == {"a": "in use as a of example.com/former"}
 
 
 def test_a_condemned_pool_is_unhealthy_until_the_next_truth(pool: ResourcePool) -> None:

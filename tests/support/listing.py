@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
-from nodeplug.holdings import Key, Listing
+from nodeplug.holdings import Key, Listing, Record
 from nodeplug.offers import Offer, OfferedDevice
 from nodeplug.pool import ResourcePool
 from nodeplug.values.device import Device, Health
@@ -26,5 +26,7 @@ def healths(pool: ResourcePool) -> dict[str, str]:
 def listing(
     held: Iterable[Key] = (), recorded: Iterable[Key] | None = (), *, started: float
 ) -> Listing:
+    """Return what the kubelet said; its checkpoint was just written."""
     marks: Mapping[Key, tuple[int, ...]] = dict.fromkeys(held, (0,))
-    return Listing(started, marks, None if recorded is None else dict.fromkeys(recorded, (0,)))
+    records = None if recorded is None else dict.fromkeys(recorded, Record((0,)))
+    return Listing(started, marks, records, written=started)

@@ -56,6 +56,7 @@ class Stage:
                 self.cdi_dir,
                 self.features,
                 self.registry,
+                ledger_dir=self.directory.with_name("ledger"),
             ),
         )
         task = asyncio.create_task(agent.run())

@@ -2,12 +2,14 @@
 
 import asyncio
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 
 from nodeplug.backend import Backend, Preparer
 from nodeplug.cdi.names import named
 from nodeplug.holdings import Holdings
+from nodeplug.host.ledger import Ledger, LedgerEntry
 from nodeplug.offers import OfferedDevice
 from nodeplug.placement.atlas import Atlas
 from nodeplug.placement.prefer import prefer
@@ -43,9 +45,12 @@ class BackendHandle:
 class Allocator:
     """Serves the requests for one resource."""
 
-    def __init__(self, pool: ResourcePool, holdings: Holdings, backend: BackendHandle) -> None:
+    def __init__(
+        self, pool: ResourcePool, holdings: Holdings, ledger: Ledger, backend: BackendHandle
+    ) -> None:
         self._pool = pool
         self._holdings = holdings
+        self._ledger = ledger
         self._backend = backend
         self._charted = pool.offer
         self._atlas = Atlas.of(pool.offer)
@@ -71,7 +76,7 @@ class Allocator:
             raise AllocationRefusedError(
                 f"{self._pool.resource} is shared: a container may ask for one device only"
             )
-        with self._holdings.allocating(self._pool.resource, ids):
+        async with self._allocating(ids):
             try:
                 async with asyncio.timeout(ALLOCATE_SECONDS):
                     added = await self._backend.get().allocate(self._pool.resource, devices)
@@ -79,6 +84,30 @@ class Allocator:
             except Exception as error:
                 self._suspect(ids, error)
                 raise
+
+    @asynccontextmanager
+    async def _allocating(self, ids: Collection[str]) -> AsyncIterator[None]:
+        """Hold the devices, unless they are in use: here and, by the ledger, for all agents."""
+        entries: list[LedgerEntry] = []
+        try:
+            async with AsyncExitStack() as turn:
+                self._holdings.learn(await turn.enter_async_context(self._ledger.turn()))
+                with self._holdings.allocating(self._pool.resource, ids) as entries:
+                    self._ledger.append(entries)
+                    await turn.aclose()
+                    yield
+        except BaseException:
+            await self._take_back(entries)
+            raise
+
+    async def _take_back(self, entries: Sequence[LedgerEntry]) -> None:
+        # What made an answer impossible may be news of other agents.
+        self._pool.refresh()
+        if entries:
+            with suppress(AllocationRefusedError):
+                async with self._ledger.turn() as news:
+                    self._holdings.learn(news)
+                    self._ledger.append(self._holdings.ended(entries))
 
     def prefer(self, available: Collection[str], must: Collection[str], size: int) -> list[str]:
         """Return the ids that the kubelet had best choose, or none; never fail (R50)."""

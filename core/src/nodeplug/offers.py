@@ -12,6 +12,7 @@ import msgspec
 from nodeplug.selectors import Selector, check_selectors, facts_of, matches
 from nodeplug.values.device import Device
 from nodeplug.values.edits import NO_EDITS, ContainerEdits
+from nodeplug.values.hardware import Uses
 from nodeplug.values.inventory import Inventory
 from nodeplug.values.names import check_resource_name
 from nodeplug.values.section import Section
@@ -130,7 +131,8 @@ class Offer:
 
     `native` is the backend's name for it. `prepared` says that containers wait for the backend's
     `prepare`; `edits` are common to all devices of the resource; `links` are the backend's.
-    `single` refuses requests for more than one device; `inject` is how containers get them.
+    `single` refuses requests for more than one device; `inject` is how containers get them. `uses`
+    says by device id what hardware each is, where more is known than its id.
     """
 
     resource: str
@@ -142,6 +144,7 @@ class Offer:
     policy: Policy | None = None
     single: bool = False
     inject: Injection = "devices"
+    uses: Mapping[str, Uses] = field(default_factory=dict)
 
 
 def make_offers(inventory: Inventory, rules: Sequence[OfferRule] = ()) -> Mapping[str, Offer]:

@@ -30,12 +30,16 @@ _log = logging.getLogger("nodeplug.pool")
 
 @dataclass(frozen=True, slots=True)
 class ListedDevice:
-    """A device as one entry of the list sent to the kubelet."""
+    """A device as one entry of the list sent to the kubelet.
+
+    `held` says that it is Unhealthy because of what containers have, and well for all we know.
+    """
 
     id: str
     health: Health
     numa_nodes: tuple[int, ...] = ()
     reason: str = ""
+    held: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,10 +117,12 @@ class ResourcePool:
         }
         self.offer, self._offered, self._tombs, self._down = offer, offered, tombs, ""
         self._news = news
+        self._tell_holdings()
         try:
             self._refresh(LIST_LIMIT)
         except ListTooLargeError:
             self.offer, self._offered, self._tombs, self._down, self._suspects = before
+            self._tell_holdings()
             raise
         finally:
             self._news = 0
@@ -215,24 +221,50 @@ class ResourcePool:
             self._holdings.revive(self.resource, forgotten)
             self.refresh()
 
-    def _reason(self, offered: OfferedDevice) -> str:
+    def _tell_holdings(self) -> None:
+        offer = self.offer
+        sick = {each.device.id for each in offer.devices if not each.device.healthy}
+        renamed = bool(offer.native) and offer.native != offer.resource
+        self._holdings.offer(self.resource, offer.uses, sick, renamed=renamed)
+
+    def _reason(self, offered: OfferedDevice) -> tuple[str, bool]:
+        """Return why a device is not given, and whether only what containers have is why."""
         reason = self._down or offered.device.reason
         if not reason and offered.id in self._suspects:
-            return self._suspects[offered.id].reason
-        if reason or not self._holdings.may_be_in_use(offered.device.id):
-            return reason
-        holder = self._holdings.holder_besides(self.resource, offered.id)
-        if holder is None:
-            return ""
-        self._holdings.want(offered.device.id)
-        return f"still held as {holder[0] if holder[0] != self.resource else holder[1]}"
+            reason = self._suspects[offered.id].reason
+        if reason:
+            return reason, False
+        reason = self._held_elsewhere(offered) or self._exchanged(offered)
+        return reason, bool(reason)
 
-    def _entry(self, device_id: str, device: Device, reason: str) -> _Entry:
+    def _held_elsewhere(self, offered: OfferedDevice) -> str:
+        if holder := self._holdings.holder_besides(self.resource, offered.id):
+            self._holdings.want(holder)
+            return f"in use as {holder[1]} of {holder[0]}"
+        if rival := self._holdings.rival(self.resource, offered.id):
+            (resource, device), hardware = rival
+            return f"shares {hardware} with {device} of {resource}"
+        return ""
+
+    def _exchanged(self, offered: OfferedDevice) -> str:
+        # R45: the kubelet replays its answer to a container that starts again, after a reboot too.
+        answered = self._holdings.answered_paths(self.resource, offered.id)
+        if answered is None or self.offer.inject != "devices":
+            return ""
+        now = [node.host_path for node in offered.device.edits.nodes]
+        other = next((path for path in now if path not in answered), "")
+        if not other:
+            return ""
+        self._holdings.want((self.resource, offered.id))
+        return f"is {other} now, its container was given another node"
+
+    def _entry(self, device_id: str, device: Device, why: tuple[str, bool]) -> _Entry:
+        reason, held = why
         known = self._entries.get(device_id)
         if known is not None and known.device is device and known.listed.reason == reason:
             return known
         health = Health.UNHEALTHY if reason else Health.HEALTHY
-        listed = ListedDevice(device_id, health, device.numa_nodes, reason)
+        listed = ListedDevice(device_id, health, device.numa_nodes, reason, held)
         return _Entry(device, listed, self._encode(listed))
 
     def _tombstone(self, device_id: str, numa_nodes: tuple[int, ...]) -> _Entry:

@@ -128,8 +128,15 @@ async def _serve(
     rules = Rules(settings.offers, settings.quarantine, recalled(settings))
     feature_dir = settings.labels.feature_dir if settings.labels.enabled else ""
     registry = Path(kubelet.registry) if kubelet.registry else None
+    ledger_dir = Path(settings.host.ledger_dir) if settings.host.ledger_dir else None
     node = Node(
-        *directories, rules, Path(settings.cdi.spec_dir), feature_dir, registry, installation
+        *directories,
+        rules,
+        Path(settings.cdi.spec_dir),
+        feature_dir,
+        registry,
+        installation,
+        ledger_dir,
     )
     agent = Agent(backends, host, node)
     files = [source.path for source in sources]

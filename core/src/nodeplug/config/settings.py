@@ -12,6 +12,7 @@ from nodeplug.values.section import Section
 PLUGIN_DIR = "/var/lib/kubelet/device-plugins"
 CDI_DIR = "/var/run/cdi"
 FEATURE_DIR = "/etc/kubernetes/node-feature-discovery/features.d"
+LEDGER_DIR = "/run/nodeplug"
 PLUGIN_REGISTRY = "/var/lib/kubelet/plugins_registry"
 POD_RESOURCES = "/var/lib/kubelet/pod-resources/kubelet.sock"
 
@@ -67,6 +68,15 @@ class HostSettings(Section, frozen=True):
             "socket to listen on (simulated hosts)."
         ),
     ] = "kernel"
+    ledger_dir: Annotated[
+        str,
+        msgspec.Meta(
+            description="A directory on a tmpfs of the host, the same for all agents of a node, as "
+            "this process sees it. In it each notes what it has given to containers, so that none "
+            "gives it a second time. Empty keeps that in memory, for an agent that is alone. Not "
+            "changed by a reload."
+        ),
+    ] = LEDGER_DIR
 
 
 class LogSettings(Section, frozen=True):

@@ -1,13 +1,19 @@
 """What the kubelet itself says of devices in use: pod resources and its checkpoint."""
 
+import base64
+import os
 import time
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
+from google.protobuf.message import DecodeError
 
-from nodeplug.holdings import Key, Listing
-from nodeplug.kubelet.api import podresources_v1_pb2 as api
+from nodeplug.holdings import Key, Listing, Record
+from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2 as api
+from nodeplug.kubelet.api import podresources_v1_pb2 as podresources
 from nodeplug.kubelet.pod_resources import assignments, list_pods
 
 CHECKPOINT = "kubelet_internal_checkpoint"
@@ -18,6 +24,8 @@ _NUMA_NODES = range(64)
 class _Entry(msgspec.Struct):
     resource: str = msgspec.field(name="ResourceName")
     devices: dict[int, list[str]] | list[str] = msgspec.field(name="DeviceIDs")
+    pod: str = msgspec.field(name="PodUID", default="")
+    answer: str = msgspec.field(name="AllocResp", default="")
 
 
 class _Data(msgspec.Struct):
@@ -28,27 +36,58 @@ class _Checkpoint(msgspec.Struct):
     data: _Data = msgspec.field(name="Data")
 
 
+class Checkpoint(NamedTuple):
+    """What the kubelet has written down (R66) and when: `written` is another for each writing.
+
+    `records` is None where it cannot be read.
+    """
+
+    records: Mapping[Key, Record] | None
+    written: object = None
+
+
 async def ask_kubelet(pod_resources: Path, plugin_dir: Path) -> Listing | None:
     """Return what is in use now, or None while the kubelet does not answer."""
     started = time.monotonic()
     reply = await list_pods(pod_resources)
     if reply is None:
         return None
-    return Listing(started, _held(reply), read_checkpoint(plugin_dir / CHECKPOINT))
+    return Listing(started, _held(reply), *read_checkpoint(plugin_dir / CHECKPOINT))
 
 
-def read_checkpoint(path: Path) -> Mapping[Key, tuple[int, ...]] | None:
-    """Return all keys in the kubelet's checkpoint (R66) with NUMA nodes; None if unreadable."""
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Return what the kubelet has written down of devices in use."""
     try:
-        data = msgspec.json.decode(path.read_bytes(), type=_Checkpoint).data
+        with path.open("rb") as file:
+            stat = os.fstat(file.fileno())
+            data = msgspec.json.decode(file.read(), type=_Checkpoint).data
     except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
-    found: dict[Key, tuple[int, ...]] = {}
+        return Checkpoint(None)
+    found: dict[Key, Record] = {}
     for entry in data.entries or ():
+        paths, pods = _answered(entry.answer), frozenset({entry.pod} - {""})
         for key, node in _given(entry):
-            nodes = {*found.get(key, ()), node}.intersection(_NUMA_NODES)
-            found[key] = tuple(sorted(nodes))
-    return found
+            found[key] = _joined(found.get(key), node, paths, pods)
+    return Checkpoint(found, (stat.st_ino, stat.st_mtime_ns, stat.st_size))
+
+
+def _joined(
+    record: Record | None, node: int, paths: frozenset[str] | None, pods: frozenset[str]
+) -> Record:
+    record = record or Record()
+    numa = {*record.numa, node}.intersection(_NUMA_NODES)
+    both = record.paths if paths is None else paths | (record.paths or frozenset())
+    return Record(tuple(sorted(numa)), both, record.pods | pods)
+
+
+@lru_cache(maxsize=256)
+def _answered(answer: str) -> frozenset[str] | None:
+    """Return the host paths of the device nodes in a plugin's answer; None where it has none."""
+    try:
+        response = api.ContainerAllocateResponse.FromString(base64.b64decode(answer))
+    except (ValueError, DecodeError):
+        return None
+    return frozenset(device.host_path for device in response.devices) or None
 
 
 def _given(entry: _Entry) -> Iterator[tuple[Key, int]]:
@@ -58,7 +97,7 @@ def _given(entry: _Entry) -> Iterator[tuple[Key, int]]:
             yield (entry.resource, device_id), node
 
 
-def _held(reply: api.ListPodResourcesResponse) -> dict[Key, tuple[int, ...]]:
+def _held(reply: podresources.ListPodResourcesResponse) -> dict[Key, tuple[int, ...]]:
     held: dict[Key, tuple[int, ...]] = {}
     for each in assignments(reply):
         key = each.resource, each.device

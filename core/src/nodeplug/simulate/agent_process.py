@@ -86,7 +86,7 @@ class AgentProcess:
         }
         content = {
             "kubelet": kubelet,
-            "host": self._host,
+            "host": {**self._host, "ledgerDir": str(self.plugin_dir.with_name("ledger"))},
             **self.settings,
             "cdi": {"specDir": str(self.plugin_dir.with_name("cdi"))},
             "offers": list(rules),

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,6 +15,7 @@ from nodeplug.config.settings import CDI_DIR
 from nodeplug.holdings import Holdings
 from nodeplug.host.calls import call
 from nodeplug.host.host import Host
+from nodeplug.host.ledger import Ledger
 from nodeplug.kubelet.serving import ServedResource, Site
 from nodeplug.kubelet.sockets import REGISTRY_HOME, SocketDirectory
 from nodeplug.kubelet.translate import encode_listed
@@ -23,6 +25,7 @@ from nodeplug.pool import ResourcePool
 from nodeplug.quarantine import QuarantineRule, isolate
 from nodeplug.supervisor.backend_runner import BackendRunner
 from nodeplug.supervisor.files import DISK_SECONDS, Files, without_lacking
+from nodeplug.supervisor.hardware import HardwareLook
 from nodeplug.supervisor.last_good import LastGood
 from nodeplug.supervisor.report import AgentReport, ResourceReport
 from nodeplug.supervisor.served_names import ServedNames
@@ -63,7 +66,8 @@ class Node(NamedTuple):
     of the node are written; empty is nowhere. With `registry`, the kubelet's plugin registry
     directory, the kubelet finds resources there instead of being called. `installation` tells
     whose names are still served for pods that have their devices, and whose settings are kept for
-    a start with broken ones.
+    a start with broken ones. In `ledger_dir` all agents of the node note what they have given;
+    None is nowhere.
     """
 
     plugin_dir: Path
@@ -73,6 +77,7 @@ class Node(NamedTuple):
     feature_dir: str = ""
     registry: Path | None = None
     installation: str = ""
+    ledger_dir: Path | None = None
 
 
 class _Owned(NamedTuple):
@@ -89,15 +94,17 @@ class Agent:
         host: Host,
         node: Node,
     ) -> None:
-        plugin_dir, pod_resources, self.rules, cdi_dir, feature_dir, registry, installation = node
+        self.rules, plugin_dir, installation = node.rules, node.plugin_dir, node.installation
         self._holdings = Holdings()
+        self._ledger = Ledger(node.ledger_dir, installation or "an agent")
+        self._hardware = HardwareLook(host.root)
         self._watch = KubeletWatch(plugin_dir)
-        found = SocketDirectory(registry, REGISTRY_HOME) if registry else None
+        found = SocketDirectory(node.registry, REGISTRY_HOME) if node.registry else None
         self._site = Site(SocketDirectory(plugin_dir), self._watch, found)
         self._resources: dict[str, _Owned] = {}
         self._refused: set[tuple[str, str]] = set()
         self._tasks = asyncio.TaskGroup()
-        self._files = Files(cdi_dir, host.root, plugin_dir, feature_dir)
+        self._files = Files(node.cdi_dir, host.root, plugin_dir, node.feature_dir)
         self._publishing = asyncio.Lock()
         self._retrying: set[str] = set()
         self._last_good = LastGood(plugin_dir, installation)
@@ -108,7 +115,11 @@ class Agent:
         for spec, settings in backends:
             self._runners[spec.name].configure(settings)
         self._usage = UsageWatch(
-            pod_resources, self._watch, plugin_dir, self._holdings, self._pools
+            (node.pod_resources, plugin_dir),
+            self._watch,
+            (self._holdings, self._ledger),
+            self._hardware,
+            self._pools,
         )
 
     def report(self) -> AgentReport:
@@ -123,7 +134,8 @@ class Agent:
 
     async def run(self) -> None:
         """Serve until cancelled. Raise KubeletDirectoryError when the directory is unusable."""
-        with self._site.opened():
+        with self._site.opened(), closing(self._ledger):
+            self._open_ledger()
             await self._usage.look_once()
             async with self._tasks as tasks:
                 await self._serve_former_names()
@@ -131,6 +143,12 @@ class Agent:
                 tasks.create_task(self._usage.run())
                 for runner in self._runners.values():
                     tasks.create_task(runner.run())
+
+    def _open_ledger(self) -> None:
+        entries, own = self._ledger.open(), self._ledger.own
+        # Those of an agent that has ended are ours now, and their answers have come or never will.
+        self._holdings.learn(own.values(), under_way=0)
+        self._holdings.learn(e for e in entries if (e.resource, e.device) not in own)
 
     async def _serve_former_names(self) -> None:
         # R28: without its resource a container that restarts would fail.
@@ -177,13 +195,25 @@ class Agent:
             backend, inventory = self._latest[name]
             isolated = [*self.rules.quarantine, *self.rules.annotated]
             own = isolate(self._without_foreign_ids(name, inventory), isolated)
-            offers = make_offers(own, self.rules.offers)
+            offers = await self._with_hardware(make_offers(own, self.rules.offers))
             failures = await self._files.bring_in_line(backend, offers, self._holdings.in_use())
             self._take_over(backend, without_lacking(offers, failures), arrived)
             await self._keep_names()
         if failures and name not in self._retrying:
             self._retrying.add(name)
             self._tasks.create_task(self._retry(name))
+
+    async def _with_hardware(self, offers: Mapping[str, Offer]) -> Mapping[str, Offer]:
+        """Return the offers with what hardware they are; look at what is held, too."""
+        before = self._holdings.uses_of_holds()
+        try:
+            found = await call(self._hardware.of_offers, offers, timeout=DISK_SECONDS)
+            after = await call(self._hardware.of_holds, before, timeout=DISK_SECONDS)
+        except (OSError, TimeoutError) as error:
+            _log.error("hardware not looked at", extra={"nodeplug": {"error": repr(error)}})
+            return offers
+        self._holdings.derive(before, after)
+        return found
 
     async def _keep_names(self) -> None:
         names = {name: owned.backend for name, owned in self._resources.items()}
@@ -224,7 +254,7 @@ class Agent:
         pool = ResourcePool(offer.resource, self._holdings, encode_listed)
         pool.recheck()
         self._replace(pool, offer)
-        allocator = Allocator(pool, self._holdings, backend)
+        allocator = Allocator(pool, self._holdings, self._ledger, backend)
         served = ServedResource(pool, allocator, self._site)
         self._resources[offer.resource] = _Owned(backend.name, served)
         self._tasks.create_task(served.run())

@@ -1,0 +1,74 @@
+"""One hold: what one id of one resource may keep from others."""
+
+from dataclasses import dataclass
+
+from nodeplug.holdings.keys import Key, Listing, Record
+from nodeplug.values.hardware import Uses, united
+
+# The kubelet writes its checkpoint after our answer; a write that began before it lacks the id.
+WRITE_SECONDS = 2.0
+_NEVER = object()
+
+
+@dataclass(slots=True)
+class Hold:
+    """What containers that were given an id may use, until it is proved that none does.
+
+    `answered` is the monotonic time of the last answer, `flights` counts answers under way.
+    `settled` says that the kubelet has shown the id since. `absent` is the checkpoint's identity
+    at the first listing that did not show it.
+    """
+
+    uses: Uses
+    numa: tuple[int, ...] = ()
+    paths: frozenset[str] | None = None
+    pods: frozenset[str] = frozenset()
+    answered: float = 0.0
+    flights: int = 0
+    settled: bool = False
+    absent: object = _NEVER
+
+    @property
+    def awaits_write(self) -> bool:
+        """Whether nothing but what the kubelet has written down holds it."""
+        return self.absent is not _NEVER
+
+    def widen(self, uses: Uses) -> bool:
+        """Use this, too; return whether that is anything new."""
+        wider = united((self.uses, uses))
+        if wider == self.uses:
+            return False
+        self.uses = wider
+        return True
+
+    def take(self, record: Record) -> None:
+        """Note what the checkpoint says."""
+        self.numa = record.numa or self.numa
+        self.paths = record.paths if record.paths is not None else self.paths
+        self.pods |= record.pods
+
+    def answer(self, now: float) -> None:
+        """Note that a container was given the id at this moment."""
+        self.answered, self.settled, self.absent = now, False, _NEVER
+        self.paths = None
+
+    def is_free(self, key: Key, listing: Listing, now: float) -> bool:
+        """Whether it is proved that no container has the id any more.
+
+        Two witnesses are needed: pod resources shows it nowhere, and a checkpoint that was
+        written after that does not have it (R47, R86).
+        """
+        if self.flights or listing.started <= self.answered:
+            return False
+        recorded = listing.recorded is not None and key in listing.recorded
+        self.settled = self.settled or recorded or key in listing.held
+        if key in listing.held:
+            self.absent = _NEVER
+            return False
+        if self.absent is _NEVER:
+            self.absent = listing.written
+            return False
+        silent = listing.recorded is None or listing.written == self.absent
+        if recorded or silent or now - self.answered < WRITE_SECONDS:
+            return False
+        return not self.pods & listing.alive

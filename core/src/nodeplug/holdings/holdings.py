@@ -1,0 +1,334 @@
+"""Which devices the kubelet may hold for containers, as far as we can know.
+
+The kubelet never says that a device is free again (R46, R47); it is learnt from what it shows.
+"""
+
+import asyncio
+import time
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Container as AbstractContainer
+from collections.abc import Set as AbstractSet
+from contextlib import contextmanager
+
+import msgspec
+
+from nodeplug.holdings.hold import Hold
+from nodeplug.holdings.index import UseIndex
+from nodeplug.holdings.keys import Key, Listing, Record, physical_id, uses_of_id
+from nodeplug.holdings.rivals import Rival, Rivals, Unit
+from nodeplug.host.ledger import LedgerEntry
+from nodeplug.values.errors import AllocationRefusedError
+from nodeplug.values.hardware import NO_USES, HardwareKey, Uses, united
+
+# How long another agent's answer may be under way after it was noted: our limit (R43 sets none).
+ANSWER_SECONDS = 10.0
+_NO_DEVICES: Mapping[str, Uses] = {}
+
+
+class Holdings:
+    """The agent's one table of what may be in use: by anybody, under any name.
+
+    R33: the kubelet crashes when an id it has given to a container leaves the list. So such an
+    id is buried, not dropped, until a listing begun after the burial shows it free.
+    """
+
+    def __init__(self) -> None:
+        self.doubt = asyncio.Event()
+        self.generation = 0
+        self._observed = False
+        self._holds: dict[Key, Hold] = {}
+        self._buried: dict[Key, float] = {}
+        self._index: UseIndex[Key] = UseIndex()
+        self._indexed: dict[Key, Uses] = {}
+        self._offered: dict[str, Mapping[str, Uses]] = {}
+        self._renamed: set[str] = set()
+        self._sick: dict[str, AbstractSet[str]] = {}
+        self._rivals = Rivals()
+        self._lost: Mapping[Unit, Rival] = {}
+        self._wanted: set[Key] = set()
+
+    # What is offered.
+
+    def offer(
+        self,
+        resource: str,
+        uses: Mapping[str, Uses],
+        sick: AbstractSet[str] = frozenset(),
+        *,
+        renamed: bool = False,
+    ) -> None:
+        """Take note of a resource's devices by id: what hardware they are, which cannot be given.
+
+        Of those that cannot be given at once one is offered: one in use before a free one, one
+        under its backend's own name before one that was renamed.
+        """
+        if resource not in self._offered:
+            for key in [key for key in self._holds if key[0] == resource]:
+                self._widen(key, uses_of_id(key))
+        self._offered[resource] = uses
+        self._sick[resource] = sick
+        (self._renamed.add if renamed else self._renamed.discard)(resource)
+        self._rivals.offer(resource, uses)
+        self._settle_rivals()
+
+    def bury(self, resource: str, ids: Iterable[str]) -> None:
+        """Note that ids have left the offers of a resource."""
+        now = time.monotonic()
+        new = [key for i in ids if (key := (resource, i)) not in self._buried]
+        for key in new:
+            self._buried[key] = now
+            self._reindex(key, self._uses_of(key))
+        if new:
+            self.doubt.set()
+
+    def revive(self, resource: str, ids: AbstractContainer[str]) -> None:
+        """Note that ids are offered again."""
+        for key in [k for k in self._buried if k[0] == resource and k[1] in ids]:
+            self._exhume(key)
+
+    def is_buried(self, resource: str, device_id: str) -> bool:
+        """Whether the id must still be listed although nothing offers it."""
+        return (resource, device_id) in self._buried
+
+    # What is asked.
+
+    def handed_out(self, resource: str, device_id: str) -> bool:
+        """Whether a container has the id as far as is known, or was given it and not seen since."""
+        return (resource, device_id) in self._holds
+
+    def held_in(self, resource: str) -> Mapping[str, tuple[int, ...]]:
+        """Return the ids of a resource that containers may have, with NUMA nodes where known."""
+        return {i: hold.numa for (name, i), hold in self._holds.items() if name == resource}
+
+    def in_use(self) -> Mapping[str, Collection[str]] | None:
+        """Return by resource the devices that containers may hold; None before any listing."""
+        if not self._observed:
+            return None
+        found: dict[str, set[str]] = {}
+        for name, device_id in (*self._holds, *self._buried):
+            found.setdefault(name, set()).add(physical_id(device_id))
+        return found
+
+    def answered_paths(self, resource: str, device_id: str) -> frozenset[str] | None:
+        """Return the nodes that the kubelet has on record for an id; None where it has none."""
+        hold = self._holds.get((resource, device_id))
+        return hold.paths if hold else None
+
+    def holder_besides(self, resource: str, device_id: str) -> Key | None:
+        """Return by which key containers may have what this one would give away again.
+
+        None where nobody has it, or by a key that may be used beside this one.
+        """
+        if not self._indexed:
+            return None
+        return next((holder for holder, _ in self._meeting((resource, device_id))), None)
+
+    def rival(self, resource: str, device_id: str) -> Rival | None:
+        """Return the device that is offered instead of this one, which excludes it."""
+        return self._lost.get((resource, physical_id(device_id))) if self._lost else None
+
+    def want(self, holder: Key) -> None:
+        """Note that a hold keeps something from being offered."""
+        self._wanted.add(holder)
+        self.doubt.set()
+
+    # What changes it.
+
+    @contextmanager
+    def allocating(self, resource: str, ids: Collection[str]) -> Iterator[list[LedgerEntry]]:
+        """Note that ids are being handed out, and on success that they have been.
+
+        Lists are late: this is where it is decided. Yields what other agents have to know. Raises
+        AllocationRefusedError where another container may have one of the devices, or a part of
+        it, by a key that is not to be shared.
+        """
+        keys = {(resource, device_id) for device_id in ids}
+        for key in sorted(keys):
+            self._check(key, keys)
+        new = keys - self._holds.keys()
+        holds = [self._hold(key, self._uses_of(key)) for key in sorted(keys)]
+        for hold in holds:
+            hold.flights += 1
+        try:
+            yield [self._entry(key) for key in sorted(keys)]
+        except BaseException:
+            for key in new:
+                if self._holds[key].flights == 1:
+                    self._drop(key)
+            raise
+        finally:
+            for hold in holds:
+                hold.flights -= 1
+        now = time.monotonic()
+        for hold in holds:
+            hold.answer(now)
+        self.doubt.set()
+        self._settle_rivals()
+
+    def ended(self, entries: Iterable[LedgerEntry]) -> list[LedgerEntry]:
+        """Return what takes those entries back that are no holds after all."""
+        over = (each for each in entries if (each.resource, each.device) not in self._holds)
+        return [msgspec.structs.replace(each, ended=True) for each in over]
+
+    def learn(self, entries: Iterable[LedgerEntry], under_way: float = ANSWER_SECONDS) -> None:
+        """Take in what other agents have given, or this one before it was started again.
+
+        Their answers may be `under_way` for so many seconds.
+        """
+        for entry in entries:
+            key = entry.resource, entry.device
+            hold = self._holds.get(key)
+            answered = entry.answered + under_way
+            if entry.ended:
+                if hold and not hold.flights and not hold.settled and hold.answered <= answered:
+                    self._drop(key)
+                continue
+            hold = self._hold(key, entry.hardware)
+            if answered > hold.answered:
+                hold.answer(answered)
+            self.doubt.set()
+        self._settle_rivals()
+
+    def derive(self, before: Mapping[Key, Uses], after: Mapping[Key, Uses]) -> None:
+        """Replace what hardware holds are by what the host says now; not what is newer."""
+        for key, uses in after.items():
+            hold = self._holds.get(key)
+            if hold and hold.uses is before[key]:
+                hold.uses = uses
+                self._reindex(key, uses)
+        self._settle_rivals()
+
+    def uses_of_holds(self) -> Mapping[Key, Uses]:
+        """Return what hardware each hold is."""
+        return {key: hold.uses for key, hold in self._holds.items()}
+
+    def presume(self, recorded: Mapping[Key, Record], uses: Mapping[Key, Uses]) -> None:
+        """Take for in use what the kubelet has recorded, until it can be asked."""
+        for key, record in recorded.items():
+            self._hold(key, self._seen_uses(key, uses.get(key, NO_USES))).take(record)
+        self._settle_rivals()
+
+    def observe(self, listing: Listing) -> None:
+        """Take in a listing: what is in use, and what it proves to be free.
+
+        What is recorded is in use, too: pod resources leaves out init containers (R86), and all
+        pods that a kubelet which has just started does not know yet (R47).
+        """
+        self._observed = True
+        now = time.monotonic()
+        self.presume(listing.recorded or {}, listing.uses)
+        for key, numa in listing.held.items():
+            hold = self._hold(key, self._seen_uses(key, listing.uses.get(key, NO_USES)))
+            hold.numa = numa or hold.numa
+        for key, hold in list(self._holds.items()):
+            if hold.is_free(key, listing, now):
+                self._drop(key)
+        for key, since in list(self._buried.items()):
+            if since < listing.started and key not in self._holds:
+                self._exhume(key)
+        self._wanted.clear()
+        self._settle_rivals()
+        self.doubt.clear()
+        if self._buried or any(not hold.settled for hold in self._holds.values()):
+            self.doubt.set()
+
+    def awaiting_write(self) -> AbstractSet[Key]:
+        """Return the holds for which the kubelet should write down what it knows.
+
+        It frees devices in its memory; what it has recorded may be older. Only what stands in the
+        way is worth it, and what has never been seen.
+        """
+        return {
+            key
+            for key, hold in self._holds.items()
+            if hold.awaits_write
+            and (key in self._wanted or key in self._buried or not hold.settled)
+        }
+
+    def suspects(self) -> Mapping[Key, AbstractSet[str]]:
+        """Return the holds that may be free, with the uids of the pods that had them."""
+        return {key: hold.pods for key, hold in self._holds.items() if hold.awaits_write}
+
+    def _check(self, key: Key, together: AbstractSet[Key]) -> None:
+        for holder, hardware in self._meeting(key):
+            if holder not in together:
+                self.want(holder)
+                raise AllocationRefusedError(
+                    f"device {key[1]} of {key[0]} is in use as {holder[1]} of {holder[0]}"
+                    f"{'' if hardware.startswith('id ') else f': both are {hardware}'}",
+                    devices=[physical_id(key[1])],
+                )
+
+    def _meeting(self, key: Key) -> Iterator[tuple[Key, HardwareKey]]:
+        """Yield whoever may have what a key would give away again."""
+        offered = self._offered.get(key[0], _NO_DEVICES).get(physical_id(key[1]), NO_USES)
+        for uses in (uses_of_id(key), offered):
+            for holder, hardware in self._index.meeting(uses):
+                # R46: the kubelet gives an id again within a pod.
+                if holder != key:
+                    yield holder, hardware
+
+    def _uses_of(self, key: Key) -> Uses:
+        offered = self._offered.get(key[0], _NO_DEVICES).get(physical_id(key[1]), NO_USES)
+        return united((uses_of_id(key), offered))
+
+    def _seen_uses(self, key: Key, named: Uses) -> Uses:
+        """Return what hardware an id is that the kubelet shows; `named` by its answer.
+
+        The id of a resource that is not ours says nothing.
+        """
+        if named and key[0] not in self._offered:
+            return named
+        return united((self._uses_of(key), named))
+
+    def _hold(self, key: Key, uses: Uses) -> Hold:
+        if key not in self._holds:
+            self._holds[key] = Hold(uses)
+            self._reindex(key, uses)
+        else:
+            self._widen(key, uses)
+        return self._holds[key]
+
+    def _widen(self, key: Key, uses: Uses) -> None:
+        hold = self._holds[key]
+        if hold.widen(uses):
+            self._reindex(key, hold.uses)
+
+    def _drop(self, key: Key) -> None:
+        del self._holds[key]
+        self._reindex(key, self._indexed[key] if key in self._buried else NO_USES)
+
+    def _exhume(self, key: Key) -> None:
+        del self._buried[key]
+        hold = self._holds.get(key)
+        self._reindex(key, hold.uses if hold else NO_USES)
+
+    def _reindex(self, key: Key, uses: Uses) -> None:
+        before = self._indexed.pop(key, NO_USES)
+        if uses:
+            self._indexed[key] = uses
+        if uses != before:
+            self._index.put(key, before, uses)
+            self.generation += 1
+
+    def _entry(self, key: Key) -> LedgerEntry:
+        return LedgerEntry(
+            resource=key[0],
+            device=key[1],
+            answered=time.monotonic(),
+            hardware=dict(self._holds[key].uses),
+        )
+
+    def _settle_rivals(self) -> None:
+        lost = self._rivals.losers(self._rank)
+        if lost != self._lost:
+            self._lost = lost
+            self.generation += 1
+
+    def _rank(self, unit: Unit) -> int:
+        resource, device = unit
+        if any(key[0] == resource and physical_id(key[1]) == device for key in self._holds):
+            return 0
+        if device in self._sick[resource]:
+            return 3
+        return 2 if resource in self._renamed else 1

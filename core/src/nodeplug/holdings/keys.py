@@ -1,0 +1,62 @@
+"""What the kubelet says of ids, and how ids are read."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from nodeplug.values.hardware import EXCLUSIVE, Uses
+
+Key = tuple[str, str]
+"""A resource's public name and a device id in it."""
+
+_REPLICA = "::"
+
+
+def physical_id(device_id: str) -> str:
+    """Return the id of the device behind a public id, which may be a replica "<device>::<n>"."""
+    return device_id.partition(_REPLICA)[0]
+
+
+def uses_of_id(key: Key) -> Uses:
+    """Return what is known of any device of ours by its id alone: ids are the node's (R23).
+
+    Replicas of one resource share their device; nothing else does.
+    """
+    device, replica, _ = key[1].partition(_REPLICA)
+    return {f"id {device}": replicas_of(key[0]) if replica else EXCLUSIVE}
+
+
+def replicas_of(resource: str) -> str:
+    """Return the group of those that share a device as replicas of a resource."""
+    return f"replicas of {resource}"
+
+
+class Record(NamedTuple):
+    """What the kubelet's checkpoint says of an id (R66).
+
+    `numa` are its NUMA nodes, `paths` the host paths of the device nodes in the answer that the
+    containers got, None where none can be read from it, and `pods` the uids of those that have it.
+    """
+
+    numa: tuple[int, ...] = ()
+    paths: frozenset[str] | None = None
+    pods: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What pod resources and then the kubelet's checkpoint said.
+
+    `held` maps keys that running containers hold to their NUMA nodes. `recorded` has all keys in
+    the checkpoint, init containers included; None where it cannot be read. `started` is the
+    monotonic time before the first of both was asked. `written` is the checkpoint's identity:
+    another one was written later. `uses` says of keys what hardware their answers name, `alive`
+    which pods still have processes.
+    """
+
+    started: float
+    held: Mapping[Key, tuple[int, ...]]
+    recorded: Mapping[Key, Record] | None
+    written: object = None
+    uses: Mapping[Key, Uses] = field(default_factory=dict)
+    alive: frozenset[str] = frozenset()
