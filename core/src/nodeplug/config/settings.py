@@ -73,7 +73,7 @@ class HostSettings(Section, frozen=True):
         msgspec.Meta(
             description="A directory on a tmpfs of the host, the same for all agents of a node, as "
             "this process sees it. In it each notes what it has given to containers, so that none "
-            "gives it a second time. Empty keeps that in memory, for an agent that is alone. Not "
+            "gives it a second time. Empty is a directory below `kubelet.devicePluginDir`. Not "
             "changed by a reload."
         ),
     ] = LEDGER_DIR

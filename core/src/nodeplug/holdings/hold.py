@@ -60,6 +60,8 @@ class Hold:
         """
         if self.flights or listing.started <= self.answered:
             return False
+        if key in listing.stale:
+            return now - self.answered >= WRITE_SECONDS
         recorded = listing.recorded is not None and key in listing.recorded
         self.settled = self.settled or recorded or key in listing.held
         if key in listing.held:

@@ -45,7 +45,8 @@ class Holdings:
         self._sick: dict[str, AbstractSet[str]] = {}
         self._rivals = Rivals()
         self._lost: Mapping[Unit, Rival] = {}
-        self._wanted: set[Key] = set()
+        self._wanted: dict[Key, float] = {}
+        self._blocked: Mapping[Key, float] = {}
 
     # What is offered.
 
@@ -129,7 +130,7 @@ class Holdings:
 
     def want(self, holder: Key) -> None:
         """Note that a hold keeps something from being offered."""
-        self._wanted.add(holder)
+        self._wanted.setdefault(holder, self._blocked.get(holder, time.monotonic()))
         self.doubt.set()
 
     # What changes it.
@@ -226,7 +227,7 @@ class Holdings:
         for key, since in list(self._buried.items()):
             if since < listing.started and key not in self._holds:
                 self._exhume(key)
-        self._wanted.clear()
+        self._blocked, self._wanted = self._wanted, {}
         self._settle_rivals()
         self.doubt.clear()
         if self._buried or any(not hold.settled for hold in self._holds.values()):
@@ -235,19 +236,22 @@ class Holdings:
     def awaiting_write(self) -> AbstractSet[Key]:
         """Return the holds for which the kubelet should write down what it knows.
 
-        It frees devices in its memory; what it has recorded may be older. Only what stands in the
-        way is worth it, and what has never been seen.
+        It frees devices in its memory; what it has recorded may be older.
         """
-        return {
-            key
-            for key, hold in self._holds.items()
-            if hold.awaits_write
-            and (key in self._wanted or key in self._buried or not hold.settled)
-        }
+        return {k for k in self.waiting() & self._holds.keys() if self._holds[k].awaits_write}
 
-    def suspects(self) -> Mapping[Key, AbstractSet[str]]:
-        """Return the holds that may be free, with the uids of the pods that had them."""
-        return {key: hold.pods for key, hold in self._holds.items() if hold.awaits_write}
+    def waiting(self) -> AbstractSet[Key]:
+        """Return what the next listing could settle: what is in the way, gone or never seen."""
+        unseen = (key for key, hold in self._holds.items() if not hold.settled)
+        return {*self._wanted, *self._buried, *unseen}
+
+    def suspects(self) -> AbstractSet[str]:
+        """Return the uids of the pods that had what may be free now."""
+        return {uid for hold in self._holds.values() if hold.awaits_write for uid in hold.pods}
+
+    def blocking(self) -> Mapping[Key, float]:
+        """Return the holds that keep something from being offered, and since when (monotonic)."""
+        return self._wanted
 
     def _check(self, key: Key, together: AbstractSet[Key]) -> None:
         for holder, hardware in self._meeting(key):

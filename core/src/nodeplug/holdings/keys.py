@@ -51,7 +51,8 @@ class Listing:
     the checkpoint, init containers included; None where it cannot be read. `started` is the
     monotonic time before the first of both was asked. `written` is the checkpoint's identity:
     another one was written later. `uses` says of keys what hardware their answers name, `alive`
-    which pods still have processes.
+    which pods still have processes. `stale` keys are in the checkpoint only because the kubelet
+    has not written it since.
     """
 
     started: float
@@ -60,3 +61,4 @@ class Listing:
     written: object = None
     uses: Mapping[Key, Uses] = field(default_factory=dict)
     alive: frozenset[str] = frozenset()
+    stale: frozenset[Key] = frozenset()

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
@@ -15,9 +16,10 @@ from nodeplug.config.settings import CDI_DIR
 from nodeplug.holdings import Holdings
 from nodeplug.host.calls import call
 from nodeplug.host.host import Host
+from nodeplug.host.identities import Identities
 from nodeplug.host.ledger import Ledger
 from nodeplug.kubelet.serving import ServedResource, Site
-from nodeplug.kubelet.sockets import REGISTRY_HOME, SocketDirectory
+from nodeplug.kubelet.sockets import HOME, REGISTRY_HOME, SocketDirectory
 from nodeplug.kubelet.translate import encode_listed
 from nodeplug.kubelet.watch import KubeletWatch
 from nodeplug.offers import Offer, OfferRule, make_offers
@@ -26,6 +28,7 @@ from nodeplug.quarantine import QuarantineRule, isolate
 from nodeplug.supervisor.backend_runner import BackendRunner
 from nodeplug.supervisor.files import DISK_SECONDS, Files, without_lacking
 from nodeplug.supervisor.hardware import HardwareLook
+from nodeplug.supervisor.installation import file_name
 from nodeplug.supervisor.last_good import LastGood
 from nodeplug.supervisor.report import AgentReport, ResourceReport
 from nodeplug.supervisor.served_names import ServedNames
@@ -67,7 +70,7 @@ class Node(NamedTuple):
     directory, the kubelet finds resources there instead of being called. `installation` tells
     whose names are still served for pods that have their devices, and whose settings are kept for
     a start with broken ones. In `ledger_dir` all agents of the node note what they have given;
-    None is nowhere.
+    by default that is below `plugin_dir`.
     """
 
     plugin_dir: Path
@@ -96,8 +99,14 @@ class Agent:
     ) -> None:
         self.rules, plugin_dir, installation = node.rules, node.plugin_dir, node.installation
         self._holdings = Holdings()
-        self._ledger = Ledger(node.ledger_dir, installation or "an agent")
+        names = ", ".join(spec.name for spec, _ in backends)
+        owner = f"the agent for {names} of installation {installation!r}, process {os.getpid()}"
+        self._ledger = Ledger(node.ledger_dir or plugin_dir / HOME / "ledger", owner)
         self._hardware = HardwareLook(host.root)
+        identities = Identities(
+            plugin_dir / HOME / "identities" / f"{file_name(installation)}.json"
+        )
+        host = replace(host, identities=identities)
         self._watch = KubeletWatch(plugin_dir)
         found = SocketDirectory(node.registry, REGISTRY_HOME) if node.registry else None
         self._site = Site(SocketDirectory(plugin_dir), self._watch, found)

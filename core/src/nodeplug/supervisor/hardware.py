@@ -59,9 +59,9 @@ class HardwareLook:
             if record.paths
         }
 
-    def alive(self, pods: Iterable[str]) -> frozenset[str]:
-        """Return those of these pods, by uid, that still have processes."""
-        return frozenset(uid for uid in pods if pod_lives(self._root, uid))
+    def lives(self, pods: Iterable[str]) -> Mapping[str, bool | None]:
+        """Return whether pods, by uid, have processes; None where that cannot be seen."""
+        return {uid: pod_lives(self._root, uid) for uid in pods}
 
     def _of_device(self, hardware: Hardware, resource: str, offered: OfferedDevice) -> Uses:
         device = offered.device

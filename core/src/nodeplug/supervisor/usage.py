@@ -1,23 +1,19 @@
 """Keeps the record of devices in use up to date."""
 
 import asyncio
-import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
 
-from nodeplug.holdings import Holdings, Key, Listing, Record
-from nodeplug.host.calls import call
+from nodeplug.holdings import Holdings, Key, Listing
 from nodeplug.host.ledger import Ledger, LedgerBusyError
 from nodeplug.kubelet.evidence import CHECKPOINT, ask_kubelet, read_checkpoint
 from nodeplug.kubelet.watch import KubeletWatch
 from nodeplug.pool import ResourcePool
 from nodeplug.supervisor.hardware import HardwareLook
-from nodeplug.values.hardware import NO_USES, Uses
+from nodeplug.supervisor.host_evidence import HostEvidence
 
 # A kubelet that starts may not answer yet; its first answer is worth having soon.
 _SHORTEST_PAUSE = 0.05
@@ -30,13 +26,6 @@ _START_SECONDS = 1.0
 # worth one at every look for a minute, then so often.
 _EAGER_SECONDS = 60.0
 _REPEAT_SECONDS = 10.0
-# What the host does not say by then is left out of account.
-_HOST_SECONDS = 5.0
-
-_Asked = TypeVar("_Asked")
-_Answer = TypeVar("_Answer")
-
-_log = logging.getLogger("nodeplug.supervisor")
 
 
 class UsageWatch:
@@ -57,12 +46,13 @@ class UsageWatch:
         self._pod_resources, self._plugin_dir = where
         self._watch = watch
         self._holdings, self._ledger = table
-        self._hardware = look
-        self._named: dict[Key, tuple[frozenset[str] | None, Uses]] = {}
+        self._host = HostEvidence(look)
         self._pools = pools
         self._pause = _PAUSE
         self._repeated = 0.0
-        self._doubtful: dict[Key, float] = {}
+        self._waiting: AbstractSet[Key] = frozenset()
+        self._since = 0.0
+        self._eager = True
 
     async def look_once(self) -> None:
         """Learn what was in use before this process started: what is written down counts, too.
@@ -70,7 +60,7 @@ class UsageWatch:
         The kubelet may not answer soon, or not know its pods yet.
         """
         records = read_checkpoint(self._plugin_dir / CHECKPOINT).records or {}
-        self._holdings.presume(records, await self._uses(records))
+        self._holdings.presume(records, await self._host.uses(records))
         try:
             async with asyncio.timeout(_START_SECONDS):
                 await self._look()
@@ -97,19 +87,38 @@ class UsageWatch:
         while True:
             await self._holdings.doubt.wait()
             await self._look()
-            await asyncio.sleep(self._pause)
+            await self._rest()
+
+    async def _rest(self) -> None:
+        """Wait for the next look; what the kubelet has written down anew is worth one at once."""
+        written, until = self._written(), time.monotonic() + self._pause
+        while (left := until - time.monotonic()) > 0 and written == self._written():  # noqa: ASYNC110 - a file may be on a disk that tells nobody
+            await asyncio.sleep(min(left, _PAUSE))
+
+    def _written(self) -> object:
+        try:
+            facts = (self._plugin_dir / CHECKPOINT).stat()
+        except OSError:
+            return None
+        return facts.st_ino, facts.st_mtime_ns
 
     async def _look(self) -> None:
         listing = await ask_kubelet(self._pod_resources, self._plugin_dir)
         if listing is None:
             self._pause = min(2 * self._pause, _LONGEST_PAUSE)
+            checkpoint = read_checkpoint(self._plugin_dir / CHECKPOINT)
+            self._take_in(await self._host.without_list(checkpoint))
+            self._holdings.doubt.set()
             return
-        self._pause = _PAUSE
-        self._holdings.observe(await self._completed(listing))
+        self._take_in(await self._host.completed(listing, self._holdings.suspects()))
+        self._pause = _PAUSE if self._eager else _LONGEST_PAUSE
+        await self._tell_others()
+
+    def _take_in(self, listing: Listing) -> None:
+        self._holdings.observe(listing)
         for pool in self._pools():
             pool.recheck()
         self._freshen(self._holdings.awaiting_write())
-        await self._tell_others()
 
     async def _tell_others(self) -> None:
         """Take from the ledger what is free; a lock that is held waits until the next look."""
@@ -122,45 +131,14 @@ class UsageWatch:
                 self._ledger.append(self._holdings.ended(list(self._ledger.own.values())))
                 self._ledger.compact(lambda entry: entry.key in held)
 
-    async def _completed(self, listing: Listing) -> Listing:
-        """Return a listing with what the host says of it."""
-        uses = await self._uses(listing.recorded or {})
-        pods = {uid for uids in self._holdings.suspects().values() for uid in uids}
-        alive = await self._ask_host(self._hardware.alive, pods) if pods else None
-        return replace(listing, uses=uses, alive=alive or frozenset())
-
-    async def _uses(self, records: Mapping[Key, Record]) -> Mapping[Key, Uses]:
-        """Return what hardware answers name; each is looked at once, as long as it is the same."""
-        self._named = {key: self._named[key] for key in self._named.keys() & records.keys()}
-        new = {
-            key: record
-            for key, record in records.items()
-            if key not in self._named or self._named[key][0] != record.paths
-        }
-        if any(record.paths for record in new.values()):
-            found = await self._ask_host(self._hardware.of_records, new)
-            if found is None:
-                return {key: uses for key, (_, uses) in self._named.items()}
-        else:
-            found = {}
-        for key, record in new.items():
-            self._named[key] = record.paths, found.get(key, NO_USES)
-        return {key: uses for key, (_, uses) in self._named.items() if uses}
-
-    async def _ask_host(self, method: Callable[[_Asked], _Answer], asked: _Asked) -> _Answer | None:
-        try:
-            return await call(method, asked, timeout=_HOST_SECONDS)
-        except (OSError, TimeoutError) as error:
-            _log.warning("hardware not looked at", extra={"nodeplug": {"error": repr(error)}})
-            return None
-
     def _freshen(self, doubtful: AbstractSet[Key]) -> None:
         # R3, R47: the call has freed devices in the kubelet's memory, which is written down only
         # at the next list or allocation.
         now = time.monotonic()
-        self._doubtful = {key: self._doubtful.get(key, now) for key in doubtful}
-        eager = any(now - since < _EAGER_SECONDS for since in self._doubtful.values())
-        if doubtful and (eager or now - self._repeated >= _REPEAT_SECONDS):
+        if (waiting := self._holdings.waiting()) != self._waiting:
+            self._waiting, self._since = waiting, now
+        self._eager = now - self._since < _EAGER_SECONDS
+        if doubtful and (self._eager or now - self._repeated >= _REPEAT_SECONDS):
             self._repeated = now
             self._repeat({resource for resource, _ in doubtful})
 
