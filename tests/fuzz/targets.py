@@ -62,7 +62,7 @@ def _configuration(backend: str, file: Path) -> str:
 
 
 def _checkpoint(file: Path) -> str:
-    return "unreadable" if read_checkpoint(file) is None else "read"
+    return "unreadable" if read_checkpoint(file).records is None else "read"
 
 
 def _uevent(data: bytes) -> str:

@@ -86,7 +86,7 @@ def _own_sockets(folder: Path) -> Iterator[tuple[Path, int]]:
 def checkpoint(patient: Patient) -> Iterator[Finding]:
     """Look whether the kubelet's record of devices in use is whole."""
     path = patient.plugin_dir / CHECKPOINT
-    if path.exists() and read_checkpoint(path) is None:
+    if path.exists() and read_checkpoint(path).records is None:
         yield problem(
             str(path),
             "cannot be read, or is broken",
