@@ -114,6 +114,21 @@ async def test_a_device_that_vanished_is_told(play: Play) -> None:
     assert ("DeviceUnhealthy", f"awk-board-3 of {BOARD} is unhealthy: gone") in play.told
 
 
+async def test_a_device_that_is_merely_held_is_no_news(play: Play) -> None:
+    """A container has it by another name; it is well."""
+    telling = play.announcer(events=True)
+    rule = OfferRule(resource=BOARD, replicas=2, mark_shared=True)
+    await play.stage.agent.apply(Rules([rule]), {})
+    await play.stage.listed(f"{BOARD}.shared", allocatable=8)
+    await play.stage.kubelet.admit(Pod.of({f"{BOARD}.shared": 1}))
+    await telling.tell()
+    await play.stage.agent.apply(Rules(), {})
+    await play.stage.listed(BOARD, allocatable=3)
+    before = len(play.told)
+    await telling.tell()
+    assert [told for told in play.told[before:] if f" of {BOARD} " in told[1]] == []
+
+
 async def test_the_same_news_again_counts_up_the_event(play: Play) -> None:
     """As after a restart of the agent."""
     play.stage.set(State(sick=("awk-board-1",)))

@@ -3,17 +3,22 @@
 import asyncio
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from nodeplug.meters.family import Sample
 from nodeplug.offers import OfferRule
 from nodeplug.operations import state, tally
 from nodeplug.supervisor.reload import ReloadReport
+from nodeplug.supervisor.report import AgentReport
 from nodeplug.testing import AdmissionError, Pod
 from support.awkward.state import State
-from support.stage import BOARD, EXTRA, stage
+from support.stage import BOARD, EXTRA, Stage, stage
 from support.timed import timed
 from support.watched import Watch, exchange, watched
+
+SHARED = f"{BOARD}.shared"
 
 
 async def growth(watch: Watch, before: dict[str, float], name: str) -> float:
@@ -30,6 +35,54 @@ async def test_devices_are_counted_by_health_and_reason() -> None:
         assert samples[f"nodeplug_devices{{{of},health=Healthy}}"] == 3
         assert samples[f"nodeplug_devices{{{of},health=Unhealthy}}"] == 1
         assert samples[f"nodeplug_unhealthy_devices{{{of},reason=told to be sick}}"] == 1
+
+
+async def held_board(play: Stage) -> str:
+    """Let a pod have a replica of a board that is not shared any more; return the board."""
+    play.rules = [OfferRule(resource=BOARD, replicas=2, mark_shared=True)]
+    await play.reload()
+    await play.listed(SHARED, allocatable=8)
+    await play.kubelet.admit(Pod.of({SHARED: 1}))
+    [replica] = play.kubelet.held(SHARED)
+    play.rules = []
+    await play.reload()
+    await play.listed(allocatable=3)
+    return replica.partition("::")[0]
+
+
+async def test_a_device_that_is_held_is_not_counted_with_the_sick() -> None:
+    """An alert on sick devices must not fire for one that a container has by another name."""
+    async with stage() as play, watched(play, per_device=True) as watch:
+        board = await held_board(play)
+        samples = await watch.samples()
+        of = f"backend=awkward,resource={BOARD}"
+        standings = ("Healthy", "Unhealthy", "Held")
+        counts = [samples[f"nodeplug_devices{{{of},health={each}}}"] for each in standings]
+        assert counts == [3, 0, 1]
+        sick = [name for name in samples if name.startswith(f"nodeplug_unhealthy_devices{{{of},")]
+        assert sick == []
+        assert samples[f"nodeplug_device_healthy{{resource={BOARD},device={board}}}"] == 0
+        held = [name for name in samples if name.startswith("nodeplug_device_held")]
+        assert held == [f"nodeplug_device_held{{resource={BOARD},device={board}}}"]
+
+
+def reported(**facts: Any) -> dict[str, list[Sample]]:
+    report = AgentReport((), (), kubelet_present=True, stale=0, **facts)
+    return {each.name: list(each.samples) for each in state.families(report, tally.Tally())}
+
+
+def test_of_the_holds_that_block_the_oldest_are_shown() -> None:
+    """A node may have thousands; each would be a series."""
+    holds = {("a.b/c", f"{number}"): float(number) for number in range(60)}
+    shown = reported(holds=holds)["nodeplug_hold_blocking_seconds"]
+    assert [sample.value for sample in shown] == list(range(59, 9, -1))
+    assert shown[0].labels == (("resource", "a.b/c"), ("device", "59"))
+
+
+def test_a_ledger_that_cannot_be_written_is_shown() -> None:
+    """The agent serves on, and nobody would know."""
+    found = [reported(ledger_trouble=why)["nodeplug_ledger_writable"] for why in ("", "full")]
+    assert [sample.value for samples in found for sample in samples] == [1, 0]
 
 
 async def test_reasons_without_number_make_no_series_without_number(

@@ -58,7 +58,7 @@ class Observatory:
         report = self._view.agent()
         families: list[Family] = []
         if self._settings.per_device:
-            families = [per_device.health(report), *await per_device.telemetry(report.backends)]
+            families = [*per_device.health(report), *await per_device.telemetry(report.backends)]
         if self._settings.pods:
             families.append(await per_device.in_use(report, self._view.pod_resources))
         families += self._families(report)

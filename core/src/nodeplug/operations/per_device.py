@@ -28,18 +28,18 @@ _HELP: dict[str, str] = {
 _log = logging.getLogger("nodeplug.metrics")
 
 
-def health(report: AgentReport) -> Family:
-    """Return the health of each device as the kubelet was told of it."""
-    samples = [
-        Sample(
-            "",
-            (("resource", each.pool.resource), ("device", device.id)),
-            device.health is Health.HEALTHY,
-        )
+def health(report: AgentReport) -> Iterator[Family]:
+    """Yield the health of each device as the kubelet was told of it, and which are merely held."""
+    listed = [
+        ((("resource", each.pool.resource), ("device", device.id)), device)
         for each in report.resources
         for device in each.pool.snapshot.devices
     ]
-    return Family("nodeplug_device_healthy", "gauge", "Whether the device is healthy.", samples)
+    healthy = [Sample("", labels, device.health is Health.HEALTHY) for labels, device in listed]
+    yield Family("nodeplug_device_healthy", "gauge", "Whether the device is healthy.", healthy)
+    held = [Sample("", labels, 1) for labels, device in listed if device.held]
+    about = "A device that is well, and not offered because of what containers have."
+    yield Family("nodeplug_device_held", "gauge", about, held)
 
 
 async def in_use(report: AgentReport, socket: Path) -> Family:

@@ -10,6 +10,9 @@ from nodeplug.operations.tally import Tally
 from nodeplug.supervisor.reload import ReloadReport
 from nodeplug.supervisor.report import AgentReport, ResourceReport
 
+# Each has a series of its own, and a node may have thousands of devices.
+_HOLDS_LIMIT = 50
+
 
 def families(report: AgentReport, tally: Tally) -> Iterator[Family]:
     """Yield what the state of agent, backends and resources shows."""
@@ -35,6 +38,7 @@ def families(report: AgentReport, tally: Tally) -> Iterator[Family]:
         lambda each: each.streams,
     )
     yield from _devices(report, tally)
+    yield from _holds(report)
 
 
 def configuration(report: ReloadReport) -> Iterator[Family]:
@@ -74,15 +78,29 @@ def _devices(report: AgentReport, tally: Tally) -> Iterator[Family]:
         labels = (("backend", each.backend), ("resource", each.pool.resource))
         count = tally.count(each.pool.resource, each.pool.snapshot)
         listed += [
-            Sample("", (*labels, ("health", health.value)), number)
-            for health, number in count.health.items()
+            Sample("", (*labels, ("health", health)), number)
+            for health, number in count.standings.items()
         ]
         sick += [
             Sample("", (*labels, ("reason", reason)), number)
             for reason, number in count.reasons.items()
         ]
-    yield Family("nodeplug_devices", "gauge", "Devices as the kubelet was told of them.", listed)
-    yield Family("nodeplug_unhealthy_devices", "gauge", "Unhealthy devices by reason.", sick)
+    about = "Devices that are listed; Held are Unhealthy to the kubelet, and well."
+    yield Family("nodeplug_devices", "gauge", about, listed)
+    about = "Unhealthy devices by reason, without those that are merely held."
+    yield Family("nodeplug_unhealthy_devices", "gauge", about, sick)
+
+
+def _holds(report: AgentReport) -> Iterator[Family]:
+    oldest = sorted(report.holds.items(), key=lambda each: -each[1])[:_HOLDS_LIMIT]
+    samples = [
+        Sample("", (("resource", resource), ("device", device)), seconds)
+        for (resource, device), seconds in oldest
+    ]
+    about = "For how long something has not been offered because of what containers may have."
+    yield Family("nodeplug_hold_blocking_seconds", "gauge", about, samples)
+    about = "Whether what was given to containers is written down for other agents."
+    yield _gauge("nodeplug_ledger_writable", about, not report.ledger_trouble)
 
 
 def _of_resources(

@@ -1,10 +1,10 @@
-"""Counting devices by health and reason, once for each list."""
+"""Counting devices by standing and reason, once for each list."""
 
 from collections import Counter
 from typing import NamedTuple
 
+from nodeplug.operations.standing import STANDINGS, standing
 from nodeplug.pool import ListedDevice, Snapshot
-from nodeplug.values.device import Health
 
 # A reason may tell a figure of the moment; its series may not be without number.
 _REASONS_LIMIT = 10
@@ -12,9 +12,9 @@ _REASON_LENGTH = 64
 
 
 class Count(NamedTuple):
-    """How many devices there are of each health, and of each reason."""
+    """How many devices there are of each standing, and how many are sick for each reason."""
 
-    health: dict[Health, int]
+    standings: dict[str, int]
     reasons: dict[str, int]
 
 
@@ -33,12 +33,13 @@ class Tally:
 
 
 def _count(snapshot: Snapshot) -> Count:
-    found = Counter(device.health for device in snapshot.devices)
-    kinds = Counter(_kind(device) for device in snapshot.devices if device.reason)
+    devices = snapshot.devices
+    found = Counter(standing(device.health.value, held=device.held) for device in devices)
+    kinds = Counter(_kind(device) for device in devices if device.reason and not device.held)
     common = dict(kinds.most_common(_REASONS_LIMIT))
     if rest := kinds.total() - sum(common.values()):
         common["other"] = rest
-    return Count({health: found[health] for health in Health}, common)
+    return Count({each: found[each] for each in STANDINGS}, common)
 
 
 def _kind(device: ListedDevice) -> str:

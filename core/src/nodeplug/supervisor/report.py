@@ -1,5 +1,6 @@
 """What an agent tells of itself: its present state, nothing that is past."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -32,9 +33,16 @@ class BackendReport(msgspec.Struct, frozen=True):
 
 
 class AgentReport(msgspec.Struct, frozen=True):
-    """All of it. `stale` is for how many seconds nobody has looked after the kubelet."""
+    """All of it. `stale` is for how many seconds nobody has looked after the kubelet.
+
+    `holds` says of each resource and device that containers may have, and that keeps something
+    from being offered, for how many seconds that has been so. `ledger_trouble` is why what was
+    given is not written down for other agents, or empty.
+    """
 
     resources: tuple[ResourceReport, ...]
     backends: tuple[BackendReport, ...]
     kubelet_present: bool
     stale: float
+    holds: Mapping[tuple[str, str], float] = {}
+    ledger_trouble: str = ""

@@ -8,15 +8,18 @@ from nodeplug.operations.cluster.users import Users
 from nodeplug.supervisor.report import AgentReport
 
 Ailments = Mapping[tuple[str, str], str]
-"""By resource and device: why it is Unhealthy, or empty."""
+"""By resource and device: why it is sick, or empty."""
 
 GONE = "gone"
 
 
 def ailments(report: AgentReport) -> Ailments:
-    """Return the health of every device, each once however many replicas it has."""
+    """Return the health of every device, each once however many replicas it has.
+
+    One that is not offered because of what containers have is not sick: that is no news.
+    """
     return {
-        (each.pool.resource, physical_id(device.id)): device.reason
+        (each.pool.resource, physical_id(device.id)): "" if device.held else device.reason
         for each in report.resources
         for device in each.pool.snapshot.devices
     }
