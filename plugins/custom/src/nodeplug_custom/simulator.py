@@ -10,9 +10,10 @@ from typing import Any, Final
 from nodeplug.host.nodes import node_type
 from nodeplug_custom.ids import id_of
 
-# Linux: null, zero, full and urandom, minors of 1, which do no harm to who opens them. Of one
-# number, all would be one device.
-_HARMLESS: Final = (3, 5, 7, 9)
+# Linux, Documentation/admin-guide/devices.txt: majors 60 to 63 are nobody's, who opens one gets
+# ENXIO. Of one number they would be one device.
+_MAJOR: Final = 60
+_DEVICES: Final = 4
 
 
 class CustomSimulator:
@@ -57,8 +58,8 @@ class CustomSimulator:
 
     def recover(self) -> None:
         """Make the node again."""
-        for number, minor in enumerate(_HARMLESS):
-            self._make(self._path(number), os.makedev(1, minor))
+        for number in range(_DEVICES):
+            self._make(self._path(number), os.makedev(_MAJOR, number))
 
     def _path(self, number: int) -> str:
         return f"/dev/custom-device-{number}"
