@@ -15,8 +15,8 @@ from nodeplug_sriov_net.simulator import SriovNetSimulator, pool
 TWIN = "example.com/twin"
 TWINS = ("twin-0", "twin-1")
 ADAPTER, FUNCTION = "chaos.example.com/adapter", "chaos.example.com/function"
-# Linux, Documentation/admin-guide/devices.txt: for local use, so no driver has it.
-_MAJOR = 240
+# Linux, Documentation/admin-guide/devices.txt: for local use, so no driver has them.
+_MAJOR, _CARDS_MAJOR = 240, 241
 
 
 class Nodes:
@@ -211,6 +211,21 @@ class Hardware:
         self._boot.write_text(f"boot-{self._boots}\n")
         for name in {*self.nodes.twins()} - {*self.nodes.links()}:
             self.nodes.remove(name)
+
+
+def number_cards(host_root: Path) -> None:
+    """Give the nodes of simulated cards numbers that no other simulator has.
+
+    Theirs are of memory devices, which harm nobody; so are those of others.
+    """
+    for minor, file in enumerate(sorted(host_root.glob("sys/devices/**/uevent"))):
+        facts = dict(line.split("=") for line in file.read_text().split())
+        node = host_root / "dev" / facts.get("DEVNAME", "")
+        if node.is_char_device():
+            node.unlink()
+            os.mknod(node, stat.S_IFCHR | 0o600, os.makedev(_CARDS_MAJOR, minor))
+            facts |= {"MAJOR": str(_CARDS_MAJOR), "MINOR": str(minor)}
+            file.write_text("".join(f"{name}={value}\n" for name, value in facts.items()))
 
 
 def _make(path: Path, number: int) -> None:

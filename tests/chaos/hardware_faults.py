@@ -54,8 +54,15 @@ async def link_moves(world: World) -> None:
 
 
 async def mode_changes(world: World) -> None:
-    """Ports alone, or all of a card's region together."""
+    """Give ports alone, or all of a card's region together.
+
+    An agent that starts cannot know of a card without any function loaded that it is sick.
+    """
     hardware = _of(world)
+    [vendor] = [each for each in world.vendors if each.resource in hardware.cards.names]
+    if vendor.lost:
+        await asyncio.to_thread(vendor.recover)
+    vendor.steady = hardware.cards.mode == "af"
     hardware.cards.mode = "region" if hardware.cards.mode == "af" else "af"
     section = world.sections["intel_fpga"]
     world.sections["intel_fpga"] = {**section, "mode": hardware.cards.mode}

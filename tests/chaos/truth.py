@@ -58,17 +58,22 @@ class Losable(Protocol):
 
 
 class VendorTruth:
-    """One simulated vendor: its devices at the start, less the one that is lost."""
+    """One simulated vendor: its devices at the start, less the one that is lost.
+
+    While it is `steady` none is lost.
+    """
 
     def __init__(self, simulator: Losable) -> None:
         self.simulator = simulator
         self.resource = simulator.resource
         self.sound: AbstractSet[str] = frozenset()
         self.lost = ""
+        self.steady = False
 
     def lose(self) -> None:
         """Lose a device, as the simulator chooses."""
-        self.lost = self.simulator.lose()
+        if not self.steady:
+            self.lost = self.simulator.lose()
 
     def recover(self) -> None:
         """Get it back."""

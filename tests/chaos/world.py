@@ -11,7 +11,7 @@ from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
-from chaos.hardware import Hardware
+from chaos.hardware import Hardware, number_cards
 from chaos.truth import DOMAINS, REMOTE, REMOTE_DIR, REMOTE_DISKS, Held, Truth, Unit, VendorTruth
 from nodeplug.backend import BackendSpec, Simulator
 from nodeplug.host.root import HostRoot
@@ -34,6 +34,7 @@ EVENT_SECONDS = 5.0
 RESTART_SECONDS = 20.0
 _LOG_LINES = 20
 _EVENTS_LENGTH = 3000
+_MOST_DEVICES = 2
 
 
 class BrokenError(AssertionError):
@@ -56,6 +57,7 @@ class World:
         self.host = HostRoot(self.agent.host_root)
         AwkwardSimulator(self.agent.host_root)
         self.simulators: list[Simulator] = [s.simulator(self.agent.host_root) for s in specs]
+        number_cards(self.agent.host_root)
         self.sections |= {s.name: x.settings for s, x in zip(specs, self.simulators, strict=True)}
         self.sections["custom"] = with_remote_disks(self.sections["custom"])
         self.files: SlowFiles | None = None
@@ -149,7 +151,7 @@ class World:
         able = free & self.truth.shown(resource)
         if not able:
             return
-        count = self.dice.randint(1, min(2, len(able)))
+        count = self.dice.randint(1, min(_MOST_DEVICES, len(able)))
         before = self.kubelet.held(resource)
         pod = Pod.of({resource: count})
         await self.kubelet.admit(pod)
