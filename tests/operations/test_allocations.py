@@ -45,6 +45,8 @@ from support.packages import install
 from support.plugin import Plugin
 from support.stage import BOARD, Stage, stage
 
+SHARED = f"{BOARD}.shared"
+
 
 def sources(play: Stage) -> Sources:
     return Sources(play.pod_resources, play.directory)
@@ -115,6 +117,47 @@ async def test_a_sick_device_in_use_is_alarming_and_a_sick_free_one_is_not() -> 
         found = await rows(play)
         assert [found[each].health for each in (held, free)] == ["Unhealthy", "Unhealthy"]
         assert [row.id for row in found.values() if row.alarming] == [held]
+
+
+async def held_board(play: Stage) -> str:
+    """Let a pod have a replica of a board that is not shared any more; return the replica."""
+    play.rules = [OfferRule(resource=BOARD, replicas=2, mark_shared=True)]
+    await play.reload()
+    await play.listed(SHARED, allocatable=8)
+    await play.kubelet.admit(Pod.of({SHARED: 1}))
+    [replica] = play.kubelet.held(SHARED)
+    play.rules = []
+    await play.reload()
+    await play.listed(allocatable=3)
+    return replica
+
+
+async def test_a_device_that_is_held_is_told_from_a_sick_one() -> None:
+    """With the id by which a container has it."""
+    async with stage() as play:
+        replica = await held_board(play)
+        row = (await rows(play))[replica.partition("::")[0]]
+        assert (row.health, row.reason) == ("Held", f"in use as {replica} of {SHARED}")
+
+
+def test_a_device_in_use_that_is_held_besides_is_not_alarming() -> None:
+    """It is well; what is to be looked at is in the reason."""
+    row = Row(BOARD, "one", "one", (), "Held", "is /dev/b now", "default", "pod", "c0")
+    assert not row.alarming
+
+
+async def test_what_is_held_is_explained_beside_what_the_backend_says(tmp_path: Path) -> None:
+    """The backend sees a sound device and knows of no container."""
+    install(tmp_path, "awkward", "from support.awkward.backend import nodeplug_backend\n")
+    async with stage() as play:
+        replica = await held_board(play)
+        document = yaml.safe_load(config_of(play).read_text())
+        config = write_config(tmp_path, document | {"host": {"root": str(play.host.root)}})
+        command = ("devices", "--explain", "--backend", "awkward", "--config", str(config))
+        result = await asyncio.to_thread(nodeplug, *command, "--output", "json", site=tmp_path)
+        (row,) = [each for each in json.loads(result.out) if each["held"]]
+        assert row["device"] == replica.partition("::")[0]
+        assert row["reason"] == f"held: in use as {replica} of {SHARED}"
 
 
 async def test_a_backend_says_why_a_device_is_sick() -> None:
@@ -235,7 +278,7 @@ async def test_the_command_prints_a_table_and_json() -> None:
         (line,) = [line for line in table.out.splitlines() if pod.name in line]
         assert line.split() == [
             *(BOARD, held, str(int(held[-1]) % 2), "Unhealthy", "default", pod.name, "c0"),
-            *("IN", "USE,", "NOT", "HEALTHY"),
+            *("IN", "USE,", "NOT", "HEALTHY:", "told", "to", "be", "sick"),
         ]
         shown = json.loads((await run(play, "--output", "json")).out)
         assert [row["id"] for row in shown if row["unhealthyInUse"]] == [held]

@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import click
@@ -19,6 +20,7 @@ from nodeplug.cli.options import (
 from nodeplug.cli.tables import print_json, print_table
 from nodeplug.config.load import Source
 from nodeplug.host.host import open_host
+from nodeplug.operations.allocations import held_devices
 from nodeplug.operations.discovery import SECONDS, discover
 from nodeplug.values.device import Device
 
@@ -34,7 +36,7 @@ _Row = dict[str, object]
 @click.option("--explain", is_flag=True, help="Show what is not served too, and why.")
 @output_option
 def command(names: tuple[str, ...], sources: list[Source], explain: bool, output: str) -> None:  # noqa: FBT001
-    """Discover once and show the devices.
+    """Discover once and show the devices. Agents that run are asked which of them are held.
 
     Exit 1 if a backend's discovery fails, 2 if a part of the configuration is wrong; what is right
     is shown all the same.
@@ -44,6 +46,9 @@ def command(names: tuple[str, ...], sources: list[Source], explain: bool, output
     question, columns = (_verdicts, _EXPLAINED) if explain else (_devices, _COLUMNS)
     answers, code = asyncio.run(ask_each(question, specs, configuration))
     rows = [{"backend": name, **row} for name, answer in answers.items() for row in answer]
+    if explain:
+        plugin_dir = Path(configuration.agent.kubelet.device_plugin_dir)
+        rows = _with_holds(rows, asyncio.run(held_devices(plugin_dir)))
     _print(rows, columns, output)
     sys.exit(code)
 
@@ -62,6 +67,15 @@ async def _verdicts(spec: BackendSpec, settings: Any, root: str) -> list[_Row]:
         _explained(Verdict(device.id, device.resource, chosen=True, reason=reason))
         for device in (await discover(spec, settings, root)).devices.values()
     ]
+
+
+def _with_holds(rows: list[_Row], held: Mapping[str, str]) -> list[_Row]:
+    """Return the rows of what is explained, with what agents keep back and why."""
+    for row in rows:
+        why = held.get(str(row["device"]), "") if row["served"] else ""
+        row["held"] = bool(why)
+        row["reason"] = f"held: {why}" if why else row["reason"]
+    return rows
 
 
 def _explained(verdict: Verdict) -> _Row:

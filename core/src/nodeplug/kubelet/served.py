@@ -11,10 +11,18 @@ from nodeplug.holdings import Key
 from nodeplug.host.files import FileLock
 from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2 as api
 from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2_grpc as api_grpc
+from nodeplug.kubelet.reasons import Reason, ask_reasons
 from nodeplug.kubelet.sockets import HOME
+from nodeplug.values.device import Health
 
 _SECONDS = 2.0
-_OPTIONS = [("grpc.default_authority", "localhost"), ("grpc.use_local_subchannel_pool", 1)]
+_OPTIONS = [
+    ("grpc.default_authority", "localhost"),
+    ("grpc.use_local_subchannel_pool", 1),
+    # Every device of a list that the kubelet can take may have a reason.
+    ("grpc.max_receive_message_length", 16 * 1024 * 1024),
+]
+_NO_REASON = Reason("", "", held=False)
 
 
 def announced(plugin_dir: Path) -> Iterator[tuple[str, Path]]:
@@ -27,10 +35,15 @@ def announced(plugin_dir: Path) -> Iterator[tuple[str, Path]]:
 
 
 class Served(NamedTuple):
-    """An id as the kubelet was told of it."""
+    """An id as the kubelet was told of it; why it is Unhealthy, where the agent says so.
+
+    `held` says that it is so because of what containers have, and well for all we know.
+    """
 
     health: str
     numa_nodes: tuple[int, ...]
+    reason: str = ""
+    held: bool = False
 
 
 async def served_devices(plugin_dir: Path) -> Mapping[Key, Served]:
@@ -41,20 +54,25 @@ async def served_devices(plugin_dir: Path) -> Mapping[Key, Served]:
     resources = list(announced(plugin_dir))
     lists = await asyncio.gather(*(_listed(socket) for _, socket in resources))
     return {
-        (resource, device.ID): Served(
-            device.health, tuple(node.ID for node in device.topology.nodes)
-        )
-        for (resource, _), reply in zip(resources, lists, strict=True)
+        (resource, device.ID): _served(device, reasons.get(device.ID, _NO_REASON))
+        for (resource, _), (reply, reasons) in zip(resources, lists, strict=True)
         for device in reply.devices
     }
 
 
-async def _listed(socket: Path) -> api.ListAndWatchResponse:
+def _served(device: api.Device, reason: Reason) -> Served:
+    # The list was asked first: what has fallen sick since is not, by it.
+    reason = _NO_REASON if device.health == Health.HEALTHY.value else reason
+    numa_nodes = tuple(node.ID for node in device.topology.nodes)
+    return Served(device.health, numa_nodes, reason.text, reason.held)
+
+
+async def _listed(socket: Path) -> tuple[api.ListAndWatchResponse, Mapping[str, Reason]]:
     async with grpc.aio.insecure_channel(f"unix:{socket}", options=_OPTIONS) as channel:
         call = api_grpc.DevicePluginStub(channel).ListAndWatch(api.Empty(), timeout=_SECONDS)
         try:
             async for reply in call:
-                return reply
+                return reply, await ask_reasons(channel, _SECONDS)
         except grpc.aio.AioRpcError:
             pass
-    return api.ListAndWatchResponse()
+    return api.ListAndWatchResponse(), {}

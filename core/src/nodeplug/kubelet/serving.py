@@ -2,13 +2,16 @@
 
 import asyncio
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+import grpc
+
 from nodeplug.allocation import Allocator
 from nodeplug.kubelet.lock import ResourceLock
+from nodeplug.kubelet.reasons import reasons_handler
 from nodeplug.kubelet.registration import Registration
 from nodeplug.kubelet.server import DevicePluginServer
 from nodeplug.kubelet.service import DevicePluginService
@@ -22,6 +25,8 @@ if TYPE_CHECKING:
 
 _FIRST_PAUSE = 1.0
 _LONGEST_PAUSE = 30.0
+
+_Beside = Sequence[grpc.GenericRpcHandler]
 
 _log = logging.getLogger("nodeplug.kubelet")
 
@@ -60,7 +65,8 @@ class ServedResource:
         service = DevicePluginService(pool, allocator)
         open_up = _to_be_called if site.registry is None else _to_be_found
         self._registration: Registration | WatchedRegistration
-        self._server, self._registration = open_up(service, self._lock, site)
+        beside = [reasons_handler(pool)]
+        self._server, self._registration = open_up(service, self._lock, site, beside)
 
     @property
     def streams(self) -> int:
@@ -111,14 +117,14 @@ class ServedResource:
 
 
 def _to_be_called(
-    service: DevicePluginService, lock: ResourceLock, site: Site
+    service: DevicePluginService, lock: ResourceLock, site: Site, beside: _Beside
 ) -> tuple[DevicePluginServer, Registration]:
-    server = DevicePluginServer(service, site.directory)
+    server = DevicePluginServer(service, site.directory, beside)
     return server, Registration(service.resource, server, lock, site.watch)
 
 
 def _to_be_found(
-    service: DevicePluginService, lock: ResourceLock, site: Site
+    service: DevicePluginService, lock: ResourceLock, site: Site, beside: _Beside
 ) -> "tuple[DevicePluginServer, WatchedRegistration]":
     # Few want it, and everyone would pay for its generated code in memory.
     from nodeplug.kubelet.introduction import Introduction  # noqa: PLC0415
@@ -126,5 +132,5 @@ def _to_be_found(
 
     assert site.registry is not None
     introduction = Introduction(service.resource)
-    server = DevicePluginServer(service, site.registry, [introduction.handlers()])
+    server = DevicePluginServer(service, site.registry, [introduction.handlers(), *beside])
     return server, WatchedRegistration(service.resource, server, introduction, lock, site.watch)

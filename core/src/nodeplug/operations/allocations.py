@@ -13,6 +13,7 @@ from nodeplug.kubelet.evidence import CHECKPOINT
 from nodeplug.kubelet.served import Served, served_devices
 from nodeplug.kubelet.sockets import KUBELET_SOCKET
 from nodeplug.kubelet.stock import Stock, take_stock
+from nodeplug.operations.standing import HELD, standing
 from nodeplug.values.device import Device, Health
 from nodeplug.values.errors import PodResourcesError
 
@@ -26,8 +27,9 @@ class Row(msgspec.Struct, frozen=True, order=True, rename="camel"):
     """An id that the kubelet knows, and a container that has it; empty where none has.
 
     `device` is the physical device behind the id. `health` is `Healthy` or `Unhealthy` as the
-    agent or the backend says; where neither does, `NotAllocatable` is what the kubelet would give
-    to nobody now, and `Unknown` what it does not tell of.
+    agent or the backend says, or `Held` where the device is well, and not given because of what
+    containers have; where neither says, `NotAllocatable` is what the kubelet would give to nobody
+    now, and `Unknown` what it does not tell of.
     """
 
     resource: str
@@ -42,8 +44,8 @@ class Row(msgspec.Struct, frozen=True, order=True, rename="camel"):
 
     @property
     def alarming(self) -> bool:
-        """Whether a container has a device that is not healthy."""
-        return bool(self.pod) and self.health not in {Health.HEALTHY.value, UNKNOWN}
+        """Whether a container has a device that is not healthy; one that is held is."""
+        return bool(self.pod) and self.health not in {Health.HEALTHY.value, HELD, UNKNOWN}
 
 
 class Sources(msgspec.Struct, frozen=True):
@@ -58,6 +60,12 @@ async def look(sources: Sources) -> list[Row]:
     """Return all rows as they are now, sorted; raise PodResourcesError without a kubelet."""
     stock = await take_stock(sources.pod_resources)
     return sorted(_rows(stock, await served_devices(sources.plugin_dir), sources.found))
+
+
+async def held_devices(plugin_dir: Path) -> Mapping[str, str]:
+    """Return why agents keep back devices that are well, by the id of the physical device."""
+    served = await served_devices(plugin_dir)
+    return {physical_id(i): own.reason for (_, i), own in served.items() if own.held}
 
 
 async def follow(
@@ -126,9 +134,9 @@ def _rows(stock: Stock, served: Mapping[Key, Served], found: Mapping[str, Device
     allocatable = stock.allocatable or {}
     for key in {*holders, *allocatable, *served}:
         own, device = served.get(key), found.get(physical_id(key[1]))
-        health = own.health if own else _health(key, stock, device)
+        health = standing(own.health, held=own.held) if own else _health(key, stock, device)
         numa = own.numa_nodes if own else sorted(nodes.get(key, ())) or allocatable.get(key, ())
-        reason = device.reason if device else ""
+        reason = (own.reason if own else "") or (device.reason if device else "")
         for holder in holders.get(key, {("", "", "")}):
             yield Row(*key, physical_id(key[1]), tuple(numa), health, reason, *holder)
 
