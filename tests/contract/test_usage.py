@@ -128,7 +128,7 @@ def looks(monkeypatch: pytest.MonkeyPatch) -> asyncio.Queue[None]:
 async def seen(play: Stage) -> None:
     """Wait until pod resources has shown what was handed out."""
     holds = play.agent._holdings._holds
-    while not all(hold.settled for hold in holds.values()):  # noqa: ASYNC110 - a look tells nobody
+    while any(hold.unsettled for hold in holds.values()):  # noqa: ASYNC110 - a look tells nobody
         await asyncio.sleep(0.01)
 
 

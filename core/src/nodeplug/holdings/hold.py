@@ -14,9 +14,9 @@ _NEVER = object()
 class Hold:
     """What containers that were given an id may use, until it is proved that none does.
 
-    `answered` is the monotonic time of the last answer, `flights` counts answers under way.
-    `settled` says that the kubelet has shown the id since. `absent` is the checkpoint's identity
-    at the first listing that did not show it.
+    `answered` is the monotonic time of the last answer, `flights` counts answers under way, `own`
+    says that they were ours, `seen` that the kubelet has shown the id since. `absent` is the
+    checkpoint's identity at the first listing that did not show it.
     """
 
     uses: Uses
@@ -25,7 +25,8 @@ class Hold:
     pods: frozenset[str] = frozenset()
     answered: float = 0.0
     flights: int = 0
-    settled: bool = False
+    own: bool = False
+    seen: bool = False
     absent: object = _NEVER
 
     @property
@@ -47,9 +48,14 @@ class Hold:
         self.paths = record.paths if record.paths is not None else self.paths
         self.pods |= record.pods
 
-    def answer(self, now: float) -> None:
+    @property
+    def unsettled(self) -> bool:
+        """Whether nobody knows yet what became of an answer of ours."""
+        return self.own and not self.seen
+
+    def answer(self, now: float, *, own: bool) -> None:
         """Note that a container was given the id at this moment."""
-        self.answered, self.settled, self.absent = now, False, _NEVER
+        self.answered, self.own, self.seen, self.absent = now, own, False, _NEVER
         self.paths = None
 
     def is_free(self, key: Key, listing: Listing, now: float) -> bool:
@@ -63,7 +69,7 @@ class Hold:
         if key in listing.stale:
             return now - self.answered >= WRITE_SECONDS
         recorded = listing.recorded is not None and key in listing.recorded
-        self.settled = self.settled or recorded or key in listing.held
+        self.seen = self.seen or recorded or key in listing.held
         if key in listing.held:
             self.absent = _NEVER
             return False

@@ -162,7 +162,7 @@ class Holdings:
                 hold.flights -= 1
         now = time.monotonic()
         for hold in holds:
-            hold.answer(now)
+            hold.answer(now, own=True)
         self.doubt.set()
         self._settle_rivals()
 
@@ -181,13 +181,12 @@ class Holdings:
             hold = self._holds.get(key)
             answered = entry.answered + under_way
             if entry.ended:
-                if hold and not hold.flights and not hold.settled and hold.answered <= answered:
+                if hold and not hold.flights and not hold.seen and hold.answered <= answered:
                     self._drop(key)
                 continue
             hold = self._hold(key, entry.hardware)
             if answered > hold.answered:
-                hold.answer(answered)
-            self.doubt.set()
+                hold.answer(answered, own=False)
         self._settle_rivals()
 
     def derive(self, before: Mapping[Key, Uses], after: Mapping[Key, Uses]) -> None:
@@ -230,7 +229,7 @@ class Holdings:
         self._blocked, self._wanted = self._wanted, {}
         self._settle_rivals()
         self.doubt.clear()
-        if self._buried or any(not hold.settled for hold in self._holds.values()):
+        if self._buried or any(hold.unsettled for hold in self._holds.values()):
             self.doubt.set()
 
     def awaiting_write(self) -> AbstractSet[Key]:
@@ -242,7 +241,7 @@ class Holdings:
 
     def waiting(self) -> AbstractSet[Key]:
         """Return what the next listing could settle: what is in the way, gone or never seen."""
-        unseen = (key for key, hold in self._holds.items() if not hold.settled)
+        unseen = (key for key, hold in self._holds.items() if hold.unsettled)
         return {*self._wanted, *self._buried, *unseen}
 
     def suspects(self) -> AbstractSet[str]:

@@ -71,6 +71,17 @@ class Ledger:
         finally:
             self._leave()
 
+    def stirred(self) -> bool:
+        """Whether a turn could have news; cheap enough to ask every second."""
+        if self._folder is None:
+            return False
+        try:
+            facts = self._folder.stat()
+        except OSError:
+            return False
+        moved = (facts.st_ino, facts.st_mtime_ns) != self._stamp
+        return moved or any(file.grown() for file in self._others.values())
+
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[list[LedgerEntry]]:
         """Be the only agent of the node that looks and records, as short as possible.

@@ -193,6 +193,10 @@ class OtherFile:
         lines = (line for chunk in iter(self._chunk, b"") for line in chunk.split(b"\n") if line)
         return [key for line in lines if (key := self._take(line))]
 
+    def grown(self) -> bool:
+        """Whether there is something to read."""
+        return min(os.fstat(self._fd).st_size, _FILE_LIMIT) != self._size
+
     def _chunk(self) -> bytes:
         """Return the next whole lines; one that is too long comes in pieces, which say nothing."""
         left = min(_LINE_LIMIT, self._size - self._offset)

@@ -139,7 +139,10 @@ class Agent:
         )
         backends = tuple(runner.report for runner in self._runners.values())
         stale = time.monotonic() - self._watch.looked
-        return AgentReport(resources, backends, self._watch.identity is not None, stale)
+        now = time.monotonic()
+        holds = {key: now - since for key, since in self._holdings.blocking().items()}
+        present = self._watch.identity is not None
+        return AgentReport(resources, backends, present, stale, holds, self._ledger.trouble)
 
     async def run(self) -> None:
         """Serve until cancelled. Raise KubeletDirectoryError when the directory is unusable."""

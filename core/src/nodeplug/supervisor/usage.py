@@ -74,6 +74,7 @@ class UsageWatch:
         that one still owes.
         """
         async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._follow_others())
             asking = tasks.create_task(self._ask())
             while True:
                 identity = await self._watch.present()
@@ -82,6 +83,19 @@ class UsageWatch:
                 self._holdings.doubt.set()
                 asking = tasks.create_task(self._ask())
                 await self._watch.gone(identity)
+
+    async def _follow_others(self) -> None:
+        """Take in what other agents give, so that lists do not offer it for long."""
+        while True:
+            await asyncio.sleep(_PAUSE)
+            if self._ledger.stirred():
+                generation = self._holdings.generation
+                with suppress(LedgerBusyError):
+                    async with self._ledger.turn() as news:
+                        self._holdings.learn(news)
+                if generation != self._holdings.generation:
+                    for pool in self._pools():
+                        pool.refresh()
 
     async def _ask(self) -> None:
         while True:
