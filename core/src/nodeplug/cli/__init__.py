@@ -9,7 +9,7 @@ from nodeplug._version import __version__
 from nodeplug.cli.lean import slim
 
 _COMMANDS = {
-    "allocations": "Show which pod has which device.",
+    "allocations": "Show which pod has which device; end a hold by hand.",
     "backends": "Show which backends are installed and whether their hardware is here.",
     "config": "Check configuration files, print their schema.",
     "conformance": "Judge any device plugin by the kubelet's rules.",

@@ -12,6 +12,7 @@ import click
 import msgspec
 
 from nodeplug.backend import BackendSpec
+from nodeplug.cli import forget
 from nodeplug.cli.discovered import ask_each
 from nodeplug.cli.options import (
     FAILED,
@@ -31,7 +32,7 @@ from nodeplug.values.errors import PodResourcesError
 _COLUMNS = ("resource", "id", "numa", "health", "namespace", "pod", "container", "note")
 
 
-@click.command("allocations")
+@click.group("allocations", invoke_without_command=True)
 @click.option(
     "--backend",
     "names",
@@ -50,7 +51,9 @@ _COLUMNS = ("resource", "id", "numa", "health", "namespace", "pod", "container",
     help="With --watch, seconds after which to look in any case.",
 )
 @output_option
-def command(
+@click.pass_context
+def command(  # noqa: PLR0913, PLR0917 - click's way
+    ctx: click.Context,
     names: tuple[str, ...],
     sources: list[Source],
     watch: bool,  # noqa: FBT001
@@ -62,6 +65,9 @@ def command(
     Exit 1 if the kubelet does not say, or a backend's discovery fails; 2 if a part of the
     configuration is wrong.
     """
+    if ctx.invoked_subcommand:
+        ctx.obj = sources
+        return
     specs = load_or_report(names) if names else {}
     configuration = load_or_leave(sources, specs)
     kubelet = configuration.agent.kubelet
@@ -69,6 +75,9 @@ def command(
     with suppress(KeyboardInterrupt):
         interval = interval if watch else 0
         sys.exit(asyncio.run(_show(specs, configuration, directories, interval, output)))
+
+
+command.add_command(forget.command)
 
 
 async def _show(
