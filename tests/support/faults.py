@@ -81,6 +81,33 @@ async def deaf_instance(node: Ward) -> None:
     node.opened.callback(lock.release)
 
 
+async def no_ledger(node: Ward) -> None:
+    node.document["host"]["ledgerDir"] = str(node.process / "status" / "ledger")
+
+
+async def ledger_is_a_file(node: Ward) -> None:
+    node.document["host"]["ledgerDir"] = str(node.process / "status")
+
+
+async def open_ledger(node: Ward) -> None:
+    node.ledger.chmod(0o777)
+
+
+async def ledger_on_a_disk(node: Ward) -> None:
+    node.mounts(ledger="ext4")
+
+
+async def full_ledger(node: Ward) -> None:
+    node.document["host"]["ledgerDir"] = "/proc/self"  # takes no files from anybody
+
+
+async def ledger_of_the_container(node: Ward) -> None:
+    folder = node.folder / "own"
+    folder.mkdir()
+    node.mounts("1 0 0:1 / / rw - overlay overlay rw")
+    node.document["host"]["ledgerDir"] = str(folder)
+
+
 async def unknown_backend(node: Ward) -> None:
     node.broken += [e for e in load_each(["nope"]).values() if isinstance(e, LoadError)]
 
@@ -236,6 +263,12 @@ FAULTS = (
     Fault(broken_checkpoint, "problem", CHECKPOINT, "is broken"),
     Fault(stale_instance, "warning", "/deadbeef", "ended and left 1 dead sockets"),
     Fault(deaf_instance, "problem", "/deadbeef", "an agent lives, with 1 dead sockets"),
+    Fault(no_ledger, "problem", "/ledger", "is not there, nor can it be made"),
+    Fault(ledger_is_a_file, "problem", "/status", "is no directory"),
+    Fault(open_ledger, "warning", "/ledger", "is writable by others"),
+    Fault(ledger_on_a_disk, "warning", "/ledger", "is on ext4, not on a tmpfs"),
+    Fault(full_ledger, "problem", "/proc/self", "cannot be written"),
+    Fault(ledger_of_the_container, "problem", "/own", "is the container's own"),
     Fault(unknown_backend, "problem", "backend", "'nope' is not installed"),
     Fault(no_hardware, "warning", "backend awkward", "sees no hardware"),
     Fault(own_finding, "problem", "lamp 7", "is dark"),

@@ -45,6 +45,7 @@ class Ward:
     def __init__(self, play: Stage) -> None:
         self.play = play
         self.folder = play.directory.parent
+        self.ledger = self.folder / "ledger"
         self.spec = SPEC
         self.broken: list[LoadError] = []
         self.node_name = "node"
@@ -57,7 +58,7 @@ class Ward:
                 "devicePluginDir": str(play.directory),
                 "podResourcesSocket": str(play.pod_resources),
             },
-            "host": {"root": str(play.host.root)},
+            "host": {"root": str(play.host.root), "ledgerDir": str(self.ledger)},
             "cdi": {"specDir": str(play.cdi_dir)},
             "metrics": {"enabled": False},
         }
@@ -72,7 +73,8 @@ class Ward:
     def may(self, capabilities: int) -> None:
         (self.process / "status").write_text(f"Name:\tx\nCapEff:\t{capabilities:016x}\n")
 
-    def mounts(self, *lines: str) -> None:
+    def mounts(self, *lines: str, ledger: str = "tmpfs") -> None:
+        lines = (*lines, f"9 1 0:9 / {self.ledger} rw - {ledger} {ledger} rw")
         (self.process / "mountinfo").write_text("".join(f"{line}\n" for line in lines))
 
     def need(self, **needs: Any) -> None:
