@@ -108,8 +108,9 @@ class World:
     async def settled(self, seconds: float = EVENT_SECONDS) -> None:
         """Wait until the kubelet's view is the truth, all of it, and so is what is written."""
         try:
-            await self.kubelet.until(self.truth.holds, seconds)
-            await self.written(self.truth.missing_files, seconds)
+            await self.kubelet.until(self._judged, seconds)
+            if not self.kubelet.journal.violations:
+                await self.written(self.truth.missing_files, seconds)
         except TimeoutError as error:
             log = "\n".join(self.agent.log.read_text().splitlines()[-_LOG_LINES:])
             evidence = await ask_kubelet(self.agent.pod_resources, self.agent.plugin_dir)
@@ -119,6 +120,10 @@ class World:
             raise BrokenError(f"{text}\n{str(error)[-_EVENTS_LENGTH:]}") from error
         if self.kubelet.journal.violations:
             raise BrokenError(str(self.kubelet.journal.violations[0]))
+
+    def _judged(self) -> bool:
+        """Whether there is nothing to wait for: the truth holds, or never will."""
+        return bool(self.kubelet.journal.violations) or self.truth.holds()
 
     async def written(self, missing: Callable[[], Sequence[str]], seconds: float) -> None:
         """Wait until no file is missing."""
