@@ -9,7 +9,7 @@ import msgspec
 import pytest
 import yaml
 
-from nodeplug.config.settings import CDI_DIR, FEATURE_DIR, PLUGIN_DIR
+from nodeplug.config.settings import CDI_DIR, FEATURE_DIR, LEDGER_DIR, PLUGIN_DIR
 from nodeplug.offers import OfferRule
 from support.charts import UMBRELLA, Charts, configuration, of_kind, pod_spec
 from support.command import nodeplug
@@ -108,6 +108,6 @@ def test_the_clean_up_is_valid_and_knows_the_folders() -> None:
     text = (ROOT / "helm/clean-up.yaml").read_text()
     newest = kubernetes_validate.latest_version()
     kubernetes_validate.validate(yaml.safe_load(text), newest, strict=True)
-    for folder in (PLUGIN_DIR, FEATURE_DIR, CDI_DIR):
-        below = folder.replace("/var/lib/", "").replace("/var/", "").replace("/etc/", "")
-        assert f"/host/{below}/" in text
+    for folder in (PLUGIN_DIR, FEATURE_DIR, CDI_DIR, LEDGER_DIR):
+        below = folder.removeprefix("/var").removeprefix("/lib").removeprefix("/etc")
+        assert f"/host{below}/" in text

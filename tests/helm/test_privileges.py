@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from nodeplug.backend import ClusterRight, HostMount, Privilege
+from nodeplug.config.settings import LEDGER_DIR
 from nodeplug.loader import load
 from nodeplug.operations.privileges import CORE
 from support.charts import UMBRELLA, Charts, Manifest, Values, of_kind, only, pod_spec
@@ -202,6 +203,7 @@ def test_a_folder_that_was_moved_is_mounted_where_it_is(charts: Charts) -> None:
     config = {
         "labels": {"enabled": True, "featureDir": "/etc/features"},
         "kubelet": {"podResourcesSocket": "/other/pods/kubelet.sock"},
+        "host": {"ledgerDir": "/run/ledger"},
     }
     rendered = charts.render("custom", {"config": config})
     mounts = {mount.path: mount.read_only for mount in granted(rendered).mounts}
@@ -209,8 +211,19 @@ def test_a_folder_that_was_moved_is_mounted_where_it_is(charts: Charts) -> None:
         "/dev": True,
         "/etc/features": False,
         "/other/pods": True,
+        "/run/ledger": False,
         "/var/lib/kubelet/device-plugins": False,
     }
+
+
+def test_agents_share_the_folder_of_the_ledger(charts: Charts) -> None:
+    """On the host's tmpfs, made where it is not there; none where none is wanted."""
+    volumes = pod_spec(only(charts.render("custom", {}), "DaemonSet"))["volumes"]
+    shared = {"path": LEDGER_DIR, "type": "DirectoryOrCreate"}
+    assert shared in [volume.get("hostPath") for volume in volumes]
+    rendered = charts.render("custom", {"config": {"host": {"ledgerDir": ""}}})
+    lines = [line for line in base("custom") if LEDGER_DIR not in {m.path for m in line.mounts}]
+    assert granted(rendered) == told(lines)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

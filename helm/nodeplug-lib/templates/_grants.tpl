@@ -67,13 +67,15 @@ The table is in _privileges.tpl, which is generated from what core and backends 
 {{- toJson $lines -}}
 {{- end -}}
 
-{{/* Where a mount of the table is: where the configuration says, if it has a key for it. */}}
+{{/* Where a mount of the table is: where the configuration says, if it has a key for it, which is
+nowhere if it says "". */}}
 {{- define "nodeplug.mountPath" -}}
 {{- $path := .mount.path -}}
 {{- with .mount.key -}}
 {{- $at := dict "value" $.config "steps" (splitList "." .) -}}
-{{- with include "nodeplug.at" $at | trim | trimAll "\"" -}}
-{{- $path = ternary (dir .) . (eq true $.mount.parent) -}}
+{{- with include "nodeplug.at" $at | trim -}}
+{{- $path = trimAll "\"" . -}}
+{{- if $.mount.parent -}}{{- $path = dir $path -}}{{- end -}}
 {{- end -}}
 {{- end -}}
 {{- $path -}}
@@ -92,7 +94,9 @@ The table is in _privileges.tpl, which is generated from what core and backends 
 {{- $path := include "nodeplug.mountPath" (dict "mount" . "config" $agent.config) -}}
 {{- $readOnly := ternary .readOnly true (hasKey . "readOnly") -}}
 {{- $later := .propagation | default false -}}
+{{- if $path -}}
 {{- include "nodeplug.addMount" (dict "mounts" $mounts "path" $path "readOnly" $readOnly "propagation" $later) -}}
+{{- end -}}
 {{- end -}}
 {{- range .rights -}}
 {{- $verbs := concat (index $rights .resource | default list) .verbs | uniq | sortAlpha -}}

@@ -53,6 +53,22 @@
    "rights": []
   },
   {
+   "feature": "giving nothing twice",
+   "setting": "",
+   "mounts": [
+    {
+     "path": "/run/nodeplug",
+     "readOnly": false,
+     "propagation": false,
+     "key": "host.ledgerDir"
+    }
+   ],
+   "capabilities": [],
+   "privileged": false,
+   "hostNetwork": false,
+   "rights": []
+  },
+  {
    "feature": "injection through CDI",
    "setting": "offers[].inject=cdi*",
    "mounts": [

@@ -4,6 +4,7 @@ from nodeplug.backend import ClusterRight, HostMount, Privilege
 from nodeplug.config.settings import (
     CDI_DIR,
     FEATURE_DIR,
+    LEDGER_DIR,
     PLUGIN_DIR,
     PLUGIN_REGISTRY,
     POD_RESOURCES,
@@ -25,6 +26,12 @@ CORE = (
         feature="knowing what is in use",
         reason="a device that vanished stays listed only as long as a container holds it",
         mounts=[HostMount(POD_RESOURCES.rpartition("/")[0])],
+    ),
+    Privilege(
+        feature="giving nothing twice",
+        reason="all agents of a node note there what they have given; one that cannot keeps that "
+        "in memory, where no other sees it and a restart loses it",
+        mounts=[HostMount(LEDGER_DIR, read_only=False)],
     ),
     Privilege(
         feature="injection through CDI",
