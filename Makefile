@@ -1,7 +1,7 @@
 # Each target works as the first command in a fresh clone: make and Python 3.11 or newer suffice.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench compare chaos fuzz proto docs images charts e2e clean tools kubelets walk
+.PHONY: help demo test lint bench compare against chaos fuzz proto docs images charts e2e clean tools kubelets walk
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -19,6 +19,7 @@ help:
 	@echo 'make lint    run the checks alone'
 	@echo 'make bench   measure the promises'
 	@echo "make compare PLUGIN='my-plugin --directory {dir}'  measure another plugin beside one of ours"
+	@echo 'make against COMMIT=id  measure this tree beside an earlier commit'
 	@echo 'make chaos   walk 10,000 random faults; FAULTS=n SEED=n'
 	@echo 'make fuzz    feed spoilt input to every reader; COUNT=n SEED=n'
 	@echo 'make kubelets build the device managers of real kubelets; KUBELETS="1.35 1.36"'
@@ -49,6 +50,9 @@ bench: $(VENV)/developers
 
 compare: $(VENV)/developers
 	$(BIN)/python -m benchmarks.compare --plugin '$(PLUGIN)' $(OPTIONS)
+
+against: $(VENV)/developers
+	$(BIN)/python -m benchmarks.against $(OPTIONS) '$(COMMIT)'
 
 chaos: $(VENV)/developers
 	PYTHONPATH=tests $(BIN)/python -m chaos $(or $(FAULTS),10000) $(SEED)

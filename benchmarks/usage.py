@@ -24,17 +24,18 @@ def resident(processes: list[psutil.Process]) -> float:
 
 async def cpu_share(pid: int, seconds: float) -> float:
     """Return the share of one core in percent that a process and its children use meanwhile."""
-    before = _spent(pid)
+    before = spent(pid)
     await asyncio.sleep(seconds)
-    return 100 * (_spent(pid) - before) / seconds
+    return 100 * (spent(pid) - before) / seconds
 
 
-def _spent(pid: int) -> float:
-    spent = 0.0
+def spent(pid: int) -> float:
+    """Return the seconds of processor time that a process and its children have had."""
+    total = 0.0
     for process in with_children(pid):
         with suppress(psutil.NoSuchProcess, OSError):
-            spent += _seconds(process)
-    return spent
+            total += _seconds(process)
+    return total
 
 
 def _seconds(process: psutil.Process) -> float:
