@@ -212,6 +212,7 @@ def test_a_folder_that_was_moved_is_mounted_where_it_is(charts: Charts) -> None:
         "/etc/features": False,
         "/other/pods": True,
         "/run/ledger": False,
+        "/sys/fs/cgroup": True,
         "/var/lib/kubelet/device-plugins": False,
     }
 

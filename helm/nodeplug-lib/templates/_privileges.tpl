@@ -53,6 +53,21 @@
    "rights": []
   },
   {
+   "feature": "knowing of pods that were deleted by force",
+   "setting": "",
+   "mounts": [
+    {
+     "path": "/sys/fs/cgroup",
+     "readOnly": true,
+     "propagation": false
+    }
+   ],
+   "capabilities": [],
+   "privileged": false,
+   "hostNetwork": false,
+   "rights": []
+  },
+  {
    "feature": "giving nothing twice",
    "setting": "",
    "mounts": [

@@ -28,6 +28,12 @@ CORE = (
         mounts=[HostMount(POD_RESOURCES.rpartition("/")[0])],
     ),
     Privilege(
+        feature="knowing of pods that were deleted by force",
+        reason="the kubelet forgets them at once; their devices are in use as long as they have "
+        "processes",
+        mounts=[HostMount("/sys/fs/cgroup")],
+    ),
+    Privilege(
         feature="giving nothing twice",
         reason="all agents of a node note there what they have given; one that cannot keeps that "
         "in memory, where no other sees it and a restart loses it",
