@@ -1,9 +1,9 @@
 """One hold: what one id of one resource may keep from others."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from nodeplug.holdings.keys import Key, Listing, Record
-from nodeplug.values.hardware import Uses, united
+from nodeplug.values.hardware import NO_USES, Uses
 
 # The kubelet writes its checkpoint after our answer; a write that began before it lacks the id.
 WRITE_SECONDS = 2.0
@@ -14,12 +14,16 @@ _NEVER = object()
 class Hold:
     """What containers that were given an id may use, until it is proved that none does.
 
+    `given` is what hardware we know the id to be, `named` what the kubelet's record of the answer
+    names, `uses` what it is held as: what both amount to.
     `answered` is the monotonic time of the last answer, `flights` counts answers under way, `own`
     says that they were ours, `seen` that the kubelet has shown the id since. `absent` is the
     checkpoint's identity at the first listing that did not show it.
     """
 
-    uses: Uses
+    given: Uses = field(default_factory=lambda: NO_USES)
+    named: Uses = field(default_factory=lambda: NO_USES)
+    uses: Uses = field(default_factory=lambda: NO_USES)
     numa: tuple[int, ...] = ()
     paths: frozenset[str] | None = None
     pods: frozenset[str] = frozenset()
@@ -33,14 +37,6 @@ class Hold:
     def awaits_write(self) -> bool:
         """Whether nothing but what the kubelet has written down holds it."""
         return self.absent is not _NEVER
-
-    def widen(self, uses: Uses) -> bool:
-        """Use this, too; return whether that is anything new."""
-        wider = united((self.uses, uses))
-        if wider == self.uses:
-            return False
-        self.uses = wider
-        return True
 
     def take(self, record: Record) -> None:
         """Note what the checkpoint says."""

@@ -14,7 +14,7 @@ import msgspec
 
 from nodeplug.holdings.hold import Hold
 from nodeplug.holdings.index import UseIndex
-from nodeplug.holdings.keys import Key, Listing, Record, physical_id, uses_of_id
+from nodeplug.holdings.keys import Key, Listing, Record, held_as, physical_id, uses_of_id
 from nodeplug.holdings.rivals import Rival, Rivals, Unit
 from nodeplug.host.ledger import LedgerEntry
 from nodeplug.values.errors import AllocationRefusedError
@@ -23,6 +23,13 @@ from nodeplug.values.hardware import NO_USES, HardwareKey, Uses, united
 # How long another agent's answer may be under way after it was noted: our limit (R43 sets none).
 ANSWER_SECONDS = 10.0
 _NO_DEVICES: Mapping[str, Uses] = {}
+
+
+Names = tuple[Uses, Uses]
+
+
+def _numbers(uses: Uses) -> AbstractSet[HardwareKey]:
+    return {hardware for hardware in uses if hardware.startswith(("char ", "block "))}
 
 
 class Holdings:
@@ -63,10 +70,11 @@ class Holdings:
         Of those that cannot be given at once one is offered: one in use before a free one, one
         under its backend's own name before one that was renamed.
         """
-        if resource not in self._offered:
-            for key in [key for key in self._holds if key[0] == resource]:
-                self._widen(key, uses_of_id(key))
+        before = self._offered.get(resource)
         self._offered[resource] = uses
+        if before != uses:
+            for key in [k for k in self._holds if k[0] == resource or physical_id(k[1]) in uses]:
+                self._reckon(key)
         self._sick[resource] = sick
         (self._renamed.add if renamed else self._renamed.discard)(resource)
         self._rivals.offer(resource, uses)
@@ -78,7 +86,8 @@ class Holdings:
         new = [key for i in ids if (key := (resource, i)) not in self._buried]
         for key in new:
             self._buried[key] = now
-            self._reindex(key, self._uses_of(key))
+            parts = uses_of_id(key), self._offered_as(key), self._indexed.get(key, NO_USES)
+            self._reindex(key, united(parts))
         if new:
             self.doubt.set()
 
@@ -147,7 +156,7 @@ class Holdings:
         for key in sorted(keys):
             self._check(key, keys)
         new = keys - self._holds.keys()
-        holds = [self._hold(key, self._uses_of(key)) for key in sorted(keys)]
+        holds = [self._give(key, self._offered_as(key)) for key in sorted(keys)]
         for hold in holds:
             hold.flights += 1
         try:
@@ -184,28 +193,28 @@ class Holdings:
                 if hold and not hold.flights and not hold.seen and hold.answered <= answered:
                     self._drop(key)
                 continue
-            hold = self._hold(key, entry.hardware)
+            hold = self._give(key, entry.hardware)
             if answered > hold.answered:
                 hold.answer(answered, own=False)
         self._settle_rivals()
 
-    def derive(self, before: Mapping[Key, Uses], after: Mapping[Key, Uses]) -> None:
+    def derive(self, before: Mapping[Key, Names], after: Mapping[Key, Names]) -> None:
         """Replace what hardware holds are by what the host says now; not what is newer."""
-        for key, uses in after.items():
+        for key, (given, named) in after.items():
             hold = self._holds.get(key)
-            if hold and hold.uses is before[key]:
-                hold.uses = uses
-                self._reindex(key, uses)
+            if hold and hold.given is before[key][0] and hold.named is before[key][1]:
+                hold.given, hold.named = given, named
+                self._reckon(key)
         self._settle_rivals()
 
-    def uses_of_holds(self) -> Mapping[Key, Uses]:
-        """Return what hardware each hold is."""
-        return {key: hold.uses for key, hold in self._holds.items()}
+    def names(self) -> Mapping[Key, Names]:
+        """Return what is known of each hold's hardware: what was given, what a record names."""
+        return {key: (hold.given, hold.named) for key, hold in self._holds.items()}
 
     def presume(self, recorded: Mapping[Key, Record], uses: Mapping[Key, Uses]) -> None:
         """Take for in use what the kubelet has recorded, until it can be asked."""
         for key, record in recorded.items():
-            self._hold(key, self._seen_uses(key, uses.get(key, NO_USES))).take(record)
+            self._see(key, uses.get(key, NO_USES)).take(record)
         self._settle_rivals()
 
     def observe(self, listing: Listing) -> None:
@@ -218,7 +227,7 @@ class Holdings:
         now = time.monotonic()
         self.presume(listing.recorded or {}, listing.uses)
         for key, numa in listing.held.items():
-            hold = self._hold(key, self._seen_uses(key, listing.uses.get(key, NO_USES)))
+            hold = self._see(key, listing.uses.get(key, NO_USES))
             hold.numa = numa or hold.numa
         for key, hold in list(self._holds.items()):
             if hold.is_free(key, listing, now):
@@ -264,38 +273,47 @@ class Holdings:
 
     def _meeting(self, key: Key) -> Iterator[tuple[Key, HardwareKey]]:
         """Yield whoever may have what a key would give away again."""
-        offered = self._offered.get(key[0], _NO_DEVICES).get(physical_id(key[1]), NO_USES)
-        for uses in (uses_of_id(key), offered):
+        for uses in (uses_of_id(key), self._offered_as(key)):
             for holder, hardware in self._index.meeting(uses):
                 # R46: the kubelet gives an id again within a pod.
                 if holder != key:
                     yield holder, hardware
 
-    def _uses_of(self, key: Key) -> Uses:
-        offered = self._offered.get(key[0], _NO_DEVICES).get(physical_id(key[1]), NO_USES)
-        return united((uses_of_id(key), offered))
+    def _offered_as(self, key: Key) -> Uses:
+        return self._offered.get(key[0], _NO_DEVICES).get(physical_id(key[1]), NO_USES)
 
-    def _seen_uses(self, key: Key, named: Uses) -> Uses:
-        """Return what hardware an id is that the kubelet shows; `named` by its answer.
+    def _offered_anywhere(self, device: str) -> Uses:
+        """Return what a device is offered as, under whatever name: ids are the node's (R23)."""
+        return next((uses[device] for uses in self._offered.values() if device in uses), NO_USES)
 
-        The id of a resource that is not ours says nothing.
+    def _give(self, key: Key, uses: Uses) -> Hold:
+        hold = self._holds.setdefault(key, Hold())
+        hold.given = united((hold.given, uses))
+        self._reckon(key)
+        return hold
+
+    def _see(self, key: Key, named: Uses) -> Hold:
+        hold = self._holds.get(key)
+        if hold is None or (named and named != hold.named):
+            hold = self._holds.setdefault(key, Hold())
+            hold.named = named
+            self._reckon(key)
+        return hold
+
+    def _reckon(self, key: Key) -> None:
+        """Work out what hardware a hold is.
+
+        Where a record names all nodes that the device has, the others in it only accompany it. An
+        id says something if its resource is ours, if nothing else is known, or if the nodes agree.
         """
-        if named and key[0] not in self._offered:
-            return named
-        return united((self._uses_of(key), named))
-
-    def _hold(self, key: Key, uses: Uses) -> Hold:
-        if key not in self._holds:
-            self._holds[key] = Hold(uses)
-            self._reindex(key, uses)
-        else:
-            self._widen(key, uses)
-        return self._holds[key]
-
-    def _widen(self, key: Key, uses: Uses) -> None:
-        hold = self._holds[key]
-        if hold.widen(uses):
-            self._reindex(key, hold.uses)
+        hold, now = self._holds[key], self._offered_anywhere(physical_id(key[1]))
+        agree = bool(_numbers(now)) and _numbers(now) <= hold.named.keys()
+        ours = key[0] in self._offered or bool(hold.given) or not hold.named or agree
+        known = united((uses_of_id(key), hold.given, held_as(key, now))) if ours else NO_USES
+        told = bool(hold.given or now)
+        complete = ours and told and _numbers(known) <= hold.named.keys()
+        hold.uses = united((known, NO_USES if complete else hold.named))
+        self._reindex(key, hold.uses)
 
     def _drop(self, key: Key) -> None:
         del self._holds[key]

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from nodeplug.values.hardware import EXCLUSIVE, Uses
+from nodeplug.values.hardware import EXCLUSIVE, PART, SHARED, Uses
 
 Key = tuple[str, str]
 """A resource's public name and a device id in it."""
@@ -29,6 +29,12 @@ def uses_of_id(key: Key) -> Uses:
 def replicas_of(resource: str) -> str:
     """Return the group of those that share a device as replicas of a resource."""
     return f"replicas of {resource}"
+
+
+def held_as(key: Key, uses: Uses) -> Uses:
+    """Return how an id uses what its device is now offered as, perhaps under another name."""
+    own = replicas_of(key[0]) if _REPLICA in key[1] else EXCLUSIVE
+    return {hardware: use if use in {PART, SHARED} else own for hardware, use in uses.items()}
 
 
 class Record(NamedTuple):

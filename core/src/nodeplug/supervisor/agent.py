@@ -217,10 +217,9 @@ class Agent:
 
     async def _with_hardware(self, offers: Mapping[str, Offer]) -> Mapping[str, Offer]:
         """Return the offers with what hardware they are; look at what is held, too."""
-        before = self._holdings.uses_of_holds()
+        before = self._holdings.names()
         try:
-            found = await call(self._hardware.of_offers, offers, timeout=DISK_SECONDS)
-            after = await call(self._hardware.of_holds, before, timeout=DISK_SECONDS)
+            found, after = await call(self._hardware.of_all, offers, before, timeout=DISK_SECONDS)
         except (OSError, TimeoutError) as error:
             _log.error("hardware not looked at", extra={"nodeplug": {"error": repr(error)}})
             return offers

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from nodeplug.holdings import Key, Record
+from nodeplug.holdings import Key, Names, Record
 from nodeplug.holdings.keys import replicas_of
 from nodeplug.host.cgroups import pod_lives
 from nodeplug.host.hardware import Hardware
@@ -26,9 +26,17 @@ class HardwareLook:
         self._root = root
         self._known: dict[tuple[str, str], tuple[Device, Uses]] = {}
 
-    def of_offers(self, offers: Mapping[str, Offer]) -> dict[str, Offer]:
-        """Return the offers with what hardware each device is."""
+    def of_all(
+        self, offers: Mapping[str, Offer], holds: Mapping[Key, Names]
+    ) -> tuple[Mapping[str, Offer], Mapping[Key, Names]]:
+        """Return the offers with what hardware each device is, and what that of holds is now.
+
+        An unplugged device's place may be another's.
+        """
         hardware = Hardware(self._root)
+        return self._of_offers(hardware, offers), _of_holds(hardware, holds)
+
+    def _of_offers(self, hardware: Hardware, offers: Mapping[str, Offer]) -> dict[str, Offer]:
         known: dict[tuple[str, str], tuple[Device, Uses]] = {}
         found = {}
         for name, offer in offers.items():
@@ -41,14 +49,6 @@ class HardwareLook:
             found[name] = replace(offer, uses=uses)
         self._known = {k: v for k, v in self._known.items() if k[0] not in offers} | known
         return found
-
-    def of_holds(self, holds: Mapping[Key, Uses]) -> Mapping[Key, Uses]:
-        """Return what hardware holds are now: an unplugged device's place may be another's."""
-        hardware = Hardware(self._root)
-        return {
-            key: hardware.expanded({k: u for k, u in uses.items() if not k.startswith(_DERIVED)})
-            for key, uses in holds.items()
-        }
 
     def of_records(self, records: Mapping[Key, Record]) -> Mapping[Key, Uses]:
         """Return what hardware the kubelet's answers name, whoever gave them."""
@@ -75,12 +75,31 @@ class HardwareLook:
         return hardware.expanded(roots)
 
 
-def _roots(hardware: Hardware, paths: Iterable[str], own: Uses = NO_USES) -> dict[str, str]:
-    # Elsewhere may be a file system that hangs; there a path is what a device is known by.
-    paths = list(paths)
-    nodes = [path for path in paths if path.startswith("/dev/")]
-    elsewhere = {f"path {path}": EXCLUSIVE for path in paths if not path.startswith("/dev/")}
-    return elsewhere | hardware.roots(nodes, own)
+def _of_holds(hardware: Hardware, holds: Mapping[Key, Names]) -> Mapping[Key, Names]:
+    return {
+        key: (_again(hardware, given), _again(hardware, named))
+        for key, (given, named) in holds.items()
+    }
+
+
+def _again(hardware: Hardware, uses: Uses) -> Uses:
+    return hardware.expanded({k: u for k, u in uses.items() if not k.startswith(_DERIVED)})
+
+
+def _roots(hardware: Hardware, nodes: Iterable[str], own: Uses = NO_USES) -> Uses:
+    """Return what is at these paths of the host; only /dev is looked at.
+
+    Elsewhere may be a file system that hangs: there the path is what a device is known by.
+    """
+    wanted = {f"path {path}": EXCLUSIVE for path in nodes} | dict(own)
+    elsewhere = {
+        key: use
+        for key, use in wanted.items()
+        if key.startswith("path ") and not key.startswith("path /dev/")
+    }
+    inside = [path for path in nodes if path.startswith("/dev/")]
+    kept = {key: use for key, use in own.items() if key not in elsewhere}
+    return elsewhere | hardware.roots(inside, kept)
 
 
 def _each_once(offer: Offer) -> Iterator[OfferedDevice]:

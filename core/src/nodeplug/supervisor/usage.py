@@ -136,7 +136,7 @@ class UsageWatch:
 
     async def _tell_others(self) -> None:
         """Take from the ledger what is free; a lock that is held waits until the next look."""
-        held = self._holdings.uses_of_holds()
+        held = self._holdings.names()
         if self._ledger.own.keys() <= held.keys():
             return
         with suppress(LedgerBusyError):
