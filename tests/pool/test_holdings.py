@@ -2,11 +2,13 @@
 
 import time
 from contextlib import ExitStack, nullcontext, suppress
+from dataclasses import replace
 
 import pytest
 
-from nodeplug.holdings import Holdings, Key, Record, hold
+from nodeplug.holdings import Holdings, Key, Listing, Record, hold
 from nodeplug.values.errors import AllocationRefusedError
+from nodeplug.values.hardware import EXCLUSIVE, PART, SHARED
 from support.listing import RESOURCE, listing
 
 KEY = (RESOURCE, "a")
@@ -125,7 +127,7 @@ def test_a_replica_in_use_blocks_its_device_elsewhere() -> None:
     assert holdings.holder_besides(RESOURCE, "a") == ("example.com/shared", "a::3")
 
 
-SHARED = "example.com/shared"
+COMMON = "example.com/shared"
 
 
 @pytest.mark.parametrize(
@@ -136,8 +138,8 @@ SHARED = "example.com/shared"
         ((RESOURCE, "a::0"), (RESOURCE, "a::3"), True),
         ((RESOURCE, "a"), (RESOURCE, "a::0"), False),
         ((RESOURCE, "a::0"), (RESOURCE, "a"), False),
-        ((RESOURCE, "a"), (SHARED, "a"), False),
-        ((RESOURCE, "a::0"), (SHARED, "a::0"), False),
+        ((RESOURCE, "a"), (COMMON, "a"), False),
+        ((RESOURCE, "a::0"), (COMMON, "a::0"), False),
     ],
 )
 @pytest.mark.parametrize("since", ["in flight", "answered", "listed"])
@@ -163,8 +165,182 @@ def test_what_is_in_use_is_given_again_by_the_same_key_or_a_replica_only(
 def test_a_request_that_was_refused_holds_nothing() -> None:
     """Not even those of its devices that were free."""
     holdings = Holdings()
-    holdings.observe(listing(held=[(SHARED, "a")], started=time.monotonic()))
+    holdings.observe(listing(held=[(COMMON, "a")], started=time.monotonic()))
     with pytest.raises(AllocationRefusedError), holdings.allocating(RESOURCE, ["b", "a"]):
         pass
-    with holdings.allocating(SHARED, ["b"]):
+    with holdings.allocating(COMMON, ["b"]):
         pass
+
+
+OTHER = "example.com/other"
+NODE, CONTROL = "char 60:1", "char 60:9"
+
+
+def seen(key: Key, *nodes: str, started: float = 0) -> Listing:
+    """Return what a kubelet says that has a container's answer with these nodes on record."""
+    started = started or time.monotonic()
+    uses = {key: dict.fromkeys(nodes, EXCLUSIVE)}
+    return Listing(started, {key: ()}, {key: Record(paths=frozenset(nodes))}, started, uses)
+
+
+def test_another_id_with_the_same_hardware_is_not_given() -> None:
+    """Whatever it is called, and under whatever name."""
+    holdings = Holdings()
+    holdings.offer(RESOURCE, {"a": {NODE: EXCLUSIVE}})
+    with holdings.allocating(RESOURCE, ["a"]):
+        pass
+    holdings.offer(OTHER, {"b": {NODE: EXCLUSIVE}})
+    with pytest.raises(AllocationRefusedError, match=f"in use as a of {RESOURCE}: both are {NODE}"):
+        holdings.allocating(OTHER, ["b"]).__enter__()
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "together"),
+    [
+        (EXCLUSIVE, EXCLUSIVE, False),
+        (EXCLUSIVE, PART, False),
+        (PART, EXCLUSIVE, False),
+        (PART, PART, True),
+        (SHARED, SHARED, True),
+        (SHARED, PART, False),
+        ("replicas of a/b", "replicas of a/b", True),
+        ("replicas of a/b", "replicas of a/c", False),
+    ],
+)
+def test_hardware_is_used_together_only_in_the_same_way(
+    one: str,
+    other: str,
+    together: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    """Parts beside parts, a group within itself, nothing beside what is used alone."""
+    holdings = Holdings()
+    holdings.offer(RESOURCE, {"a": {NODE: one}, "b": {NODE: other}})
+    with holdings.allocating(RESOURCE, ["a"]):
+        pass
+    expected = nullcontext() if together else pytest.raises(AllocationRefusedError)
+    with expected, holdings.allocating(RESOURCE, ["b"]):
+        pass
+
+
+def test_ids_of_one_request_do_not_exclude_each_other() -> None:
+    """One container may well have both."""
+    holdings = Holdings()
+    holdings.offer(RESOURCE, {"a": {NODE: EXCLUSIVE}, "b": {NODE: EXCLUSIVE}})
+    with holdings.allocating(RESOURCE, ["a", "b"]):
+        pass
+
+
+def test_another_plugin_s_answer_holds_the_nodes_in_it() -> None:
+    """The kubelet has it on record."""
+    holdings = Holdings()
+    holdings.offer(RESOURCE, {"a": {NODE: EXCLUSIVE}})
+    holdings.observe(seen(("vendor.example/x", "0"), NODE))
+    assert holdings.holder_besides(RESOURCE, "a") == ("vendor.example/x", "0")
+
+
+def test_another_plugin_s_id_says_nothing_beside_its_nodes() -> None:
+    """Ids are unique among ours only (R23)."""
+    holdings = Holdings()
+    holdings.offer(RESOURCE, {"a": {NODE: EXCLUSIVE}})
+    holdings.observe(seen(("vendor.example/x", "a"), "char 60:7"))
+    assert holdings.holder_besides(RESOURCE, "a") is None
+
+
+def test_a_node_that_only_accompanies_a_device_holds_nothing() -> None:
+    """An answer names the control node of a driver, too; others need it as well."""
+    holdings = Holdings()
+    uses = {NODE: EXCLUSIVE}
+    holdings.offer(RESOURCE, {"a": uses, "b": {"char 60:2": EXCLUSIVE, CONTROL: SHARED}})
+    holdings.observe(seen((RESOURCE, "a"), NODE, CONTROL))
+    assert holdings.holder_besides(RESOURCE, "b") is None
+
+
+def test_a_node_that_a_device_no_longer_has_is_held_with_it() -> None:
+    """Its container has the node that the answer names, whosever it is now."""
+    holdings = Holdings()
+    holdings.offer(RESOURCE, {"a": {"char 60:2": EXCLUSIVE}, "b": {NODE: EXCLUSIVE}})
+    holdings.observe(seen((RESOURCE, "a"), NODE))
+    assert holdings.holder_besides(RESOURCE, "b") == (RESOURCE, "a")
+
+
+@pytest.mark.parametrize("hold_seconds", [0.0, 60.0])
+def test_a_hold_ends_no_sooner_than_its_answer_is_written(
+    monkeypatch: pytest.MonkeyPatch, hold_seconds: float
+) -> None:
+    """A checkpoint whose writing began before the answer lacks it."""
+    monkeypatch.setattr(hold, "WRITE_SECONDS", hold_seconds)
+    holdings = Holdings()
+    with holdings.allocating(RESOURCE, ["a"]):
+        pass
+    observe_free(holdings)
+    assert holdings.handed_out(*KEY) == bool(hold_seconds)
+
+
+def test_a_checkpoint_that_was_not_written_since_frees_nothing() -> None:
+    """It may be older than the answer, however often it is read."""
+    holdings = Holdings()
+    with holdings.allocating(RESOURCE, ["a"]):
+        pass
+    for _ in range(3):
+        said = replace(listing(started=time.monotonic()), written="once")
+        holdings.observe(said)
+    assert holdings.handed_out(*KEY)
+
+
+def test_a_pod_with_processes_holds_what_the_kubelet_has_forgotten() -> None:
+    """It was deleted by force; for other names its devices are not free."""
+    holdings = Holdings()
+    said = seen(KEY, NODE)
+    record = Record(pods=frozenset({"uid"}))
+    holdings.observe(replace(said, recorded={KEY: record}))
+    for alive in ({"uid"}, {"uid"}, {"uid"}):
+        holdings.observe(replace(listing(started=time.monotonic()), alive=frozenset(alive)))
+    before = holdings.handed_out(*KEY)
+    holdings.observe(listing(started=time.monotonic()))
+    assert (before, holdings.handed_out(*KEY)) == (True, False)
+
+
+def test_of_two_devices_that_exclude_each_other_one_is_offered() -> None:
+    """What is allocatable must be given at once: the backend's own name comes first."""
+    holdings = Holdings()
+    holdings.offer(OTHER, {"b": {NODE: EXCLUSIVE}}, renamed=True)
+    holdings.offer(RESOURCE, {"a": {NODE: EXCLUSIVE}})
+    assert holdings.rival(RESOURCE, "a") is None
+    assert holdings.rival(OTHER, "b") == ((RESOURCE, "a"), NODE)
+
+
+def test_a_sick_device_does_not_keep_another_from_being_offered() -> None:
+    """It cannot be given anyway."""
+    holdings = Holdings()
+    holdings.offer(RESOURCE, {"a": {NODE: EXCLUSIVE}}, {"a"})
+    holdings.offer(OTHER, {"b": {NODE: EXCLUSIVE}})
+    assert holdings.rival(OTHER, "b") is None
+
+
+def test_a_whole_and_its_parts_are_not_offered_at_once() -> None:
+    """Parts beside each other are."""
+    holdings = Holdings()
+    parts = {f"part{n}": {NODE: PART, f"x {n}": EXCLUSIVE} for n in range(3)}
+    holdings.offer(RESOURCE, parts)
+    holdings.offer(OTHER, {"whole": {NODE: EXCLUSIVE}})
+    assert holdings.rival(OTHER, "whole") == ((RESOURCE, "part0"), NODE)
+    assert not any(holdings.rival(RESOURCE, part) for part in parts)
+
+
+def test_a_hold_that_is_forgotten_is_in_nobody_s_way_and_stays_listed() -> None:
+    """R33: whoever forgets it may be wrong."""
+    holdings = Holdings()
+    with holdings.allocating(RESOURCE, ["a"]):
+        holdings.bury(RESOURCE, ["a"])
+    assert holdings.forget(RESOURCE, "a", time.monotonic()) == ""
+    assert holdings.is_buried(*KEY)
+    assert holdings.holder_besides(OTHER, "a") is None
+
+
+def test_what_was_given_later_is_not_forgotten() -> None:
+    """Somebody asked for something else to be."""
+    holdings = Holdings()
+    asked = time.monotonic()
+    with holdings.allocating(RESOURCE, ["a"]):
+        pass
+    assert holdings.forget(RESOURCE, "a", asked) == "a container was given it since"

@@ -241,6 +241,22 @@ class Holdings:
         if self._buried or any(hold.unsettled for hold in self._holds.values()):
             self.doubt.set()
 
+    def forget(self, resource: str, device_id: str, asked: float) -> str:
+        """End a hold on somebody's word; return why not. What the kubelet shows comes back.
+
+        `asked` is the monotonic time of that: what was given later is not meant.
+        """
+        key = resource, device_id
+        hold = self._holds.get(key)
+        if hold is not None:
+            if hold.flights or (hold.own and hold.answered > asked):
+                return "a container was given it since"
+            self._drop(key)
+        # R33: the id stays listed until the kubelet does not show it, and is in nobody's way.
+        self._reindex(key, NO_USES)
+        self._settle_rivals()
+        return ""
+
     def awaiting_write(self) -> AbstractSet[Key]:
         """Return the holds for which the kubelet should write down what it knows.
 

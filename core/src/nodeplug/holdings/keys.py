@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from nodeplug.values.hardware import EXCLUSIVE, PART, SHARED, Uses
+from nodeplug.values.hardware import EXCLUSIVE, Uses
 
 Key = tuple[str, str]
 """A resource's public name and a device id in it."""
 
 _REPLICA = "::"
+_REPLICAS = "replicas of "
 
 
 def physical_id(device_id: str) -> str:
@@ -28,13 +29,16 @@ def uses_of_id(key: Key) -> Uses:
 
 def replicas_of(resource: str) -> str:
     """Return the group of those that share a device as replicas of a resource."""
-    return f"replicas of {resource}"
+    return f"{_REPLICAS}{resource}"
 
 
 def held_as(key: Key, uses: Uses) -> Uses:
     """Return how an id uses what its device is now offered as, perhaps under another name."""
     own = replicas_of(key[0]) if _REPLICA in key[1] else EXCLUSIVE
-    return {hardware: use if use in {PART, SHARED} else own for hardware, use in uses.items()}
+    return {
+        hardware: own if use == EXCLUSIVE or use.startswith(_REPLICAS) else use
+        for hardware, use in uses.items()
+    }
 
 
 class Record(NamedTuple):

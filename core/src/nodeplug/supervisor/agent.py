@@ -27,6 +27,7 @@ from nodeplug.pool import ResourcePool
 from nodeplug.quarantine import QuarantineRule, isolate
 from nodeplug.supervisor.backend_runner import BackendRunner
 from nodeplug.supervisor.files import DISK_SECONDS, Files, without_lacking
+from nodeplug.supervisor.forgetting import Forgetting
 from nodeplug.supervisor.hardware import HardwareLook
 from nodeplug.supervisor.installation import file_name
 from nodeplug.supervisor.last_good import LastGood
@@ -101,7 +102,9 @@ class Agent:
         self._holdings = Holdings()
         names = ", ".join(spec.name for spec, _ in backends)
         owner = f"the agent for {names} of installation {installation!r}, process {os.getpid()}"
-        self._ledger = Ledger(node.ledger_dir or plugin_dir / HOME / "ledger", owner)
+        ledger_dir = node.ledger_dir or plugin_dir / HOME / "ledger"
+        self._ledger = Ledger(ledger_dir, owner)
+        forgetting = Forgetting(ledger_dir, owner, self._holdings)
         self._hardware = HardwareLook(host.root)
         identities = Identities(
             plugin_dir / HOME / "identities" / f"{file_name(installation)}.json"
@@ -126,7 +129,7 @@ class Agent:
         self._usage = UsageWatch(
             (node.pod_resources, plugin_dir),
             self._watch,
-            (self._holdings, self._ledger),
+            (self._holdings, self._ledger, forgetting),
             self._hardware,
             self._pools,
         )

@@ -12,6 +12,7 @@ from nodeplug.host.ledger import Ledger, LedgerBusyError
 from nodeplug.kubelet.evidence import CHECKPOINT, ask_kubelet, read_checkpoint
 from nodeplug.kubelet.watch import KubeletWatch
 from nodeplug.pool import ResourcePool
+from nodeplug.supervisor.forgetting import Forgetting
 from nodeplug.supervisor.hardware import HardwareLook
 from nodeplug.supervisor.host_evidence import HostEvidence
 
@@ -32,20 +33,20 @@ class UsageWatch:
     """Asks the kubelet what is in use, as long as the answer could change anything.
 
     `where` are its pod resources socket and its device plugin directory, `table` is what is known
-    of use, here and among all agents.
+    of use, here and among all agents, and what somebody asks to forget.
     """
 
     def __init__(
         self,
         where: tuple[Path, Path],
         watch: KubeletWatch,
-        table: tuple[Holdings, Ledger],
+        table: tuple[Holdings, Ledger, Forgetting],
         look: HardwareLook,
         pools: Callable[[], Iterable[ResourcePool]],
     ) -> None:
         self._pod_resources, self._plugin_dir = where
         self._watch = watch
-        self._holdings, self._ledger = table
+        self._holdings, self._ledger, self._forgetting = table
         self._host = HostEvidence(look)
         self._pools = pools
         self._pause = _PAUSE
@@ -88,14 +89,16 @@ class UsageWatch:
         """Take in what other agents give, so that lists do not offer it for long."""
         while True:
             await asyncio.sleep(_PAUSE)
+            generation = self._holdings.generation
             if self._ledger.stirred():
-                generation = self._holdings.generation
                 with suppress(LedgerBusyError):
                     async with self._ledger.turn() as news:
                         self._holdings.learn(news)
-                if generation != self._holdings.generation:
-                    for pool in self._pools():
-                        pool.refresh()
+            if await self._forgetting.take_up():
+                await self._tell_others()
+            if generation != self._holdings.generation:
+                for pool in self._pools():
+                    pool.recheck()
 
     async def _ask(self) -> None:
         while True:

@@ -1,0 +1,57 @@
+"""Ending holds that an operator asks to forget."""
+
+import logging
+from pathlib import Path
+
+from nodeplug.holdings import Holdings
+from nodeplug.host.calls import call
+from nodeplug.host.forgetting import Request, Taken, done, requests
+
+_READ_SECONDS = 5.0
+
+_log = logging.getLogger("nodeplug.supervisor")
+
+
+class Forgetting:
+    """Takes up requests that lie beside the ledger, each once."""
+
+    def __init__(self, folder: Path, agent: str, holdings: Holdings) -> None:
+        self._folder = folder
+        self._agent = agent
+        self._holdings = holdings
+        self._taken: set[Request] = set()
+        self._seen: tuple[int, int] | None = None
+
+    async def take_up(self) -> bool:
+        """Take up what is new; return whether a hold has ended."""
+        if (seen := self._stamp()) == self._seen:
+            return False
+        try:
+            wanted = await call(requests, self._folder, timeout=_READ_SECONDS)
+        except TimeoutError:
+            return False
+        self._seen = seen
+        new = [each for each in wanted if each not in self._taken]
+        self._taken = set(wanted)
+        return any([await self._end(each) for each in new])
+
+    async def _end(self, request: Request) -> bool:
+        key = request.resource, request.device
+        known = self._holdings.handed_out(*key)
+        why = self._holdings.forget(*key, request.asked)
+        facts = {"resource": key[0], "device": key[1], "reason": request.reason, "by": request.who}
+        if known:
+            _log.warning("hold forgotten", extra={"nodeplug": {**facts, "refused": why}})
+        try:
+            taken = Taken(self._agent, not why, why)
+            await call(done, self._folder, request, taken, timeout=_READ_SECONDS)
+        except TimeoutError:
+            _log.warning("request not answered", extra={"nodeplug": facts})
+        return known and not why
+
+    def _stamp(self) -> tuple[int, int] | None:
+        try:
+            facts = (self._folder / "forget").stat()
+        except OSError:
+            return None
+        return facts.st_ino, facts.st_mtime_ns
