@@ -203,8 +203,8 @@ def test_another_id_with_the_same_hardware_is_not_given() -> None:
         (PART, PART, True),
         (SHARED, SHARED, True),
         (SHARED, PART, False),
-        ("replicas of a/b", "replicas of a/b", True),
-        ("replicas of a/b", "replicas of a/c", False),
+        ("a group", "a group", True),
+        ("a group", "another group", False),
     ],
 )
 def test_hardware_is_used_together_only_in_the_same_way(
