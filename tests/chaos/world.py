@@ -7,7 +7,7 @@ import shutil
 import tempfile
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -187,9 +187,10 @@ class World:
             self.kubelet.forget(pod)
             self.held = [h._replace(gone=h.gone or h.pod == pod.uid) for h in self.held]
             self.ghosts.append(pod)
-            # R47: the next admission frees.
+            # R47: the next admission frees, even one that is refused.
             nothing = Pod.of({resource: 0})
-            await self.kubelet.admit(nothing)
+            with suppress(AdmissionError):
+                await self.kubelet.admit(nothing)
             await self.kubelet.remove(nothing)
 
     def end_ghosts(self) -> None:
