@@ -1,0 +1,45 @@
+"""A pod that the kubelet was told to forget may run on; its cgroup tells."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from kubelets.kinds import Kind
+from nodeplug.holdings import hold
+from nodeplug.testing import AdmissionError, Pod
+from support.awkward.state import State
+from support.stage import BOARD, Stage, stage
+
+RENAMED = "awkward.example.com/board-renamed"
+SICK = {"awk-board-0": "Unhealthy"}
+
+
+def cgroup(play: Stage, pod: Pod) -> Path:
+    """Make the cgroup of a pod that has processes, as the kubelet's systemd driver names it."""
+    top = play.host.root / "sys/fs/cgroup"
+    place = top / "kubepods.slice" / f"kubepods-pod{pod.uid.replace('-', '_')}.slice"
+    place.mkdir(parents=True)
+    (top / "cgroup.controllers").touch()
+    (place / "cgroup.events").write_text("populated 1\nfrozen 0\n")
+    return place
+
+
+async def test_a_pod_that_was_deleted_by_force_keeps_its_devices_while_it_lives(
+    kind: Kind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From everybody but the kubelet itself, which may give them again under the same name."""
+    monkeypatch.setattr(hold, "WRITE_SECONDS", 0.0)
+    async with stage(State(boards=1), kind=kind) as play:
+        pod = Pod.of({BOARD: 1})
+        group = cgroup(play, pod)
+        await play.kubelet.admit(pod)
+        play.set(State(boards=1, renamed=("awk-board-0",)))
+        await play.kubelet.until(lambda: play.kubelet.devices(RENAMED) == SICK, 5)
+        await play.kubelet.remove(pod)
+        for _ in range(4):
+            await play.agent._usage._look()
+        with pytest.raises(AdmissionError):
+            await play.kubelet.admit(Pod.of({RENAMED: 1}))
+        shutil.rmtree(group)
+        await play.listed(RENAMED, allocatable=1)
