@@ -7,6 +7,7 @@ import pytest
 
 from kubelets.kinds import Kind
 from nodeplug.holdings import hold
+from nodeplug.kubelet.evidence import CHECKPOINT, read_checkpoint
 from nodeplug.testing import AdmissionError, Pod
 from support.awkward.state import State
 from support.stage import BOARD, Stage, stage
@@ -37,8 +38,9 @@ async def test_a_pod_that_was_deleted_by_force_keeps_its_devices_while_it_lives(
         play.set(State(boards=1, renamed=("awk-board-0",)))
         await play.kubelet.until(lambda: play.kubelet.devices(RENAMED) == SICK, 5)
         await play.kubelet.remove(pod)
-        for _ in range(4):
+        while read_checkpoint(play.directory / CHECKPOINT).records:  # noqa: ASYNC110 - a file
             await play.agent._usage._look()
+        await play.agent._usage._look()
         with pytest.raises(AdmissionError):
             await play.kubelet.admit(Pod.of({RENAMED: 1}))
         shutil.rmtree(group)
