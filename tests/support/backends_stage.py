@@ -175,13 +175,26 @@ class Play:
                 hardware |= more
         return pods, hardware
 
-    async def refuses(self, resource: str) -> str:
-        """Return why a pod that asks for one device does not start; fail if it does."""
+    async def refuses(self, resource: str) -> None:
+        """See that a pod which asks for one device does not start, as what it wants is in use."""
         try:
             _, hardware = await self.given(resource)
-        except AdmissionError as error:
-            return str(error)
-        raise AssertionError(f"a pod got {sorted(hardware)} of {resource}")
+        except AdmissionError:
+            reasons = self.reasons(resource)
+            assert any(each.startswith("in use as") for each in reasons), reasons
+        else:
+            raise AssertionError(f"a pod got {sorted(hardware)} of {resource}")
+
+    def reasons(self, resource: str) -> list[str]:
+        """Return what agents say is wrong with devices of a resource."""
+        resources = [
+            each
+            for running in self.agents
+            if not running.task.done()
+            for each in running.agent.report().resources
+        ]
+        pools = [each.pool for each in resources if each.pool.resource == resource]
+        return [device.reason for pool in pools for device in pool.snapshot.devices]
 
     async def restart_kubelet(self, *pods: Pod) -> None:
         """Have the kubelet start again while all containers of these pods run on."""
