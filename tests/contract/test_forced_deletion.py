@@ -38,7 +38,7 @@ async def test_a_pod_that_was_deleted_by_force_keeps_its_devices_while_it_lives(
         play.set(State(boards=1, renamed=("awk-board-0",)))
         await play.kubelet.until(lambda: play.kubelet.devices(RENAMED) == SICK, 5)
         await play.kubelet.remove(pod)
-        while read_checkpoint(play.directory / CHECKPOINT).records:  # noqa: ASYNC110 - a file
+        while read_checkpoint(play.directory / CHECKPOINT).records:
             await play.agent._usage._look()
         await play.agent._usage._look()
         with pytest.raises(AdmissionError):
