@@ -80,7 +80,7 @@ def _sound(tmp_path_factory: pytest.TempPathFactory) -> Figures:
     things = [{"name": "example.com/thing", "devices": [{"path": "/dev/thing", "type": "file"}]}]
     config = {
         "kubelet": {"devicePluginDir": "DIR", "podResourcesSocket": "DIR/none.sock"},
-        "host": {"root": str(folder), "uevents": str(folder / "uevents.sock")},
+        "host": {"root": str(folder), "uevents": str(folder / "uevents.sock"), "ledgerDir": ""},
         "metrics": {"enabled": False},
         "backends": {"custom": {"resources": things}},
     }

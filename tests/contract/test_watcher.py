@@ -157,7 +157,11 @@ async def test_a_file_system_without_hard_links_is_refused_in_words() -> None:
         settings = {"registration": "watcher", "pluginRegistryDir": str(play.registry)}
         kubelet = {"devicePluginDir": str(play.directory), **settings}
         config = play.host.root / "nodeplug.json"
-        host = {"root": str(play.host.root), "uevents": str(play.host.root / "uevents.sock")}
+        host = {
+            "root": str(play.host.root),
+            "uevents": str(play.host.root / "uevents.sock"),
+            "ledgerDir": "",
+        }
         section = {"resources": [{"name": "example.com/x", "devices": [{"path": "/dev/x"}]}]}
         content = {"kubelet": kubelet, "host": host, "backends": {"custom": section}}
         config.write_text(json.dumps(content | {"metrics": {"enabled": False}}))

@@ -61,7 +61,8 @@ def config_of(play: Stage) -> Path:
         "devicePluginDir": str(play.directory),
         "podResourcesSocket": str(play.pod_resources),
     }
-    return write_config(play.directory.parent, {"kubelet": kubelet})
+    host = {"ledgerDir": ""}
+    return write_config(play.directory.parent, {"kubelet": kubelet, "host": host})
 
 
 async def run(play: Stage, *arguments: str) -> Result:

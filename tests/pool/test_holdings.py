@@ -174,6 +174,7 @@ def test_a_request_that_was_refused_holds_nothing() -> None:
 
 OTHER = "example.com/other"
 NODE, CONTROL = "char 60:1", "char 60:9"
+BOTH = {"a": True, "b": True}
 
 
 def seen(key: Key, *nodes: str, started: float = 0) -> Listing:
@@ -186,10 +187,10 @@ def seen(key: Key, *nodes: str, started: float = 0) -> Listing:
 def test_another_id_with_the_same_hardware_is_not_given() -> None:
     """Whatever it is called, and under whatever name."""
     holdings = Holdings()
-    holdings.offer(RESOURCE, {"a": {NODE: EXCLUSIVE}})
+    holdings.offer(RESOURCE, {"a": True}, {"a": {NODE: EXCLUSIVE}})
     with holdings.allocating(RESOURCE, ["a"]):
         pass
-    holdings.offer(OTHER, {"b": {NODE: EXCLUSIVE}})
+    holdings.offer(OTHER, {"b": True}, {"b": {NODE: EXCLUSIVE}})
     with pytest.raises(AllocationRefusedError, match=f"in use as a of {RESOURCE}: both are {NODE}"):
         holdings.allocating(OTHER, ["b"]).__enter__()
 
@@ -214,7 +215,7 @@ def test_hardware_is_used_together_only_in_the_same_way(
 ) -> None:
     """Parts beside parts, a group within itself, nothing beside what is used alone."""
     holdings = Holdings()
-    holdings.offer(RESOURCE, {"a": {NODE: one}, "b": {NODE: other}})
+    holdings.offer(RESOURCE, BOTH, {"a": {NODE: one}, "b": {NODE: other}})
     with holdings.allocating(RESOURCE, ["a"]):
         pass
     expected = nullcontext() if together else pytest.raises(AllocationRefusedError)
@@ -225,7 +226,7 @@ def test_hardware_is_used_together_only_in_the_same_way(
 def test_ids_of_one_request_do_not_exclude_each_other() -> None:
     """One container may well have both."""
     holdings = Holdings()
-    holdings.offer(RESOURCE, {"a": {NODE: EXCLUSIVE}, "b": {NODE: EXCLUSIVE}})
+    holdings.offer(RESOURCE, BOTH, {"a": {NODE: EXCLUSIVE}, "b": {NODE: EXCLUSIVE}})
     with holdings.allocating(RESOURCE, ["a", "b"]):
         pass
 
@@ -233,7 +234,7 @@ def test_ids_of_one_request_do_not_exclude_each_other() -> None:
 def test_another_plugin_s_answer_holds_the_nodes_in_it() -> None:
     """The kubelet has it on record."""
     holdings = Holdings()
-    holdings.offer(RESOURCE, {"a": {NODE: EXCLUSIVE}})
+    holdings.offer(RESOURCE, {"a": True}, {"a": {NODE: EXCLUSIVE}})
     holdings.observe(seen(("vendor.example/x", "0"), NODE))
     assert holdings.holder_besides(RESOURCE, "a") == ("vendor.example/x", "0")
 
@@ -241,7 +242,7 @@ def test_another_plugin_s_answer_holds_the_nodes_in_it() -> None:
 def test_another_plugin_s_id_says_nothing_beside_its_nodes() -> None:
     """Ids are unique among ours only (R23)."""
     holdings = Holdings()
-    holdings.offer(RESOURCE, {"a": {NODE: EXCLUSIVE}})
+    holdings.offer(RESOURCE, {"a": True}, {"a": {NODE: EXCLUSIVE}})
     holdings.observe(seen(("vendor.example/x", "a"), "char 60:7"))
     assert holdings.holder_besides(RESOURCE, "a") is None
 
@@ -249,8 +250,8 @@ def test_another_plugin_s_id_says_nothing_beside_its_nodes() -> None:
 def test_a_node_that_only_accompanies_a_device_holds_nothing() -> None:
     """An answer names the control node of a driver, too; others need it as well."""
     holdings = Holdings()
-    uses = {NODE: EXCLUSIVE}
-    holdings.offer(RESOURCE, {"a": uses, "b": {"char 60:2": EXCLUSIVE, CONTROL: SHARED}})
+    uses = {"a": {NODE: EXCLUSIVE}, "b": {"char 60:2": EXCLUSIVE, CONTROL: SHARED}}
+    holdings.offer(RESOURCE, BOTH, uses)
     holdings.observe(seen((RESOURCE, "a"), NODE, CONTROL))
     assert holdings.holder_besides(RESOURCE, "b") is None
 
@@ -258,7 +259,7 @@ def test_a_node_that_only_accompanies_a_device_holds_nothing() -> None:
 def test_a_node_that_a_device_no_longer_has_is_held_with_it() -> None:
     """Its container has the node that the answer names, whosever it is now."""
     holdings = Holdings()
-    holdings.offer(RESOURCE, {"a": {"char 60:2": EXCLUSIVE}, "b": {NODE: EXCLUSIVE}})
+    holdings.offer(RESOURCE, BOTH, {"a": {"char 60:2": EXCLUSIVE}, "b": {NODE: EXCLUSIVE}})
     holdings.observe(seen((RESOURCE, "a"), NODE))
     assert holdings.holder_besides(RESOURCE, "b") == (RESOURCE, "a")
 
@@ -303,8 +304,8 @@ def test_a_pod_with_processes_holds_what_the_kubelet_has_forgotten() -> None:
 def test_of_two_devices_that_exclude_each_other_one_is_offered() -> None:
     """What is allocatable must be given at once: the backend's own name comes first."""
     holdings = Holdings()
-    holdings.offer(OTHER, {"b": {NODE: EXCLUSIVE}}, renamed=True)
-    holdings.offer(RESOURCE, {"a": {NODE: EXCLUSIVE}})
+    holdings.offer(OTHER, {"b": True}, {"b": {NODE: EXCLUSIVE}}, renamed=True)
+    holdings.offer(RESOURCE, {"a": True}, {"a": {NODE: EXCLUSIVE}})
     assert holdings.rival(RESOURCE, "a") is None
     assert holdings.rival(OTHER, "b") == ((RESOURCE, "a"), NODE)
 
@@ -312,8 +313,8 @@ def test_of_two_devices_that_exclude_each_other_one_is_offered() -> None:
 def test_a_sick_device_does_not_keep_another_from_being_offered() -> None:
     """It cannot be given anyway."""
     holdings = Holdings()
-    holdings.offer(RESOURCE, {"a": {NODE: EXCLUSIVE}}, {"a"})
-    holdings.offer(OTHER, {"b": {NODE: EXCLUSIVE}})
+    holdings.offer(RESOURCE, {"a": False}, {"a": {NODE: EXCLUSIVE}})
+    holdings.offer(OTHER, {"b": True}, {"b": {NODE: EXCLUSIVE}})
     assert holdings.rival(OTHER, "b") is None
 
 
@@ -321,8 +322,8 @@ def test_a_whole_and_its_parts_are_not_offered_at_once() -> None:
     """Parts beside each other are."""
     holdings = Holdings()
     parts = {f"part{n}": {NODE: PART, f"x {n}": EXCLUSIVE} for n in range(3)}
-    holdings.offer(RESOURCE, parts)
-    holdings.offer(OTHER, {"whole": {NODE: EXCLUSIVE}})
+    holdings.offer(RESOURCE, dict.fromkeys(parts, True), parts)
+    holdings.offer(OTHER, {"whole": True}, {"whole": {NODE: EXCLUSIVE}})
     assert holdings.rival(OTHER, "whole") == ((RESOURCE, "part0"), NODE)
     assert not any(holdings.rival(RESOURCE, part) for part in parts)
 

@@ -98,6 +98,7 @@ def _configuration(folder: Path, section: dict[str, Any]) -> dict[str, Any]:
             "devicePluginDir": str(folder / "dp"),
             "podResourcesSocket": str(folder / "pr.sock"),
         },
+        "host": {"ledgerDir": ""},
         "metrics": {"enabled": False},
         "cdi": {"specDir": str(folder / "cdi")},
         "backends": {"sriov_net": section},

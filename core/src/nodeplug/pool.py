@@ -133,6 +133,7 @@ class ResourcePool:
     def condemn(self, reason: str) -> None:
         """Turn every device Unhealthy until the next `replace`."""
         self._down = reason
+        self._tell_holdings()
         self.refresh()
 
     def suspect(
@@ -223,9 +224,9 @@ class ResourcePool:
 
     def _tell_holdings(self) -> None:
         offer = self.offer
-        sick = {each.device.id for each in offer.devices if not each.device.healthy}
+        sound = {each.device.id: each.device.healthy and not self._down for each in offer.devices}
         renamed = bool(offer.native) and offer.native != offer.resource
-        self._holdings.offer(self.resource, offer.uses, sick, renamed=renamed)
+        self._holdings.offer(self.resource, sound, offer.uses, renamed=renamed)
 
     def _reason(self, offered: OfferedDevice) -> tuple[str, bool]:
         """Return why a device is not given, and whether only what containers have is why."""
@@ -268,7 +269,8 @@ class ResourcePool:
         return _Entry(device, listed, self._encode(listed))
 
     def _tombstone(self, device_id: str, numa_nodes: tuple[int, ...]) -> _Entry:
-        listed = ListedDevice(device_id, Health.UNHEALTHY, numa_nodes, "gone")
+        held = self._holdings.is_offered(device_id)
+        listed = ListedDevice(device_id, Health.UNHEALTHY, numa_nodes, "gone", held)
         return _Entry(None, listed, self._encode(listed))
 
     def _differ(self, entries: Mapping[str, _Entry], news: Sequence[_Entry]) -> bool:
@@ -283,7 +285,10 @@ class ResourcePool:
         _log.info("device list changed", extra={"nodeplug": facts})
         for listed in sick[:_LOGGED_DEVICES]:
             facts = {"resource": self.resource, "device": listed.id, "reason": listed.reason}
-            _log.warning("device unhealthy", extra={"nodeplug": facts})
+            level, event = logging.WARNING, "device unhealthy"
+            if listed.held:
+                level, event = logging.INFO, "device held"
+            _log.log(level, event, extra={"nodeplug": facts})
 
     def _health(self, device_id: str) -> Health | None:
         known = self._entries.get(device_id)

@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from nodeplug.cli.discovered import ask_each
 from nodeplug.cli.options import (
     backends_option,
     config_option,
+    known_ids,
     load_or_leave,
     load_or_report,
     output_option,
@@ -20,6 +22,7 @@ from nodeplug.cli.options import (
 from nodeplug.cli.tables import print_json, print_table
 from nodeplug.config.load import Source
 from nodeplug.host.host import open_host
+from nodeplug.host.identities import Identities
 from nodeplug.operations.allocations import held_devices
 from nodeplug.operations.discovery import SECONDS, discover
 from nodeplug.values.device import Device
@@ -44,7 +47,8 @@ def command(names: tuple[str, ...], sources: list[Source], explain: bool, output
     specs = load_or_report(names)
     configuration = load_or_leave(sources, specs)
     question, columns = (_verdicts, _EXPLAINED) if explain else (_devices, _COLUMNS)
-    answers, code = asyncio.run(ask_each(question, specs, configuration))
+    known = known_ids(sources, configuration)
+    answers, code = asyncio.run(ask_each(partial(question, known), specs, configuration))
     rows = [{"backend": name, **row} for name, answer in answers.items() for row in answer]
     if explain:
         plugin_dir = Path(configuration.agent.kubelet.device_plugin_dir)
@@ -53,19 +57,20 @@ def command(names: tuple[str, ...], sources: list[Source], explain: bool, output
     sys.exit(code)
 
 
-async def _devices(spec: BackendSpec, settings: Any, root: str) -> list[_Row]:
-    inventory = await discover(spec, settings, root)
+async def _devices(known: Identities, spec: BackendSpec, settings: Any, root: str) -> list[_Row]:
+    inventory = await discover(spec, settings, root, known=known)
     return [_described(device) for device in inventory.devices.values()]
 
 
-async def _verdicts(spec: BackendSpec, settings: Any, root: str) -> list[_Row]:
+async def _verdicts(known: Identities, spec: BackendSpec, settings: Any, root: str) -> list[_Row]:
     if spec.explain is not None:
+        host = open_host(root, identities=known)
         async with asyncio.timeout(SECONDS):
-            return [_explained(v) for v in await spec.explain(settings, open_host(root))]
+            return [_explained(v) for v in await spec.explain(settings, host)]
     reason = "the backend explains nothing else"
     return [
         _explained(Verdict(device.id, device.resource, chosen=True, reason=reason))
-        for device in (await discover(spec, settings, root)).devices.values()
+        for device in (await discover(spec, settings, root, known=known)).devices.values()
     ]
 
 

@@ -11,7 +11,9 @@ import msgspec
 
 from nodeplug.backend import BackendSpec
 from nodeplug.config.load import Configuration, NodeFacts, Source, load_configuration
+from nodeplug.host.identities import Identities
 from nodeplug.loader import load_each
+from nodeplug.supervisor.installation import identities
 from nodeplug.values.errors import ConfigError, LoadError
 
 USAGE = 2
@@ -100,3 +102,15 @@ def load_or_report(names: tuple[str, ...]) -> Mapping[str, BackendSpec]:
     if not specs:
         fail("no backend can be served", USAGE)
     return specs
+
+
+def installation_of(sources: Sequence[Source]) -> str:
+    """Return whose agent is meant where nobody says: that of these configuration files."""
+    by_files = ":".join(str(source.path.absolute()) for source in sources)
+    return os.environ.get("NODEPLUG_INSTALLATION") or by_files
+
+
+def known_ids(sources: Sequence[Source], configuration: Configuration) -> Identities:
+    """Return what the agent of these files remembers of ids, to read only."""
+    plugin_dir = Path(configuration.agent.kubelet.device_plugin_dir)
+    return identities(plugin_dir, installation_of(sources), writes=False)

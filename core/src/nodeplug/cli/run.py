@@ -20,6 +20,7 @@ from nodeplug.cli.options import (
     backends_option,
     config_option,
     fail,
+    installation_of,
     load_or_report,
     node_facts,
 )
@@ -66,7 +67,7 @@ def command(
     except KubeletDirectoryError as error:
         fail(str(error), USAGE)
     set_up(configuration.agent.log.level, configuration.agent.log.format)
-    installation = installation or ":".join(str(source.path.absolute()) for source in sources)
+    installation = installation or installation_of(sources)
     backends = _with_last_good(configuration, specs, LastGood(plugin_dir, installation))
     if all(backend.settings is None for backend in backends):
         fail("no backend can be served", USAGE)

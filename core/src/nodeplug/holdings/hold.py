@@ -15,7 +15,7 @@ class Hold:
     """What containers that were given an id may use, until it is proved that none does.
 
     `given` is what hardware we know the id to be, `named` what the kubelet's record of the answer
-    names, `uses` what it is held as: what both amount to.
+    names, `uses` what it is held as: what both amount to. With ids `together` one answer was given.
     `answered` is the monotonic time of the last answer, `flights` counts answers under way, `own`
     says that they were ours, `seen` that the kubelet has shown the id since. `absent` is the
     checkpoint's identity at the first listing that did not show it.
@@ -27,6 +27,7 @@ class Hold:
     numa: tuple[int, ...] = ()
     paths: frozenset[str] | None = None
     pods: frozenset[str] = frozenset()
+    together: frozenset[Key] = frozenset()
     answered: float = 0.0
     flights: int = 0
     own: bool = False
@@ -43,6 +44,7 @@ class Hold:
         self.numa = record.numa or self.numa
         self.paths = record.paths if record.paths is not None else self.paths
         self.pods |= record.pods
+        self.together |= record.together
 
     @property
     def unsettled(self) -> bool:

@@ -49,7 +49,7 @@ class Holdings:
         self._indexed: dict[Key, Uses] = {}
         self._offered: dict[str, Mapping[str, Uses]] = {}
         self._renamed: set[str] = set()
-        self._sick: dict[str, AbstractSet[str]] = {}
+        self._devices: dict[str, Mapping[str, bool]] = {}
         self._rivals = Rivals()
         self._lost: Mapping[Unit, Rival] = {}
         self._wanted: dict[Key, float] = {}
@@ -60,12 +60,12 @@ class Holdings:
     def offer(
         self,
         resource: str,
-        uses: Mapping[str, Uses],
-        sick: AbstractSet[str] = frozenset(),
+        devices: Mapping[str, bool],
+        uses: Mapping[str, Uses] = _NO_DEVICES,
         *,
         renamed: bool = False,
     ) -> None:
-        """Take note of a resource's devices by id: what hardware they are, which cannot be given.
+        """Take note of a resource's devices by id, which are sound, and what hardware they are.
 
         Of those that cannot be given at once one is offered: one in use before a free one, one
         under its backend's own name before one that was renamed.
@@ -75,7 +75,7 @@ class Holdings:
         if before != uses:
             for key in [k for k in self._holds if k[0] == resource or physical_id(k[1]) in uses]:
                 self._reckon(key)
-        self._sick[resource] = sick
+        self._devices[resource] = devices
         (self._renamed.add if renamed else self._renamed.discard)(resource)
         self._rivals.offer(resource, uses)
         self._settle_rivals()
@@ -274,8 +274,20 @@ class Holdings:
         return {uid for hold in self._holds.values() if hold.awaits_write for uid in hold.pods}
 
     def blocking(self) -> Mapping[Key, float]:
-        """Return the holds that keep something from being offered, and since when (monotonic)."""
-        return self._wanted
+        """Return the holds that keep something from being offered, and since when (monotonic).
+
+        Not those of containers that the kubelet shows: they end with their pods.
+        """
+        return {k: t for k, t in self._wanted.items() if not self._is_shown(k)}
+
+    def is_offered(self, device_id: str) -> bool:
+        """Whether a device is offered now, under whatever name."""
+        device = physical_id(device_id)
+        return any(device in devices for devices in self._devices.values())
+
+    def _is_shown(self, key: Key) -> bool:
+        hold = self._holds.get(key)
+        return hold is not None and hold.seen and not hold.awaits_write
 
     def _check(self, key: Key, together: AbstractSet[Key]) -> None:
         for holder, hardware in self._meeting(key):
@@ -292,8 +304,12 @@ class Holdings:
         for uses in (uses_of_id(key), self._offered_as(key)):
             for holder, hardware in self._index.meeting(uses):
                 # R46: the kubelet gives an id again within a pod.
-                if holder != key:
+                if holder != key and key not in self._together(holder):
                     yield holder, hardware
+
+    def _together(self, holder: Key) -> AbstractSet[Key]:
+        hold = self._holds.get(holder)
+        return hold.together if hold else frozenset()
 
     def _offered_as(self, key: Key) -> Uses:
         return self._offered.get(key[0], _NO_DEVICES).get(physical_id(key[1]), NO_USES)
@@ -319,16 +335,20 @@ class Holdings:
     def _reckon(self, key: Key) -> None:
         """Work out what hardware a hold is.
 
-        Where a record names all nodes that the device has, the others in it only accompany it. An
-        id says something if its resource is ours, if nothing else is known, or if the nodes agree.
+        What was given counts; where nobody knows, what the device is now, unless the record of
+        the answer names other nodes. Where it names all that the device has, the others in it only
+        accompany it. An id says something if its resource is ours, if nothing else is known, or
+        if the nodes agree.
         """
         hold, now = self._holds[key], self._offered_anywhere(physical_id(key[1]))
-        agree = bool(_numbers(now)) and _numbers(now) <= hold.named.keys()
-        ours = key[0] in self._offered or bool(hold.given) or not hold.named or agree
-        known = united((uses_of_id(key), hold.given, held_as(key, now))) if ours else NO_USES
-        told = bool(hold.given or now)
-        complete = ours and told and _numbers(known) <= hold.named.keys()
-        hold.uses = united((known, NO_USES if complete else hold.named))
+        named = hold.named
+        agree = _numbers(now) <= named.keys()
+        ours = key[0] in self._offered or hold.given or not named or (agree and _numbers(now))
+        if ours and now and not hold.given and (agree or not named):
+            hold.given = held_as(key, now)
+        complete = bool(hold.given) and _numbers(hold.given) <= named.keys()
+        own = united((uses_of_id(key), hold.given)) if ours else NO_USES
+        hold.uses = united((own, NO_USES if complete else named))
         self._reindex(key, hold.uses)
 
     def _drop(self, key: Key) -> None:
@@ -364,8 +384,11 @@ class Holdings:
 
     def _rank(self, unit: Unit) -> int:
         resource, device = unit
-        if any(key[0] == resource and physical_id(key[1]) == device for key in self._holds):
-            return 0
-        if device in self._sick[resource]:
+        numbers = _numbers(self._offered_as(unit))
+        for key, hold in self._holds.items():
+            if key[0] == resource and physical_id(key[1]) == device:
+                # What has become of a device in use is nobody's yet.
+                return 0 if numbers <= hold.uses.keys() else 3
+        if not self._devices[resource].get(device, True):
             return 3
         return 2 if resource in self._renamed else 1

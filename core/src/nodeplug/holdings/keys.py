@@ -46,11 +46,13 @@ class Record(NamedTuple):
 
     `numa` are its NUMA nodes, `paths` the host paths of the device nodes in the answer that the
     containers got, None where none can be read from it, and `pods` the uids of those that have it.
+    One answer was given for all ids in `together`.
     """
 
     numa: tuple[int, ...] = ()
     paths: frozenset[str] | None = None
     pods: frozenset[str] = frozenset()
+    together: frozenset[Key] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

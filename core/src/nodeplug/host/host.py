@@ -19,7 +19,9 @@ class Host:
     identities: Identities = field(default_factory=Identities, compare=False)
 
 
-def open_host(root: str = "/", uevents: str = "kernel") -> Host:
+def open_host(
+    root: str = "/", uevents: str = "kernel", identities: Identities | None = None
+) -> Host:
     """Return the host below a root directory.
 
     `uevents` is "kernel", or the path of a datagram socket on which a simulated host sends them.
@@ -27,4 +29,4 @@ def open_host(root: str = "/", uevents: str = "kernel") -> Host:
     """
     host_root = HostRoot(Path(root))
     source = KernelUevents() if uevents == "kernel" else SocketUevents(Path(uevents))
-    return Host(host_root, source)
+    return Host(host_root, source, identities or Identities())

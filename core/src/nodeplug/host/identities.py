@@ -72,12 +72,14 @@ class _Document(msgspec.Struct):
 class Identities:
     """The memory of ids and groups, for all backends; each uses scopes that begin with its name.
 
-    Without a file it lasts as long as the process. The methods block, and any thread may call
+    Without a file it lasts as long as the process; one that does not write is what a command has
+    beside the agent. The methods block, and any thread may call
     them. Nobody's memory depends on the disk: where it cannot be written, that is logged once.
     """
 
-    def __init__(self, file: Path | None = None) -> None:
+    def __init__(self, file: Path | None = None, *, writes: bool = True) -> None:
         self._disk = _Disk(file, self._content) if file else None
+        self._writes = writes
         self._lock = threading.Lock()
         self._loaded = False
         self._lasting: dict[str, dict[str, Known]] = {}
@@ -138,7 +140,7 @@ class Identities:
                     known[each.identity] = Known(each.id, each.kin)
 
     def _keep(self, *, changed: bool) -> None:
-        if self._disk:
+        if self._disk and self._writes:
             self._disk.keep(changed=changed)
 
     def _content(self) -> bytes:

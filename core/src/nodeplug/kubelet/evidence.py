@@ -65,19 +65,19 @@ def read_checkpoint(path: Path) -> Checkpoint:
         return Checkpoint(None)
     found: dict[Key, Record] = {}
     for entry in data.entries or ():
-        paths, pods = _answered(entry.answer), frozenset({entry.pod} - {""})
-        for key, node in _given(entry):
-            found[key] = _joined(found.get(key), node, paths, pods)
+        given = list(_given(entry))
+        keys = frozenset(key for key, _ in given)
+        answer = Record((), _answered(entry.answer), frozenset({entry.pod} - {""}), keys)
+        for key, node in given:
+            found[key] = _joined(found.get(key, Record()), node, answer)
     return Checkpoint(found, (stat.st_ino, stat.st_mtime_ns, stat.st_size))
 
 
-def _joined(
-    record: Record | None, node: int, paths: frozenset[str] | None, pods: frozenset[str]
-) -> Record:
-    record = record or Record()
+def _joined(record: Record, node: int, answer: Record) -> Record:
     numa = {*record.numa, node}.intersection(_NUMA_NODES)
-    both = record.paths if paths is None else paths | (record.paths or frozenset())
-    return Record(tuple(sorted(numa)), both, record.pods | pods)
+    paths = record.paths if answer.paths is None else answer.paths | (record.paths or frozenset())
+    together = record.together | answer.together
+    return Record(tuple(sorted(numa)), paths, record.pods | answer.pods, together)
 
 
 @lru_cache(maxsize=256)

@@ -16,7 +16,6 @@ from nodeplug.config.settings import CDI_DIR
 from nodeplug.holdings import Holdings
 from nodeplug.host.calls import call
 from nodeplug.host.host import Host
-from nodeplug.host.identities import Identities
 from nodeplug.host.ledger import Ledger
 from nodeplug.kubelet.serving import ServedResource, Site
 from nodeplug.kubelet.sockets import HOME, REGISTRY_HOME, SocketDirectory
@@ -29,7 +28,7 @@ from nodeplug.supervisor.backend_runner import BackendRunner
 from nodeplug.supervisor.files import DISK_SECONDS, Files, without_lacking
 from nodeplug.supervisor.forgetting import Forgetting
 from nodeplug.supervisor.hardware import HardwareLook
-from nodeplug.supervisor.installation import file_name
+from nodeplug.supervisor.installation import identities
 from nodeplug.supervisor.last_good import LastGood
 from nodeplug.supervisor.report import AgentReport, ResourceReport
 from nodeplug.supervisor.served_names import ServedNames
@@ -103,13 +102,11 @@ class Agent:
         names = ", ".join(spec.name for spec, _ in backends)
         owner = f"the agent for {names} of installation {installation!r}, process {os.getpid()}"
         ledger_dir = node.ledger_dir or plugin_dir / HOME / "ledger"
-        self._ledger = Ledger(ledger_dir, owner)
+        boot_id = host.root.proc / "sys/kernel/random/boot_id"
+        self._ledger = Ledger(ledger_dir, owner, boot_id)
         forgetting = Forgetting(ledger_dir, owner, self._holdings)
         self._hardware = HardwareLook(host.root)
-        identities = Identities(
-            plugin_dir / HOME / "identities" / f"{file_name(installation)}.json"
-        )
-        host = replace(host, identities=identities)
+        host = replace(host, identities=identities(plugin_dir, installation, writes=True))
         self._watch = KubeletWatch(plugin_dir)
         found = SocketDirectory(node.registry, REGISTRY_HOME) if node.registry else None
         self._site = Site(SocketDirectory(plugin_dir), self._watch, found)
@@ -254,15 +251,20 @@ class Agent:
                 self._refuse(name, backend.name, self._resources[name].backend)
             else:
                 self._serve(offer, backend)
+        self._refresh_since(generation)
+
+    def _refresh_since(self, generation: int) -> None:
         if self._holdings.generation != generation:
             for pool in self._pools():
                 pool.refresh()
 
     def condemn(self, backend: BackendHandle) -> None:
         """Turn all devices of a backend Unhealthy until its next inventory."""
+        generation = self._holdings.generation
         for owned in self._resources.values():
             if owned.backend == backend.name:
                 owned.served.pool.condemn("backend down")
+        self._refresh_since(generation)
 
     def _serve(self, offer: Offer, backend: BackendHandle) -> None:
         pool = ResourcePool(offer.resource, self._holdings, encode_listed)
