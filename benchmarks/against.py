@@ -15,7 +15,7 @@ import click
 from benchmarks import trials
 from benchmarks.stand import NotServedError
 from benchmarks.trees import NoTreeError, Tree, earlier, working
-from benchmarks.trials import Sample, Sizes, Trial
+from benchmarks.trials import Sizes, Trial
 
 _USUAL = Sizes(
     calls=256,
@@ -51,12 +51,11 @@ class Row(NamedTuple):
 
 
 class Chapter(NamedTuple):
-    """A trial, what it tells, its share of the turns, and whether the sides have it at once."""
+    """A trial, what it tells, and its share of the rounds."""
 
     trial: Trial
     rows: Sequence[Row]
     share: float = 1.0
-    at_once: bool = False
 
 
 def _allocate_rows(where: str) -> list[Row]:
@@ -94,14 +93,13 @@ _CHAPTERS = (
             Row("late", "the same a minute later", "%"),
         ],
         share=0.0,
-        at_once=True,
     ),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """One figure of the three sides, a value for each turn: `again` is as old as `before`."""
+    """One figure of the three sides, a value for each round: `again` is as old as `before`."""
 
     row: Row
     before: Sequence[float]
@@ -110,7 +108,7 @@ class Beside:
 
     @property
     def change(self) -> float:
-        """What is now, compared with what was in the same turn; the median over turns."""
+        """What is now, compared with what was in the same round; the median over rounds."""
         return statistics.median(self._changes(self.now))
 
     @property
@@ -157,10 +155,10 @@ class Beside:
 
 @click.command()
 @click.argument("commit")
-@click.option("--turns", default=12, show_default=True, type=click.IntRange(min=1))
+@click.option("--rounds", default=12, show_default=True, type=click.IntRange(min=1))
 @click.option("--quick", is_flag=True, help="Only see that it works; the figures mean nothing.")
 @click.option("--only", multiple=True, type=click.Choice([c.trial.__name__ for c in _CHAPTERS]))
-def main(commit: str, turns: int, quick: bool, only: Sequence[str]) -> None:  # noqa: FBT001 - click's way
+def main(commit: str, rounds: int, quick: bool, only: Sequence[str]) -> None:  # noqa: FBT001 - click's way
     """Run agents of this tree and, twice, of COMMIT in turns; print ratios of now to before.
 
     A/A is the ratio of the two that are equal, and what noise may make of it. Memory is compared
@@ -168,44 +166,29 @@ def main(commit: str, turns: int, quick: bool, only: Sequence[str]) -> None:  # 
     """
     if os.geteuid():
         raise click.ClickException("making device nodes needs root")
-    sizes, turns = (_QUICK, 1) if quick else (_USUAL, turns)
-    chapters = [
-        each._replace(at_once=each.at_once or quick)
-        for each in _CHAPTERS
-        if not only or each.trial.__name__ in only
-    ]
+    sizes, rounds = (_QUICK, 1) if quick else (_USUAL, rounds)
+    chapters = [each for each in _CHAPTERS if not only or each.trial.__name__ in only]
     try:
         with _terminable(), earlier(commit) as before, working() as now:
-            kept = asyncio.run(_show((before, now, before), chapters, sizes, turns))
+            kept = asyncio.run(_show((before, now, before), chapters, sizes, rounds))
     except (NoTreeError, NotServedError) as error:
         raise click.ClickException(str(error)) from error
     sys.exit(0 if kept else 1)
 
 
 async def _show(
-    sides: Sequence[Tree], chapters: Sequence[Chapter], sizes: Sizes, turns: int
+    sides: Sequence[Tree], chapters: Sequence[Chapter], sizes: Sizes, rounds: int
 ) -> bool:
     heads = f"{'BEFORE':>12} {'NOW':>12} {'RATIO':>9} {'A/A':>14} {'PROMISE':>9}"
     click.secho(f"{'FIGURE':<46} {heads}", bold=True)
     kept = True
     for chapter in chapters:
-        count = max(1, round(chapter.share * turns))
-        for beside in _compared(chapter.rows, await _in_turns(chapter, sides, sizes, count)):
+        count = max(1, round(chapter.share * rounds))
+        taken = [await chapter.trial(sides, sizes) for _ in range(count)]
+        for beside in _compared(chapter.rows, taken):
             kept = kept and beside.kept
             click.secho(beside.line(), fg=None if beside.kept else "red")
     return kept
-
-
-async def _in_turns(
-    chapter: Chapter, sides: Sequence[Tree], sizes: Sizes, turns: int
-) -> list[Sequence[Sample]]:
-    taken: list[Sequence[Sample]] = []
-    for _ in range(turns):
-        if chapter.at_once:
-            taken.append(await asyncio.gather(*[chapter.trial(side, sizes) for side in sides]))
-        else:
-            taken.append([await chapter.trial(side, sizes) for side in sides])
-    return taken
 
 
 def _compared(rows: Sequence[Row], taken: Sequence[Sequence[Mapping[str, float]]]) -> list[Beside]:
