@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import click
 
@@ -173,12 +173,17 @@ def main(commit: str, rounds: int, quick: bool, only: Sequence[str]) -> None:  #
             kept = asyncio.run(_show((before, now, before), chapters, sizes, rounds))
     except (NoTreeError, NotServedError) as error:
         raise click.ClickException(str(error)) from error
+    except asyncio.CancelledError:
+        sys.exit(128 + signal.SIGTERM)
     sys.exit(0 if kept else 1)
 
 
 async def _show(
     sides: Sequence[Tree], chapters: Sequence[Chapter], sizes: Sizes, rounds: int
 ) -> bool:
+    task = asyncio.current_task()
+    assert task is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     heads = f"{'BEFORE':>12} {'NOW':>12} {'RATIO':>9} {'A/A':>14} {'PROMISE':>9}"
     click.secho(f"{'FIGURE':<46} {heads}", bold=True)
     kept = True
@@ -200,12 +205,8 @@ def _compared(rows: Sequence[Row], taken: Sequence[Sequence[Mapping[str, float]]
 
 @contextmanager
 def _terminable() -> Iterator[None]:
-    """Let SIGTERM end the run as Ctrl-C does, so that nothing is left."""
-
-    def end(*_: Any) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, end)
+    """Let SIGTERM unwind what is open outside of the event loop, too."""
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         yield
     finally:

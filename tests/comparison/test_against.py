@@ -53,8 +53,10 @@ def test_a_commit_that_is_none_is_one_line() -> None:
 
 
 @pytest.mark.timeout(60)
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
-def test_nothing_is_left_of_a_run_that_is_ended(how: signal.Signals) -> None:
+@pytest.mark.parametrize(
+    ("how", "code"), [(signal.SIGINT, 1), (signal.SIGTERM, 143)], ids=["ctrl-c", "sigterm"]
+)
+def test_nothing_is_left_of_a_run_that_is_ended(how: signal.Signals, code: int) -> None:
     """No worktree, no agent, no folder."""
     with subprocess.Popen(
         (*QUICK[:-1], "--only", "alone", "HEAD"),
@@ -67,7 +69,7 @@ def test_nothing_is_left_of_a_run_that_is_ended(how: signal.Signals) -> None:
             running.stdout.readline()
             agents, folders = await_agents(psutil.Process(running.pid))
             running.send_signal(how)
-            assert running.wait(20) == 1
+            assert running.wait(20) == code
         finally:
             running.kill()
     assert not [agent for agent in agents if agent.is_running()]
