@@ -181,7 +181,7 @@ class Play:
             _, hardware = await self.given(resource)
         except AdmissionError:
             reasons = self.reasons(resource)
-            assert any(each.startswith("in use as") for each in reasons), reasons
+            assert any(re.match("in use as|still held as", each) for each in reasons), reasons
         else:
             raise AssertionError(f"a pod got {sorted(hardware)} of {resource}")
 

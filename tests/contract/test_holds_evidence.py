@@ -1,0 +1,147 @@
+"""What says that a device is in use, where pod resources does not, or not yet."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from kubelets.kinds import Kind
+from kubelets.plugin import StreamPlugin
+from nodeplug.allocation import Allocator
+from nodeplug.offers import OfferRule
+from nodeplug.testing import Container, Pod
+from nodeplug.values.edits import ContainerEdits
+from support.backends_stage import Play, Running, backends_stage, custom, files
+
+THING, SLOW, RENAMED = "example.com/thing", "example.com/slow", "renamed.example.com/thing"
+THEIRS = "other.example.com/thing"
+RENAME = OfferRule(resource=THING, rename=RENAMED)
+SECTIONS = custom(files(THING, "/dev/t*"))
+
+
+async def served(play: Play, *, nodes: int = 1) -> Running:
+    """Serve device nodes."""
+    for number in range(nodes):
+        play.node(f"/dev/t{number}", number)
+    agent = play.start(SECTIONS)
+    await play.listed(THING, nodes)
+    return agent
+
+
+async def renamed_while_down(play: Play, agent: Running, pod_resources: Path | None = None) -> None:
+    """See that nothing is given when the agent starts again with another name."""
+    await agent.stop()
+    play.start(SECTIONS, RENAME, pod_resources=pod_resources or play.pod_resources)
+    await play.kubelet.until(lambda: bool(play.health(RENAMED)))
+    await play.refuses(RENAMED)
+
+
+async def test_what_an_init_container_has_is_in_use_after_a_restart_of_the_agent(
+    kind: Kind,
+) -> None:
+    """Pod resources leaves it out (R86)."""
+    async with backends_stage(kind) as play:
+        agent = await served(play)
+        init = Container("first", {THING: 1}, init=True)
+        await play.kubelet.admit(Pod((init, Container("app", {}))))
+        await renamed_while_down(play, agent)
+
+
+@pytest.mark.usefixtures("slow")
+async def test_what_a_container_waits_with_for_a_second_resource_is_in_use(kind: Kind) -> None:
+    """The kubelet writes down nothing of a container before it has all (R66)."""
+    async with backends_stage(kind) as play:
+        for name in ("t0", "s0"):
+            play.node(f"/dev/{name}", ord(name[0]))
+        agent = play.start(custom(files(THING, "/dev/t*"), files(SLOW, "/dev/s*")))
+        await play.listed(THING, 1)
+        await play.listed(SLOW, 1)
+        init = Container("first", {THING: 1, SLOW: 1}, init=True)
+        await play.kubelet.admit(Pod((init, Container("app", {}))))
+        await agent.reload(RENAME)
+        await play.kubelet.until(lambda: bool(play.health(RENAMED)))
+        await play.refuses(RENAMED)
+
+
+@pytest.fixture
+def slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let answers for one resource take longer than looks and writes."""
+    allocate = Allocator.allocate
+
+    async def late(self: Allocator, ids: Collection[str]) -> ContainerEdits:
+        edits = await allocate(self, ids)
+        if self._pool.resource == SLOW:
+            await asyncio.sleep(4)
+        return edits
+
+    monkeypatch.setattr(Allocator, "allocate", late)
+
+
+async def test_what_is_in_use_is_known_before_pod_resources_answers(kind: Kind) -> None:
+    """A kubelet with many pods takes its time; the first list does not wait so long."""
+    async with backends_stage(kind) as play:
+        agent = await served(play)
+        await play.given(THING)
+        late = play.directory.with_name("late.sock")
+        with socket.socket(socket.AF_UNIX) as deaf:
+            deaf.bind(str(late))
+            deaf.listen()
+            await renamed_while_down(play, agent, late)
+
+
+async def test_what_is_in_use_is_known_without_pod_resources(kind: Kind) -> None:
+    """A mount may be missing; the checkpoint is where sockets are."""
+    async with backends_stage(kind) as play:
+        agent = await served(play)
+        await play.given(THING)
+        await renamed_while_down(play, agent, play.directory.with_name("nothing.sock"))
+
+
+@asynccontextmanager
+async def theirs(play: Play, node: str, device: str) -> AsyncIterator[Pod]:
+    """Let a pod have a node by another vendor's plugin."""
+    plugin = StreamPlugin(play.directory, THEIRS, "theirs.sock")
+    plugin.answer_with(node)
+    plugin.send(**{device: "Healthy"})
+    await plugin.start()
+    await plugin.register()
+    await play.listed(THEIRS, 1)
+    try:
+        pod, hardware = await play.given(THEIRS)
+        assert hardware
+        yield pod
+    finally:
+        await plugin.stop()
+
+
+async def test_a_node_that_another_vendor_s_plugin_gave_is_in_use_until_that_pod_ends(
+    kind: Kind,
+) -> None:
+    """The kubelet has its answer written down (R66); its id says nothing to us."""
+    async with backends_stage(kind) as play:
+        play.node("/dev/t0", 0)
+        async with theirs(play, "/dev/t0", "x") as pod:
+            play.start(SECTIONS)
+            await play.kubelet.until(lambda: bool(play.health(THING)))
+            await play.refuses(THING)
+            await play.kubelet.remove(pod)
+            await play.listed(THING, 1)
+            await play.given(THING)
+
+
+async def test_an_id_of_another_vendor_s_plugin_that_is_equal_to_ours_holds_nothing(
+    kind: Kind,
+) -> None:
+    """It gave another node: ids are a vendor's own."""
+    async with backends_stage(kind) as play:
+        play.kubelet.physical = lambda *key: key
+        for name, number in (("t0", 0), ("x0", 1)):
+            play.node(f"/dev/{name}", number)
+        async with theirs(play, "/dev/x0", "dev:t0"):
+            play.start(SECTIONS)
+            await play.listed(THING, 1)
+            assert set(play.health(THING)) == {"dev:t0"}
+            await play.given(THING)
