@@ -180,15 +180,26 @@ class Holdings:
         over = (each for each in entries if (each.resource, each.device) not in self._holds)
         return [msgspec.structs.replace(each, ended=True) for each in over]
 
-    def learn(self, entries: Iterable[LedgerEntry], under_way: float = ANSWER_SECONDS) -> None:
-        """Take in what other agents have given, or this one before it was started again.
+    def settled(self, entries: Iterable[LedgerEntry]) -> list[LedgerEntry]:
+        """Return what tells of those of our own entries, under way so far, that were answered.
 
-        Their answers may be `under_way` for so many seconds.
+        Those of an agent that is no more have been answered, or never will be.
         """
+        found = []
+        for entry in entries:
+            hold = self._holds.get(entry.key)
+            if entry.under_way and hold and not hold.flights:
+                hold.answered = hold.answered if hold.own else entry.answered
+                answered = msgspec.structs.replace(entry, answered=hold.answered, under_way=False)
+                found.append(answered)
+        return found
+
+    def learn(self, entries: Iterable[LedgerEntry]) -> None:
+        """Take in what other agents have given, or this one before it was started again."""
         for entry in entries:
             key = entry.resource, entry.device
             hold = self._holds.get(key)
-            answered = entry.answered + under_way
+            answered = entry.answered + (ANSWER_SECONDS if entry.under_way else 0)
             if entry.ended:
                 if hold and not hold.flights and not hold.seen and hold.answered <= answered:
                     self._drop(key)
@@ -374,6 +385,7 @@ class Holdings:
             device=key[1],
             answered=time.monotonic(),
             hardware=dict(self._holds[key].uses),
+            under_way=True,
         )
 
     def _settle_rivals(self) -> None:

@@ -26,8 +26,9 @@ class LedgerEntry(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 
     `resource` and `device` are what the kubelet calls them; `answered` is the monotonic time of
     the answer, which all processes of a boot count alike. `hardware` tells what the container
-    uses, `paths` which nodes of the host are in the answer. `ended` takes back what was said
-    before of the same resource and device.
+    uses, `paths` which nodes of the host are in the answer. While an answer is `under_way` its
+    time is that of the question. `ended` takes back what was said before of the same resource and
+    device.
     """
 
     resource: str
@@ -37,6 +38,7 @@ class LedgerEntry(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     paths: tuple[str, ...] | None = None
     backend: str = ""
     installation: str = ""
+    under_way: bool = False
     ended: bool = False
 
     @property

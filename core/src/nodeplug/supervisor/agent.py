@@ -157,10 +157,8 @@ class Agent:
                     tasks.create_task(runner.run())
 
     def _open_ledger(self) -> None:
-        entries, own = self._ledger.open(), self._ledger.own
-        # Those of an agent that has ended are ours now, and their answers have come or never will.
-        self._holdings.learn(own.values(), under_way=0)
-        self._holdings.learn(e for e in entries if (e.resource, e.device) not in own)
+        self._holdings.learn(self._ledger.open())
+        self._holdings.settled(self._ledger.own.values())
 
     async def _serve_former_names(self) -> None:
         # R28: without its resource a container that restarts would fail.

@@ -22,20 +22,21 @@ class Forgetting:
         self._taken: set[Request] = set()
         self._seen: tuple[int, int] | None = None
 
-    async def take_up(self) -> bool:
-        """Take up what is new; return whether a hold has ended."""
+    async def take_up(self) -> None:
+        """Take up what is new."""
         if (seen := self._stamp()) == self._seen:
-            return False
+            return
         try:
             wanted = await call(requests, self._folder, timeout=_READ_SECONDS)
         except TimeoutError:
-            return False
+            return
         self._seen = seen
         new = [each for each in wanted if each not in self._taken]
         self._taken = set(wanted)
-        return any([await self._end(each) for each in new])
+        for each in new:
+            await self._end(each)
 
-    async def _end(self, request: Request) -> bool:
+    async def _end(self, request: Request) -> None:
         key = request.resource, request.device
         known = self._holdings.handed_out(*key)
         why = self._holdings.forget(*key, request.asked)
@@ -47,7 +48,6 @@ class Forgetting:
             await call(done, self._folder, request, taken, timeout=_READ_SECONDS)
         except TimeoutError:
             _log.warning("request not answered", extra={"nodeplug": facts})
-        return known and not why
 
     def _stamp(self) -> tuple[int, int] | None:
         try:

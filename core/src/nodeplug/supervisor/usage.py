@@ -94,8 +94,8 @@ class UsageWatch:
                 with suppress(LedgerBusyError):
                     async with self._ledger.turn() as news:
                         self._holdings.learn(news)
-            if await self._forgetting.take_up():
-                await self._tell_others()
+            await self._forgetting.take_up()
+            await self._tell_others()
             if generation != self._holdings.generation:
                 for pool in self._pools():
                     pool.recheck()
@@ -138,14 +138,17 @@ class UsageWatch:
         self._freshen(self._holdings.awaiting_write())
 
     async def _tell_others(self) -> None:
-        """Take from the ledger what is free; a lock that is held waits until the next look."""
-        held = self._holdings.names()
-        if self._ledger.own.keys() <= held.keys():
+        """Say in the ledger what was answered and what is free; a lock that is held can wait."""
+        held, own = self._holdings.names(), self._ledger.own
+        under_way = any(entry.under_way for entry in own.values())
+        if own.keys() <= held.keys() and not under_way:
             return
         with suppress(LedgerBusyError):
             async with self._ledger.turn() as news:
                 self._holdings.learn(news)
-                self._ledger.append(self._holdings.ended(list(self._ledger.own.values())))
+                entries = list(own.values())
+                self._ledger.append(self._holdings.ended(entries))
+                self._ledger.append(self._holdings.settled(entries))
                 self._ledger.compact(lambda entry: entry.key in held)
 
     def _freshen(self, doubtful: AbstractSet[Key]) -> None:
