@@ -1,6 +1,7 @@
 """What says that a device is in use, where pod resources does not, or not yet."""
 
 import asyncio
+import shutil
 import socket
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
@@ -11,32 +12,36 @@ import pytest
 from kubelets.kinds import Kind
 from kubelets.plugin import StreamPlugin
 from nodeplug.allocation import Allocator
-from nodeplug.offers import OfferRule
 from nodeplug.testing import Container, Pod
 from nodeplug.values.edits import ContainerEdits
-from support.backends_stage import Play, Running, backends_stage, custom, files
+from support.backends_stage import Play, Running, Sections, backends_stage, custom, files
 
-THING, SLOW, RENAMED = "example.com/thing", "example.com/slow", "renamed.example.com/thing"
+THING, TWIN, SLOW = "example.com/thing", "example.com/twin", "example.com/slow"
 THEIRS = "other.example.com/thing"
-RENAME = OfferRule(resource=THING, rename=RENAMED)
 SECTIONS = custom(files(THING, "/dev/t*"))
 
 
-async def served(play: Play, *, nodes: int = 1) -> Running:
-    """Serve device nodes."""
-    for number in range(nodes):
-        play.node(f"/dev/t{number}", number)
+async def served(play: Play) -> Running:
+    """Serve a device node."""
+    play.node("/dev/t0", 0)
     agent = play.start(SECTIONS)
-    await play.listed(THING, nodes)
+    await play.listed(THING, 1)
     return agent
 
 
-async def renamed_while_down(play: Play, agent: Running, pod_resources: Path | None = None) -> None:
-    """See that nothing is given when the agent starts again with another name."""
+async def known_to_the_next(play: Play, agent: Running, pod_resources: Path | None = None) -> None:
+    """See that an agent without a ledger does not give the same node by another path."""
     await agent.stop()
-    play.start(SECTIONS, RENAME, pod_resources=pod_resources or play.pod_resources)
-    await play.kubelet.until(lambda: bool(play.health(RENAMED)))
-    await play.refuses(RENAMED)
+    shutil.rmtree(play.ledger, ignore_errors=True)
+    play.start(twin(play), pod_resources=pod_resources or play.pod_resources)
+    await play.kubelet.until(lambda: bool(play.health(TWIN)))
+    await play.refuses(TWIN)
+
+
+def twin(play: Play) -> Sections:
+    """Make another node of the same number, and return the configuration that has it."""
+    play.node("/dev/u0", 0)
+    return custom(files(TWIN, "/dev/u*"), files(SLOW, "/dev/s*"))
 
 
 async def test_what_an_init_container_has_is_in_use_after_a_restart_of_the_agent(
@@ -47,7 +52,7 @@ async def test_what_an_init_container_has_is_in_use_after_a_restart_of_the_agent
         agent = await served(play)
         init = Container("first", {THING: 1}, init=True)
         await play.kubelet.admit(Pod((init, Container("app", {}))))
-        await renamed_while_down(play, agent)
+        await known_to_the_next(play, agent)
 
 
 @pytest.mark.usefixtures("slow")
@@ -55,15 +60,15 @@ async def test_what_a_container_waits_with_for_a_second_resource_is_in_use(kind:
     """The kubelet writes down nothing of a container before it has all (R66)."""
     async with backends_stage(kind) as play:
         for name in ("t0", "s0"):
-            play.node(f"/dev/{name}", ord(name[0]))
+            play.node(f"/dev/{name}", "ts".index(name[0]))
         agent = play.start(custom(files(THING, "/dev/t*"), files(SLOW, "/dev/s*")))
         await play.listed(THING, 1)
         await play.listed(SLOW, 1)
         init = Container("first", {THING: 1, SLOW: 1}, init=True)
         await play.kubelet.admit(Pod((init, Container("app", {}))))
-        await agent.reload(RENAME)
-        await play.kubelet.until(lambda: bool(play.health(RENAMED)))
-        await play.refuses(RENAMED)
+        await agent.reload(**twin(play))
+        await play.kubelet.until(lambda: bool(play.health(TWIN)))
+        await play.refuses(TWIN)
 
 
 @pytest.fixture
@@ -89,7 +94,7 @@ async def test_what_is_in_use_is_known_before_pod_resources_answers(kind: Kind) 
         with socket.socket(socket.AF_UNIX) as deaf:
             deaf.bind(str(late))
             deaf.listen()
-            await renamed_while_down(play, agent, late)
+            await known_to_the_next(play, agent, late)
 
 
 async def test_what_is_in_use_is_known_without_pod_resources(kind: Kind) -> None:
@@ -97,7 +102,7 @@ async def test_what_is_in_use_is_known_without_pod_resources(kind: Kind) -> None
     async with backends_stage(kind) as play:
         agent = await served(play)
         await play.given(THING)
-        await renamed_while_down(play, agent, play.directory.with_name("nothing.sock"))
+        await known_to_the_next(play, agent, play.directory.with_name("nothing.sock"))
 
 
 @asynccontextmanager
