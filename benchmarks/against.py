@@ -22,7 +22,7 @@ _USUAL = Sizes(
     many=10_000,
     changes=6,
     quiet_seconds=0.3,
-    apart_seconds=1.0,
+    apart_seconds=1.5,
     idle_seconds=10.0,
     settle_seconds=50.0,
 )

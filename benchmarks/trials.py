@@ -38,9 +38,9 @@ class Sizes:
     """How much is done with each agent.
 
     It begins so many `quiet_seconds` after the first lists: an agent is not done with its start
-    then. Changes of one are `apart_seconds` from each other: looks at 10,000 nodes that follow
-    each other sooner are a storm, which `custom` slows. Idleness is watched for `idle_seconds`,
-    and again `settle_seconds` later.
+    then. Changes of nodes are `apart_seconds` from each other: looks at 10,000 of them that follow
+    sooner are a storm, which `custom` slows. Idleness is watched for `idle_seconds`, and again
+    `settle_seconds` later.
     """
 
     calls: int
@@ -206,22 +206,26 @@ class _Nodes:
 async def many_simulated(trees: Sequence[Tree], sizes: Sizes) -> Sequence[Sample]:
     """Let one of ten thousand devices after the other fall sick."""
     async with _stands(trees) as stands:
-        return await _change([_Simulated(each, sizes.many) for each in stands], sizes)
+        sides = [_Simulated(each, sizes.many) for each in stands]
+        return await _change(sides, sizes.changes, sizes.quiet_seconds)
 
 
 async def many_nodes(trees: Sequence[Tree], sizes: Sizes) -> Sequence[Sample]:
     """Remove one of ten thousand device nodes after the other."""
     async with _stands(trees) as stands:
-        return await _change([_Nodes(each, sizes.many) for each in stands], sizes)
+        sides = [_Nodes(each, sizes.many) for each in stands]
+        return await _change(sides, sizes.changes, sizes.apart_seconds)
 
 
-async def _change(sides: Sequence[_Simulated | _Nodes], sizes: Sizes) -> Sequence[Sample]:
+async def _change(
+    sides: Sequence[_Simulated | _Nodes], changes: int, apart: float
+) -> Sequence[Sample]:
     for each in sides:
         await each.begin()
     seconds: dict[object, list[float]] = {each: [] for each in sides}
-    for number in range(sizes.changes):
+    for number in range(changes):
         for each in random.sample(sides, len(sides)):
-            await asyncio.sleep(sizes.apart_seconds / len(sides))
+            await asyncio.sleep(apart)
             seconds[each].append(await each.change(number))
     return [
         {"change": 1000 * percentile(seconds[each], 50), "memory": each.memory} for each in sides
