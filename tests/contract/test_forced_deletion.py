@@ -1,5 +1,6 @@
 """A pod that the kubelet was told to forget may run on; its cgroup tells."""
 
+import asyncio
 import shutil
 from pathlib import Path
 
@@ -38,6 +39,33 @@ async def test_a_pod_that_was_deleted_by_force_keeps_its_devices_while_it_lives(
         play.set(State(boards=1, renamed=("awk-board-0",)))
         await play.kubelet.until(lambda: play.kubelet.devices(RENAMED) == SICK, 5)
         await play.kubelet.remove(pod)
+        while read_checkpoint(play.directory / CHECKPOINT).records:
+            await play.agent._usage._look()
+        await play.agent._usage._look()
+        with pytest.raises(AdmissionError):
+            await play.kubelet.admit(Pod.of({RENAMED: 1}))
+        shutil.rmtree(group)
+        await play.listed(RENAMED, allocatable=1)
+
+
+async def test_a_pod_that_was_deleted_by_force_is_known_to_the_next_agent(
+    kind: Kind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kubelet has forgotten it; whose processes hold the device stands in the ledger."""
+    monkeypatch.setattr(hold, "WRITE_SECONDS", 0.0)
+    async with stage(State(boards=1), kind=kind) as play:
+        pod = Pod.of({BOARD: 1})
+        group = cgroup(play, pod)
+        await play.kubelet.admit(pod)
+        while not any(  # noqa: ASYNC110 - a look tells nobody
+            entry.pods for entry in play.agent._ledger.own.values()
+        ):
+            await asyncio.sleep(0.01)
+        await play.kubelet.remove(pod)
+        await play.stop_agent(play.agents[0])
+        play.set(State(boards=1, renamed=("awk-board-0",)))
+        play.start_agent()
+        await play.kubelet.until(lambda: play.kubelet.devices(RENAMED) == SICK, 5)
         while read_checkpoint(play.directory / CHECKPOINT).records:
             await play.agent._usage._look()
         await play.agent._usage._look()

@@ -27,6 +27,7 @@ class Hold:
     numa: tuple[int, ...] = ()
     paths: frozenset[str] | None = None
     pods: frozenset[str] = frozenset()
+    recorded_pods: frozenset[str] = frozenset()
     together: frozenset[Key] = frozenset()
     answered: float = 0.0
     flights: int = 0
@@ -39,10 +40,16 @@ class Hold:
         """Whether nothing but what the kubelet has written down holds it."""
         return self.absent is not _NEVER
 
+    @property
+    def former_pods(self) -> frozenset[str]:
+        """The pods that had it and may not have it any more."""
+        return self.pods if self.awaits_write else self.pods - self.recorded_pods
+
     def take(self, record: Record) -> None:
         """Note what the checkpoint says."""
         self.numa = record.numa or self.numa
         self.paths = record.paths if record.paths is not None else self.paths
+        self.recorded_pods = record.pods
         self.pods |= record.pods
         self.together |= record.together
 

@@ -181,17 +181,19 @@ class Holdings:
         return [msgspec.structs.replace(each, ended=True) for each in over]
 
     def settled(self, entries: Iterable[LedgerEntry]) -> list[LedgerEntry]:
-        """Return what tells of those of our own entries, under way so far, that were answered.
+        """Return what is new of our own entries: what was answered, and which pods have it.
 
-        Those of an agent that is no more have been answered, or never will be.
+        What an agent that is no more had under way was answered, or never will be.
         """
         found = []
         for entry in entries:
             hold = self._holds.get(entry.key)
-            if entry.under_way and hold and not hold.flights:
-                hold.answered = hold.answered if hold.own else entry.answered
-                answered = msgspec.structs.replace(entry, answered=hold.answered, under_way=False)
-                found.append(answered)
+            if hold and not hold.flights and (entry.under_way or not hold.pods <= {*entry.pods}):
+                answered = hold.answered if hold.own else entry.answered
+                hold.answered, pods = answered, tuple(sorted(hold.pods))
+                found.append(
+                    msgspec.structs.replace(entry, answered=answered, under_way=False, pods=pods)
+                )
         return found
 
     def learn(self, entries: Iterable[LedgerEntry]) -> None:
@@ -205,6 +207,7 @@ class Holdings:
                     self._drop(key)
                 continue
             hold = self._give(key, entry.hardware)
+            hold.pods |= {*entry.pods}
             if answered > hold.answered:
                 hold.answer(answered, own=False)
         self._settle_rivals()
@@ -241,6 +244,7 @@ class Holdings:
             hold = self._see(key, listing.uses.get(key, NO_USES))
             hold.numa = numa or hold.numa
         for key, hold in list(self._holds.items()):
+            hold.pods -= listing.ended & hold.former_pods
             if hold.is_free(key, listing, now):
                 self._drop(key)
         for key, since in list(self._buried.items()):
@@ -281,8 +285,8 @@ class Holdings:
         return {*self._wanted, *self._buried, *unseen}
 
     def suspects(self) -> AbstractSet[str]:
-        """Return the uids of the pods that had what may be free now."""
-        return {uid for hold in self._holds.values() if hold.awaits_write for uid in hold.pods}
+        """Return the uids of pods that had what the kubelet does not show for them any more."""
+        return {uid for hold in self._holds.values() for uid in hold.former_pods}
 
     def blocking(self) -> Mapping[Key, float]:
         """Return the holds that keep something from being offered, and since when (monotonic).
@@ -385,6 +389,7 @@ class Holdings:
             device=key[1],
             answered=time.monotonic(),
             hardware=dict(self._holds[key].uses),
+            pods=tuple(sorted(self._holds[key].pods)),
             under_way=True,
         )
 

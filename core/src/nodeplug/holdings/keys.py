@@ -63,7 +63,8 @@ class Listing:
     the checkpoint, init containers included; None where it cannot be read. `started` is the
     monotonic time before the first of both was asked. `written` is the checkpoint's identity:
     another one was written later. `uses` says of keys what hardware their answers name, `alive`
-    which pods still have processes. `stale` keys are in the checkpoint only because the kubelet
+    which pods still have processes, `ended` which of those that were asked for have none, as far as
+    can be seen. `stale` keys are in the checkpoint only because the kubelet
     has not written it since.
     """
 
@@ -73,4 +74,5 @@ class Listing:
     written: object = None
     uses: Mapping[Key, Uses] = field(default_factory=dict)
     alive: frozenset[str] = frozenset()
+    ended: frozenset[str] = frozenset()
     stale: frozenset[Key] = frozenset()

@@ -27,8 +27,9 @@ class LedgerEntry(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     `resource` and `device` are what the kubelet calls them; `answered` is the monotonic time of
     the answer, which all processes of a boot count alike. `hardware` tells what the container
     uses, `paths` which nodes of the host are in the answer. While an answer is `under_way` its
-    time is that of the question. `ended` takes back what was said before of the same resource and
-    device.
+    time is that of the question. `pods` are the uids of those that have it, once that is known:
+    a kubelet forgets those that are deleted by force. `ended` takes back what was said before of
+    the same resource and device.
     """
 
     resource: str
@@ -39,6 +40,7 @@ class LedgerEntry(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     backend: str = ""
     installation: str = ""
     under_way: bool = False
+    pods: tuple[str, ...] = ()
     ended: bool = False
 
     @property

@@ -35,7 +35,8 @@ class HostEvidence:
         """Return a listing with what the host says of it and of suspects, pods by their uid."""
         lives = await self._lives(suspects)
         alive = frozenset(uid for uid, life in lives.items() if life)
-        return replace(listing, uses=await self.uses(listing.recorded or {}), alive=alive)
+        uses = await self.uses(listing.recorded or {})
+        return replace(listing, uses=uses, alive=alive, ended=frozenset(lives) - alive)
 
     async def without_list(self, checkpoint: Checkpoint) -> Listing:
         """Return what holds while pod resources says nothing.

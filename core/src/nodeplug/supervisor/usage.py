@@ -139,17 +139,16 @@ class UsageWatch:
 
     async def _tell_others(self) -> None:
         """Say in the ledger what was answered and what is free; a lock that is held can wait."""
-        held, own = self._holdings.names(), self._ledger.own
-        under_way = any(entry.under_way for entry in own.values())
-        if own.keys() <= held.keys() and not under_way:
+        entries = list(self._ledger.own.values())
+        if not self._holdings.ended(entries) and not self._holdings.settled(entries):
             return
         with suppress(LedgerBusyError):
             async with self._ledger.turn() as news:
                 self._holdings.learn(news)
-                entries = list(own.values())
+                entries = list(self._ledger.own.values())
                 self._ledger.append(self._holdings.ended(entries))
                 self._ledger.append(self._holdings.settled(entries))
-                self._ledger.compact(lambda entry: entry.key in held)
+                self._ledger.compact(lambda entry: self._holdings.handed_out(*entry.key))
 
     def _freshen(self, doubtful: AbstractSet[Key]) -> None:
         # R3, R47: the call has freed devices in the kubelet's memory, which is written down only
