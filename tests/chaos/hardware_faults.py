@@ -37,7 +37,8 @@ async def twin_comes_or_goes(world: World) -> None:
     """Another node of the same number, or a link, of another backend."""
     nodes = _of(world).nodes
     name, board = world.dice.choice(TWINS), world.dice.choice(nodes.boards)
-    make = world.dice.choice((nodes.copy, nodes.link))
+    # Of two links to one node either may give it its id, which then stays: one is enough.
+    make = world.dice.choice((nodes.copy, nodes.copy if nodes.links() else nodes.link))
     if name in nodes.twins():
         nodes.remove(name)
     else:
