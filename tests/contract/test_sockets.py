@@ -1,6 +1,7 @@
 """C5, C19, C20: our files in the kubelet's directory."""
 
 import asyncio
+import shutil
 from pathlib import Path
 
 import pytest
@@ -81,6 +82,21 @@ async def test_c19_what_a_killed_instance_left_is_swept_by_the_next(tmp_path: Pa
     living.close()
     (short / ".nodeplug").rmdir()
     short.rmdir()
+
+
+@pytest.mark.parametrize("name", ["ledger", "locks", "0badc0de.kept", "0badc0d", "0BADC0DE"])
+def test_c19_a_folder_of_another_kind_is_not_swept(tmp_path: Path, name: str) -> None:
+    """The ledger has a file `lock`, too, and nobody holds it for long."""
+    short = Path("/tmp") / f"np{tmp_path.name[-20:]}"
+    beside = short / ".nodeplug" / name
+    beside.mkdir(parents=True)
+    (beside / "lock").touch()
+    (beside / "entries").touch()
+    sockets = SocketDirectory(short)
+    sockets.open()
+    sockets.close()
+    assert sorted(path.name for path in beside.iterdir()) == ["entries", "lock"]
+    shutil.rmtree(short)
 
 
 def test_c20_a_directory_whose_socket_paths_would_be_too_long_is_refused(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ checkpoints. In the plugin registry, where names with a dot are overlooked (R72)
 
 import itertools
 import os
+import re
 from pathlib import Path
 
 from nodeplug.host.files import FileLock, remove_quietly
@@ -17,6 +18,7 @@ REGISTRY_HOME = "nodeplug"
 KUBELET_SOCKET = "kubelet.sock"
 # The size of sun_path less its terminating NUL (unix(7), R13).
 _PATH_LIMIT = 107
+_INSTANCE = re.compile(r"[0-9a-f]{8}")
 _LONGEST_ENDPOINT = f"{HOME}/01234567/99999-99999.sock"
 
 
@@ -79,7 +81,8 @@ class SocketDirectory:
 
     def _sweep(self) -> None:
         for other in self._all.iterdir():
-            if other == self._home or not (other / "lock").exists():
+            ours = other != self._home and _INSTANCE.fullmatch(other.name)
+            if not ours or not (other / "lock").exists():
                 continue
             lock = FileLock(other / "lock")
             if lock.try_acquire():
