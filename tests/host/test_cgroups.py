@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from nodeplug.host.cgroups import pod_lives
+from nodeplug.host.cgroups import pod_is_gone, pod_lives
 from nodeplug.host.root import HostRoot
 from support.mounts import can_mount_in_namespace, mounted
 from support.needs import require
@@ -167,6 +167,41 @@ def test_what_is_no_uid_is_not_looked_for(groups: Groups, uid: str) -> None:
     """It comes from outside and would become a path."""
     groups.version_2("kubepods/pod1", populated=True)
     assert groups.lives(uid) is None
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_pod_is_gone_when_it_has_no_cgroup_at_all(groups: Groups, place: str) -> None:
+    """One without processes may have been admitted and wait for its volumes."""
+    groups.version_2(group(place, OTHER), populated=True)
+    assert pod_is_gone(groups.root, UID)
+    groups.version_2(group(place, UID), populated=False)
+    assert not pod_is_gone(groups.root, UID)
+
+
+@pytest.mark.parametrize("left", ["memory", "zzz"])
+def test_a_cgroup_of_one_hierarchy_is_enough_to_be_there(groups: Groups, left: str) -> None:
+    """Version 1 has several, and the kubelet removes them one after the other."""
+    place = DRIVERS["burstable, cgroupfs"]
+    for controller in ("memory", "pids", "zzz"):
+        groups.version_1(controller, group(place, OTHER))
+    assert pod_is_gone(groups.root, UID)
+    groups.version_1(left, group(place, UID))
+    assert not pod_is_gone(groups.root, UID)
+
+
+@pytest.mark.parametrize("place", ["system.slice/a.service", "kubepod"])
+def test_where_pods_cannot_be_seen_none_is_gone(groups: Groups, place: str) -> None:
+    """Or everything that is in use would seem to be free."""
+    assert not pod_is_gone(groups.root, UID)
+    groups.version_2(place, populated=True)
+    assert not pod_is_gone(groups.root, UID)
+
+
+@pytest.mark.parametrize("uid", ["", "..", "a/b", "a\0b", "x" * 129])
+def test_what_is_no_uid_is_not_gone(groups: Groups, uid: str) -> None:
+    """Nothing is known of it."""
+    groups.version_2("kubepods/pod1", populated=True)
+    assert not pod_is_gone(groups.root, uid)
 
 
 @contextmanager

@@ -42,6 +42,19 @@ def pod_lives(root: HostRoot, uid: str) -> bool | None:
     return answer
 
 
+def pod_is_gone(root: HostRoot, uid: str) -> bool:
+    """Return whether the host shows the cgroups of pods, and none at all of this one.
+
+    That of a pod which waits for its volumes is empty: such a pod is not gone. The kubelet makes
+    the cgroup first and removes it last; see `pod_lives` for where this cannot be seen. Blocks.
+    """
+    if not _UID.fullmatch(uid):
+        return False
+    seen = [*_kubepods(f"{root.sys}/fs/cgroup")]
+    groups = (group for kubepods in seen for group in _pod_groups(kubepods, uid))
+    return bool(seen) and not any(map(os.path.isdir, groups))
+
+
 def _kubepods(top: str) -> Iterator[str]:
     """Yield the cgroups that all pods are in, those nearest to the top first.
 
