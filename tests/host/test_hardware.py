@@ -31,11 +31,23 @@ TAPE = f"{PCI}/0000:00:17.0/ata1/host0/target0:0:1/0:0:1:0"
 NVME = f"{PCI}/0000:00:1d.0/nvme/nvme0"
 SUBSYSTEM = "/devices/virtual/nvme-subsystem/nvme-subsys0"
 VIRTUAL = "/devices/virtual/block"
+HID = f"{USB}/1-2:1.0/0003:046D:C31C.0001"
+PAD = f"{HID}/input/input5"
+WATCHDOG = f"{PCI}/0000:00:1f.0/iTCO_wdt"
 
 NODES = {
     "char 81:0": f"{USB}/1-2:1.0/video4linux/video0",
     "char 81:1": f"{USB}/1-2:1.0/video4linux/video1",
     "char 189:1": USB,
+    "char 240:9": f"{HID}/hidraw/hidraw0",
+    "char 13:67": f"{PAD}/event3",
+    "char 13:0": f"{PAD}/js0",
+    "char 13:32": f"{PAD}/mouse0",
+    "char 13:68": f"{HID}/input/input6/event4",
+    "char 13:63": "/devices/virtual/input/mice",
+    "char 10:130": f"{WATCHDOG}/misc/watchdog",
+    "char 249:0": f"{WATCHDOG}/watchdog/watchdog0",
+    "char 249:1": f"{PCI}/0000:00:1f.1/watchdog/watchdog1",
     "char 226:0": f"{GPU}/drm/card0",
     "char 226:128": f"{GPU}/drm/renderD128",
     "block 8:0": f"{SCSI}/block/sda",
@@ -74,6 +86,7 @@ LINKS = {
     f"{VIRTUAL}/dm-1/slaves/sda1": f"{SCSI}/block/sda/sda1",
     f"{VIRTUAL}/dm-2/slaves/dm-1": f"{VIRTUAL}/dm-1",
     f"{VIRTUAL}/md0/slaves/sda2": f"{SCSI}/block/sda/sda2",
+    "/class/watchdog/watchdog0": f"{WATCHDOG}/watchdog/watchdog0",
     f"{SUBSYSTEM}/nvme1": f"{PORT}/0000:02:00.0/nvme/nvme1",
 }
 GROUPS = {7: [VFIO_A, VFIO_B], 8: [VFIO_C], 9: [MDEV], 10: [NO_IOMMU]}
@@ -186,6 +199,12 @@ COLLIDING = [
     ("a mediated device by its path", "char 511:9", f"sys {MDEV}"),
     ("a device by its path, and by its number", f"sys {USB}", "char 189:1"),
     ("a function by its path, and its address", f"sys {NIC}", "pci 0000:01:00.0"),
+    ("a HID device and its event node", "char 240:9", "char 13:67"),
+    ("a HID device and its joystick", "char 240:9", "char 13:0"),
+    ("an input device by two nodes", "char 13:67", "char 13:0"),
+    ("a mouse by two nodes", "char 13:67", "char 13:32"),
+    ("an input device and usbfs", "char 13:67", "char 189:1"),
+    ("the first watchdog by both nodes", "char 10:130", "char 249:0"),
     ("a device that has gone, and itself", "char 99:1", "char 99:1"),
     ("an id and itself", "id x", "id x"),
 ]
@@ -198,6 +217,9 @@ APART = [
     ("a logical volume and another partition", "block 253:0", "block 8:2"),
     ("two namespaces", "block 259:0", "block 259:1"),
     ("a namespace and another's generic node", "block 259:1", "char 238:0"),
+    ("two input devices of one HID device", "char 13:67", "char 13:68"),
+    ("a mouse and what all mice say", "char 13:32", "char 13:63"),
+    ("two watchdogs", "char 10:130", "char 249:1"),
     ("two groups", "char 511:7", "char 511:8"),
     ("two mediated devices", "char 511:9", f"sys {OTHER_MDEV}"),
     ("a mediated device and a node of its parent", "char 511:9", "char 226:0"),
@@ -281,6 +303,50 @@ def test_a_number_outlives_its_device(tree: Tree) -> None:
 def test_what_sysfs_does_not_know_stays_alone(tree: Tree, key: HardwareKey) -> None:
     """Other kinds, missing devices and odd names are kept, and nothing is made of them."""
     assert expanded(tree, key) == {key: EXCLUSIVE}
+
+
+def test_a_watchdog_outside_the_class_is_the_first(empty: Tree) -> None:
+    """Both nodes have a key in common where the index of the class is not there."""
+    empty.device("/devices/virtual/misc/watchdog", "char 10:130")
+    empty.device(f"{WATCHDOG}/watchdog/watchdog0", "char 249:0")
+    assert expanded(empty, "char 10:130")["watchdog 0"] == EXCLUSIVE
+    assert expanded(empty, "char 249:0")["watchdog 0"] == EXCLUSIVE
+
+
+def backed(tree: Tree, text: str) -> Tree:
+    """Make a loop device with a partition, on what the text says."""
+    for name, number in (("loop0", "block 7:0"), ("loop0/loop0p1", "block 259:7")):
+        tree.device(f"{VIRTUAL}/{name}", number)
+    folder = tree.root.path(f"/sys{VIRTUAL}/loop0/loop")
+    folder.mkdir()
+    (folder / "backing_file").write_text(f"{text}\n")
+    return tree
+
+
+@pytest.mark.parametrize("part", ["block 7:0", "block 259:7"])
+def test_a_loop_device_on_a_disk_is_a_part_of_it(tree: Tree, part: str) -> None:
+    """As a logical volume is, with the partitions on it."""
+    tree.node("/dev/sda1", "block 8:1")
+    found = expanded(backed(tree, "/dev/sda1"), part)
+    assert found[f"sys {SCSI}/block/sda/sda1"] == PART
+    assert collide(found, expanded(tree, "block 8:1"))
+    assert collide(found, expanded(tree, "block 8:0"))
+    assert not collide(found, expanded(tree, "block 8:2"))
+
+
+@pytest.mark.parametrize("text", ["/srv/image", "/srv/sda1", "/dev/none", "/dev/zero", "sda1", ""])
+def test_a_loop_device_on_anything_else_is_alone(tree: Tree, text: str) -> None:
+    """Files may be on a file system that hangs: they are not looked at."""
+    tree.node("/srv/sda1", "block 8:1")
+    tree.node("/dev/zero", "char 1:5")
+    bare = {"block 7:0", f"sys {VIRTUAL}/loop0", f"sys {VIRTUAL}", "sys /devices/virtual"}
+    assert expanded(backed(tree, text), "block 7:0").keys() == bare
+
+
+def test_a_loop_device_on_itself_ends(tree: Tree) -> None:
+    """What sysfs says may have changed between two reads."""
+    tree.node("/dev/loop0", "block 7:0")
+    assert expanded(backed(tree, "/dev/loop0"), "block 7:0")["block 7:0"] == EXCLUSIVE
 
 
 def test_loops_end(empty: Tree) -> None:
@@ -422,10 +488,11 @@ def test_devices_of_this_machine_collide_if_one_is_within_the_other() -> None:
     """Most nodes of a machine have nothing to do with each other."""
     hardware = Hardware(HostRoot())
     every = {key: Path("/sys/dev", *key.split(" ")).resolve() for key in numbers()}
+    others = {"block", "hidraw", "input", "vfio", "watchdog"}
     alone = {
         key: hardware.expanded({key: EXCLUSIVE})
         for key, place in every.items()
-        if "virtual" in place.parts and "block" not in place.parts and "vfio" not in place.parts
+        if "virtual" in place.parts and not others & {*place.parts}
     }
     assert alone
     for one, other in itertools.combinations(alone, 2):

@@ -54,7 +54,14 @@ _PCI_ADDRESS = re.compile(r"[0-9a-f]{4,}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]")
 # The second node of an NVMe namespace (kernel 5.13, drivers/nvme/host/core.c, nvme_add_ns_cdev).
 _NVME_GENERIC = re.compile(r"ng\d+n\d+")
 # Kinds of nodes, below a device, that drive all of that device. A tape has eight of them.
-_DRIVES_ABOVE = frozenset({"bsg", "scsi_generic", "scsi_tape", "uio", "vfio-dev"})
+_DRIVES_ABOVE = frozenset({"bsg", "hidraw", "scsi_generic", "scsi_tape", "uio", "vfio-dev"})
+# What an input device says, in different forms (kernel, drivers/input/evdev.c, joydev.c and
+# mousedev.c).
+_OF_INPUT = re.compile(r".*/input\d+/(?:event|js|mouse)\d+")
+# The first watchdog has two nodes (kernel, drivers/watchdog/watchdog_dev.c,
+# watchdog_cdev_register), and the misc device is not below it.
+_WATCHDOG = re.compile(r".*/(?:misc/watchdog|watchdog/watchdog0)")
+_LOOP = re.compile(r".*/block/loop\d+")
 _BY_NAME = {"char": "/dev/char", "block": "/dev/block", "pci": "/bus/pci/devices"}
 
 
@@ -66,7 +73,7 @@ class Hardware:
 
     def __init__(self, root: HostRoot) -> None:
         self._nodes = _Nodes(root)
-        self._devices = _Devices(str(root.sys))
+        self._devices = _Devices(str(root.sys), self._nodes)
         self._reached: dict[HardwareKey, tuple[frozenset[HardwareKey], frozenset[HardwareKey]]] = {}
 
     def roots(self, nodes: Iterable[str], own: Uses = NO_USES) -> dict[HardwareKey, Use]:
@@ -85,7 +92,7 @@ class Hardware:
         Two holders collide if and only if the uses of one key meet. What a root drives has the
         root's use: its device in the kernel, the IOMMU group of a vfio node. All that this is a
         part of is used as `PART`: devices above, the physical function of a virtual one, the
-        disks below a logical volume.
+        disks below a logical volume or a loop device.
         """
         return united(part for key, use in roots.items() for part in self._uses(key, use))
 
@@ -173,8 +180,9 @@ class _Thing(NamedTuple):
 class _Devices:
     """The kernel's devices, and how the links of /sys relate them."""
 
-    def __init__(self, sysfs: str) -> None:
+    def __init__(self, sysfs: str, nodes: _Nodes) -> None:
         self._sysfs = sysfs
+        self._nodes = nodes
         self._above: dict[str, tuple[_Thing, ...]] = {}
 
     def taken(self, key: HardwareKey) -> dict[HardwareKey, str]:
@@ -232,6 +240,11 @@ class _Devices:
             yield _Thing(f"iommu {name.removeprefix('noiommu-')}", "")
         if _NVME_GENERIC.fullmatch(name):
             yield _thing(f"{parent}/nvme{name[2:]}")
+        if _OF_INPUT.fullmatch(devpath):
+            yield _thing(parent)
+        if _WATCHDOG.fullmatch(devpath):
+            first = self._leads("/class/watchdog/watchdog0")
+            yield _thing(first) if first else _Thing("watchdog 0", "")
 
     def _group(self, devpath: str) -> Iterator[_Thing]:
         """Yield the IOMMU group of a device."""
@@ -262,10 +275,19 @@ class _Devices:
             yield from filter(None, [self._leads(f"{devpath}/physfn")])
         elif parent.endswith("/block"):
             yield from self._links(f"{devpath}/slaves")
+            yield from filter(None, [self._backing(devpath)])
         elif parent.endswith("/nvme-subsystem"):
             # The controllers of a namespace that several may reach; the kernel has it below none
             # of them (drivers/nvme/host/multipath.c and core.c, nvme_init_subsystem).
             yield from self._links(devpath)
+
+    def _backing(self, devpath: str) -> str:
+        """Return the disk that a loop device has in the place of a file, "" for none."""
+        if not _LOOP.fullmatch(devpath):
+            return ""
+        path = read_text(f"{self._sysfs}{devpath}/loop/backing_file") or ""
+        key = self._nodes.key(path) if path.startswith("/dev/") else ""
+        return self._devpath(key) if key.startswith("block ") else ""
 
     def _links(self, folder: str) -> Iterator[str]:
         targets = (self._leads(f"{folder}/{name}") for name in _names(f"{self._sysfs}{folder}"))
