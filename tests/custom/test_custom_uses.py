@@ -1,5 +1,6 @@
 """Claims about which devices of the configuration exclude each other."""
 
+import stat
 from collections.abc import Mapping
 from contextlib import aclosing
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 from nodeplug.host.socket_uevents import send_uevent
 from nodeplug.host.uevents import Uevent
 from nodeplug.values.device import Device
-from nodeplug.values.hardware import EXCLUSIVE, SHARED
+from nodeplug.values.hardware import EXCLUSIVE, SHARED, united
 from nodeplug.values.inventory import Inventory
 from nodeplug_custom.doctor import findings
 from nodeplug_custom.explaining import verdicts
@@ -55,7 +56,7 @@ async def test_what_is_no_node_is_its_path(
     ("exclusive", "hardware"),
     [
         (None, {}),
-        (True, {"path /dev/kvm": EXCLUSIVE}),
+        (True, {"path /dev/kvm": EXCLUSIVE, "char 10:232": EXCLUSIVE}),
         (False, {"path /dev/kvm": SHARED}),
     ],
 )
@@ -63,8 +64,83 @@ async def test_a_node_is_used_as_it_is_made_unless_told_otherwise(
     fake: FakeHost, *, exclusive: bool | None, hardware: Mapping[str, str]
 ) -> None:
     """Core knows what many may open."""
-    fake.node("/dev/kvm")
+    fake.node("/dev/kvm", number="10:232")
     assert await by_path(fake, path="/dev/kvm", exclusive=exclusive) == hardware
+
+
+@pytest.mark.parametrize(
+    ("exclusive", "hardware"),
+    [
+        (None, {"block 7:3": EXCLUSIVE}),
+        (True, {"path /dev/disk": EXCLUSIVE, "block 7:3": EXCLUSIVE}),
+        (False, {"path /dev/disk": SHARED, "block 7:3": SHARED}),
+    ],
+)
+async def test_a_node_is_its_number(
+    fake: FakeHost, *, exclusive: bool | None, hardware: Mapping[str, str]
+) -> None:
+    """Whatever links lead to it."""
+    fake.node("/dev/disk", stat.S_IFBLK, "7:3")
+    fake.path("/dev/link").symlink_to("disk")
+    assert await by_path(fake, path="/dev/link", exclusive=exclusive) == hardware
+
+
+async def test_what_is_not_there_has_no_number(fake: FakeHost) -> None:
+    """It may be another's by now."""
+    fake.node("/dev/one")
+    async with aclosing(_inventories(fake, devices=[{"path": "/dev/one"}])) as inventories:
+        before = await anext(inventories)
+        fake.remove("/dev/one")
+        gone = await until(inventories, lambda each: not _is_well(each))
+    [device], [absent] = before.devices.values(), gone.devices.values()
+    assert (device.hardware, absent.hardware) == ({"char 240:1": EXCLUSIVE}, {})
+
+
+ENTRIES = {
+    "path": {"devices": [{"path": "/dev/one"}]},
+    "udev": {"hardware": [{"udev": {"sysname": "one"}}]},
+    "zipped": {"zipped": [{"paths": [{"path": "/dev/first*"}, {"path": "/dev/on*"}]}]},
+}
+
+
+@pytest.mark.parametrize("entry", ENTRIES.values(), ids=ENTRIES)
+async def test_another_number_at_the_same_path_is_told(
+    tree: HardwareTree, entry: Mapping[str, Any]
+) -> None:
+    """It is another device, whatever its name: core compares numbers."""
+    tree.node(tree.pci("0000:00:02.0"), "misc", "one")
+    tree.char("/dev/first")
+    async with aclosing(_inventories(tree, **entry)) as inventories:
+        [before] = (await anext(inventories)).devices.values()
+        tree.remove("/dev/one")
+        tree.char("/dev/one", "241:7")
+        after = await until(inventories, lambda each: "char 241:7" in _hardware(each))
+    assert before.hardware["char 81:1"] == EXCLUSIVE
+    assert "char 81:1" not in _hardware(after)
+
+
+def _hardware(inventory: Inventory) -> Mapping[str, str]:
+    return united(each.hardware for each in inventory.devices.values())
+
+
+def _inventories(fake: FakeHost, **keys: Any) -> Following:
+    return Following(backend(fake, several({"name": RESOURCE, **keys})).inventories())
+
+
+@pytest.mark.parametrize("path", ["/srv/jail/dev/a0", "/run/x/a0"])
+@pytest.mark.parametrize("kind", ["devices", "zipped"])
+async def test_a_number_is_one_device_wherever_its_node_is(
+    fake: FakeHost, path: str, kind: str
+) -> None:
+    """Core does not look outside /dev, where a file system may hang."""
+    for each in ("/dev/a0", "/opt/dev/a0", path):
+        fake.node(each, number="81:4")
+    entries = [{"path": each} for each in ("/opt/dev/a0", path)]
+    wanted = entries if kind == "devices" else [{"paths": [each]} for each in entries]
+    one, other = (await found(fake, **{kind: wanted})).values()
+    own = (await found(fake, devices=[{"path": "/dev/a0"}])).values()
+    assert one.hardware == other.hardware == {"char 81:4": EXCLUSIVE}
+    assert len(clashes([one, other, *own])) == 3
 
 
 async def test_mounts_and_variables_are_no_hardware(fake: FakeHost) -> None:
@@ -72,7 +148,7 @@ async def test_mounts_and_variables_are_no_hardware(fake: FakeHost) -> None:
     fake.node("/dev/one")
     more = {"mounts": [{"hostPath": "/etc/thing"}], "env": {"THING": "{path}"}}
     [device] = (await found(fake, devices=[{"path": "/dev/one"}], **more)).values()
-    assert device.hardware == {}
+    assert device.hardware == {fake.number("/dev/one"): EXCLUSIVE}
 
 
 @pytest.mark.parametrize("key", ["true", "false"])
@@ -84,14 +160,14 @@ async def test_hardware_may_be_shared_or_kept_apart(tree: HardwareTree, key: str
     [device] = (await found(tree, hardware=[entry])).values()
     whole = {"pci 0000:00:02.0": EXCLUSIVE} if key == "true" else {}
     use = EXCLUSIVE if key == "true" else SHARED
-    assert device.hardware == {**whole, "path /dev/card0": use}
+    assert device.hardware == {**whole, "path /dev/card0": use, "char 81:1": use}
 
 
 async def test_a_whole_function_excludes_its_parts(tree: HardwareTree) -> None:
     """Those that this configuration does not name."""
     tree.node(tree.pci("0000:00:02.0", driver="i915"), "drm", "card0")
     [device] = (await found(tree, hardware=[{"pci": {"driver": "i915"}}])).values()
-    assert device.hardware == {"pci 0000:00:02.0": EXCLUSIVE}
+    assert device.hardware == {"pci 0000:00:02.0": EXCLUSIVE, "char 81:1": EXCLUSIVE}
 
 
 async def test_a_node_below_a_function_is_not_the_function(tree: HardwareTree) -> None:
@@ -99,7 +175,7 @@ async def test_a_node_below_a_function_is_not_the_function(tree: HardwareTree) -
     tree.node(tree.pci("0000:00:02.0", driver="i915"), "drm", "card0")
     entry = {"pci": {"driver": "i915"}, "udev": {"subsystem": "drm"}, "group": "parent"}
     [device] = (await found(tree, hardware=[entry])).values()
-    assert device.hardware == {}
+    assert device.hardware == {"char 81:1": EXCLUSIVE}
 
 
 async def test_functions_for_vfio_share_its_control_node(tree: HardwareTree) -> None:
@@ -111,6 +187,7 @@ async def test_functions_for_vfio_share_its_control_node(tree: HardwareTree) -> 
         f"pci {CARD}": EXCLUSIVE,
         "path /dev/vfio/vfio": SHARED,
         "path /dev/vfio/16": EXCLUSIVE,
+        tree.number("/dev/vfio/16"): EXCLUSIVE,
     }
     assert clashes(devices.values()) == set()
 
@@ -195,7 +272,10 @@ async def test_what_accompanies_several_devices_is_shared(fake: FakeHost) -> Non
         fake.node(f"/dev/{name}")
     devices = await found(fake, zipped=ROWS)
     assert len(devices) == 2
-    assert all(each.hardware == {"path /dev/control": SHARED} for each in devices.values())
+    control = {"path /dev/control": SHARED, fake.number("/dev/control"): SHARED}
+    for number, each in enumerate(devices.values()):
+        own = {fake.number(f"/dev/render{number}"): EXCLUSIVE}
+        assert each.hardware == {**own, **control}
     assert clashes(devices.values()) == set()
 
 

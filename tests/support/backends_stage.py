@@ -213,22 +213,11 @@ class Tree(HardwareTree):
 
     def __init__(self, play: Play) -> None:
         super().__init__(play.root)
-        self._play = play
         self._numbered = 0
 
-    def char(self, host_path: str) -> None:
+    def char(self, host_path: str, number: str = "") -> None:
         self._numbered += 1
-        if not self.path(host_path).exists():
-            self._play.node(host_path, self._numbered)
-
-    def node(  # type: ignore[override]
-        self, parent: str, subsystem: str, name: str, *, interface: str = "", **files: str
-    ) -> str:
-        devpath = super().node(parent, subsystem, name, interface=interface, **files)
-        number = (self.folder / f"sys{devpath}/dev").read_text()
-        major, minor = map(int, number.split(":"))
-        self._play.node(f"/dev/{name}", minor, major=major)
-        return devpath
+        super().char(host_path, number or f"{MAJOR}:{self._numbered}")
 
 
 def _settings(name: str, section: Mapping[str, Any]) -> Any:

@@ -1,6 +1,7 @@
 """A host made of files for the custom backend, and shorthand to look at it."""
 
 import asyncio
+import itertools
 import os
 import stat
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
@@ -11,6 +12,7 @@ from typing import Any
 import msgspec
 
 from nodeplug.host.host import Host, open_host
+from nodeplug.host.nodes import see
 from nodeplug.values.device import Device
 from nodeplug.values.inventory import Inventory
 from nodeplug_custom.backend import CustomBackend
@@ -25,6 +27,7 @@ class FakeHost:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.socket = folder / "uevents.sock"
+        self._numbers = itertools.count(1)
         (folder / "dev").mkdir()
 
     @property
@@ -36,9 +39,15 @@ class FakeHost:
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
 
-    def node(self, host_path: str, kind: int = stat.S_IFCHR) -> None:
+    def node(self, host_path: str, kind: int = stat.S_IFCHR, number: str = "") -> None:
+        """Make a device node, without a number given with one of its own."""
         require(os.geteuid() == 0, "making device nodes needs root")
-        os.mknod(self.path(host_path), kind | 0o600, os.makedev(1, 3))
+        major, minor = number.split(":") if number else (240, next(self._numbers))
+        os.mknod(self.path(host_path), kind | 0o600, os.makedev(int(major), int(minor)))
+
+    def number(self, host_path: str) -> str:
+        """Return the device number of a node as the key of hardware."""
+        return see(self.path(host_path)).key
 
     def file(self, host_path: str) -> None:
         self.path(host_path).touch()

@@ -1,11 +1,9 @@
 """A host's /sys with USB devices, PCI functions and mediated devices, made of files."""
 
 import os
-import stat
 from pathlib import Path
 
 from support.custom_host import FakeHost
-from support.needs import require
 
 
 class HardwareTree(FakeHost):
@@ -68,7 +66,7 @@ class HardwareTree(FakeHost):
         self.write(devpath, {"uevent": uevent, "dev": f"81:{self._minor}"} | files)
         index = self.folder / f"sys/dev/char/81:{self._minor}"
         index.symlink_to(f"../../{devpath[1:]}")
-        self.char(f"/dev/{name}")
+        self.char(f"/dev/{name}", f"81:{self._minor}")
         return devpath
 
     def mdev(self, uuid: str, parent: str, kind: str, group: int) -> str:
@@ -105,10 +103,9 @@ class HardwareTree(FakeHost):
                 (self.folder / "dev" / name).unlink(missing_ok=True)
         folder.rename(self.folder / f"unplugged-{os.urandom(4).hex()}")
 
-    def char(self, host_path: str) -> None:
-        require(os.geteuid() == 0, "making device nodes needs root")
+    def char(self, host_path: str, number: str = "") -> None:
         if not self.path(host_path).exists():
-            os.mknod(self.path(host_path), stat.S_IFCHR | 0o600, os.makedev(1, 3))
+            FakeHost.node(self, host_path, number=number)
 
     def _device(self, devpath: str, kind: str, subsystem: str, driver: str) -> None:
         folder = self.folder / f"sys{devpath}"

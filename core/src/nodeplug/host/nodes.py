@@ -3,7 +3,9 @@
 import os
 import stat
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
+
+from nodeplug.values.hardware import HardwareKey
 
 NodeType = Literal["char", "block", "socket", "fifo", "file", "directory"]
 
@@ -17,13 +19,38 @@ _TYPES: dict[int, NodeType] = {
 }
 
 
-def node_type(path: Path) -> NodeType | None:
-    """Return the type of what the path leads to, or None where nothing can be found.
+class Seen(NamedTuple):
+    """What is at a path: `kind` is None where nothing is, `number` that of a device node, else 0.
+
+    `inode` tells a node from another that takes its place.
+    """
+
+    kind: NodeType | None = None
+    number: int = 0
+    inode: int = 0
+
+    @property
+    def key(self) -> HardwareKey:
+        """The device number as hardware, "" for what is no device node."""
+        is_node = self.kind in {"char", "block"}
+        return f"{self.kind} {os.major(self.number)}:{os.minor(self.number)}" if is_node else ""
+
+
+def see(path: Path) -> Seen:
+    """Return what the path leads to.
 
     Symbolic links are followed as this process sees them. Nothing is opened: opening a device
     may start it, block, or need a right that stat does not.
     """
     try:
-        return _TYPES.get(stat.S_IFMT(os.stat(path).st_mode))  # noqa: PTH116 - see stat(2)
+        found = os.stat(path)  # noqa: PTH116 - see stat(2)
     except (OSError, ValueError):
-        return None
+        return Seen()
+    kind = _TYPES.get(stat.S_IFMT(found.st_mode))
+    is_node = kind in {"char", "block"}
+    return Seen(kind, found.st_rdev, found.st_ino) if is_node else Seen(kind)
+
+
+def node_type(path: Path) -> NodeType | None:
+    """Return the type of what the path leads to, or None where nothing can be found."""
+    return see(path).kind

@@ -3,9 +3,9 @@
 import errno
 import os
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
-from nodeplug.host.nodes import node_type
+from nodeplug.host.nodes import Seen
 from nodeplug.host.root import HostRoot
 from nodeplug_custom.findings import driver_of
 from nodeplug_custom.findings_values import Finding
@@ -17,8 +17,10 @@ _RANGE = re.compile(r"(-?[0-9.]*)\.\.(-?[0-9.]*)")
 _SHOWN = 40
 
 
-def trouble(root: HostRoot, unit: Unit, failed_pci: Collection[str]) -> str:
-    """Return why a device is not healthy, or empty.
+def trouble(
+    root: HostRoot, unit: Unit, seen: Mapping[str, Seen], failed_pci: Collection[str]
+) -> str:
+    """Return why a device is not healthy, or empty. `seen` is what is at its nodes' paths.
 
     Blocks; opens a node only if the configuration says so. One that is in use is well.
     """
@@ -27,7 +29,7 @@ def trouble(root: HostRoot, unit: Unit, failed_pci: Collection[str]) -> str:
     for node in unit.nodes:
         if not node.host_path.isprintable() or "," in node.host_path:
             return "its path has a comma or an unprintable character"
-        if node_type(root.path(node.host_path)) is None:
+        if seen[node.host_path].kind is None:
             return f"{node.host_path} is not present"
     health = unit.entry.health if unit.entry else HealthSettings()
     if health.open and (problem := _open(root, unit)):

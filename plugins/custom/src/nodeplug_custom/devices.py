@@ -32,7 +32,7 @@ def device_of(entry: Entry, seen: Sighting) -> Device:
         numa_nodes=seen.numa_nodes,
         attributes=attributes | ({"type": seen.kind} if seen.kind else {}),
         edits=_edits(entry, seen) if _is_fit(seen) else NO_EDITS,
-        hardware=of_path(entry.device, seen.real) if _is_fit(seen) else NO_USES,
+        hardware=of_path(entry.device, seen) if _is_fit(seen) else NO_USES,
     )
 
 

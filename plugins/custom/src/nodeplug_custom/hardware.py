@@ -8,7 +8,7 @@ from typing import NamedTuple
 import msgspec
 
 from nodeplug.host.identities import Identities
-from nodeplug.host.nodes import node_type
+from nodeplug.host.nodes import Seen, see
 from nodeplug.host.root import HostRoot
 from nodeplug.host.sysfs import numa_nodes
 from nodeplug.values.device import Device, Health
@@ -33,11 +33,12 @@ _GONE_LIMIT = 1000
 
 
 class Sight(NamedTuple):
-    """A unit that is there, with the values that templates may name."""
+    """A unit that is there, with the values that templates may name, and what is at its paths."""
 
     resource: ResourceSettings
     unit: Unit
     values: Mapping[str, str]
+    seen: Mapping[str, Seen]
 
 
 class HardwareMemory:
@@ -81,10 +82,12 @@ class Hardware:
                 if unit.id in sights:
                     self._report(unit.id, resource.name, sights[unit.id].resource.name)
                     continue
-                sight = Sight(resource, unit, values_of(unit))
-                reason = trouble(root, unit, self._interest.failed_pci) or verdicts.get(unit.id, "")
+                seen = {node.host_path: see(root.path(node.host_path)) for node in unit.nodes}
+                sight = Sight(resource, unit, values_of(unit), seen)
+                problem = trouble(root, unit, seen, self._interest.failed_pci)
+                reason = problem or verdicts.get(unit.id, "")
                 sights[unit.id] = sight
-                devices[unit.id] = device_of(root, sight, reason, of_unit(unit, common))
+                devices[unit.id] = device_of(root, sight, reason, of_unit(unit, common, seen))
             self._remember(resource, devices)
         self.sights = sights
         return [*devices.values(), *self._gone(devices)]
@@ -146,14 +149,14 @@ def values_of(unit: Unit) -> dict[str, str]:
 
 def device_of(root: HostRoot, sight: Sight, reason: str, uses: Uses) -> Device:
     """Return the device that containers get."""
-    resource, unit, values = sight
+    resource, unit, values, _ = sight
     finding = unit.findings[0] if unit.findings else None
     folder = root.path(f"/sys{finding.devpath}") if finding else None
     shown = ("address", "port", "serial", "vendor", "product", "bus", "device")
     attributes = {name: values[name] for name in shown if values[name]}
     kind = {"kind": finding.parent.kind} if finding else {}
     try:
-        edits = NO_EDITS if reason and not unit.nodes else _edits(root, sight)
+        edits = NO_EDITS if reason and not unit.nodes else _edits(sight)
     except InvalidValueError:
         edits, reason = NO_EDITS, reason or "its container path is not usable"
     return Device(
@@ -176,11 +179,11 @@ def _location(devpath: str) -> tuple[str, ...]:
     return tuple(step for step in devpath.split("/") if _PCI.fullmatch(step))
 
 
-def _edits(root: HostRoot, sight: Sight) -> ContainerEdits:
-    resource, unit, values = sight
+def _edits(sight: Sight) -> ContainerEdits:
+    resource, unit, values, seen = sight
     if any("," in node.host_path or not node.host_path.isprintable() for node in unit.nodes):
         return NO_EDITS
-    nodes, mounts = _split(root, unit.nodes, values)
+    nodes, mounts = _split(unit.nodes, values, seen)
     return ContainerEdits(
         nodes=nodes,
         mounts=(*mounts, *(mount_of(each, values) for each in resource.mounts)),
@@ -190,12 +193,12 @@ def _edits(root: HostRoot, sight: Sight) -> ContainerEdits:
 
 
 def _split(
-    root: HostRoot, parts: Sequence[UnitNode], values: Mapping[str, str]
+    parts: Sequence[UnitNode], values: Mapping[str, str], seen: Mapping[str, Seen]
 ) -> tuple[tuple[DeviceNode, ...], tuple[Mount, ...]]:
     nodes, mounts = [], []
     for part in dict.fromkeys(parts):  # functions of one VFIO group have nodes in common
         place = fill(part.container_path, {**values, "node": part.host_path.rpartition("/")[2]})
-        if node_type(root.path(part.host_path)) in {"char", "block", None}:
+        if seen[part.host_path].kind in {"char", "block", None}:
             nodes.append(DeviceNode(part.host_path, place, part.permissions))
         else:
             mounts.append(Mount(part.host_path, place, read_only="w" not in part.permissions))

@@ -2,15 +2,15 @@
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final, NamedTuple
 
 from nodeplug.host.identities import Claim, Identities
-from nodeplug.host.nodes import NodeType, node_type
+from nodeplug.host.nodes import NodeType, Seen, see
 from nodeplug.host.root import HostRoot
 from nodeplug.host.sysfs import device_of_node, numa_nodes
+from nodeplug.values.hardware import HardwareKey
 from nodeplug_custom.globs import Glob, Place, place_of, resolve
 from nodeplug_custom.ids import id_of
 from nodeplug_custom.patience import Patience
@@ -50,6 +50,11 @@ class Sighting:
     inode: int = 0
     numa_nodes: tuple[int, ...] = ()
     id: str = ""
+
+    @property
+    def key(self) -> HardwareKey:
+        """The device number as hardware, "" for what is no device node."""
+        return Seen(self.kind, self.number).key
 
 
 class Found(NamedTuple):
@@ -181,13 +186,7 @@ def _find(entry: Entry, root: HostRoot) -> Found:
 
 def _see(root: HostRoot, path: str) -> Sighting:
     real = resolve(root, path)
-    there = root.path(real)
-    kind, number, inode = node_type(there), 0, 0
-    if kind in {"char", "block"}:
-        with suppress(OSError):
-            found = there.stat()
-            number, inode = found.st_rdev, found.st_ino
-    return Sighting(path, real, kind, number, inode)
+    return Sighting(path, real, *see(root.path(real)))
 
 
 def _numa_nodes(root: HostRoot, seen: Sighting) -> tuple[int, ...]:

@@ -1,23 +1,29 @@
 """What of the hardware a device of the configuration is, besides what its nodes tell."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
-from nodeplug.values.hardware import EXCLUSIVE, NO_USES, SHARED, HardwareKey, Use, Uses
+from nodeplug.host.hardware import OPENED_BY_MANY
+from nodeplug.host.nodes import Seen
+from nodeplug.values.hardware import EXCLUSIVE, SHARED, HardwareKey, Use, Uses, united
+from nodeplug_custom.selection import Sighting
 from nodeplug_custom.settings import DeviceSettings
 from nodeplug_custom.units import CONTROL, Unit, UnitNode
 
 
-def of_path(settings: DeviceSettings, real: str) -> Uses:
+def of_path(settings: DeviceSettings, seen: Sighting) -> Uses:
     """Return what a device by path is; what is no node is the path itself."""
-    if settings.exclusive is None and settings.is_node:
-        return NO_USES
-    return {f"path {real}": SHARED if settings.exclusive is False else EXCLUSIVE}
+    use = SHARED if settings.exclusive is False else EXCLUSIVE
+    told = settings.exclusive is not None or not settings.is_node
+    return {
+        **({f"path {seen.real}": use} if told else {}),
+        **_number(seen.key, seen.real, use, alone=settings.exclusive is True),
+    }
 
 
-def of_unit(unit: Unit, common: Collection[str]) -> Uses:
+def of_unit(unit: Unit, common: Collection[str], seen: Mapping[str, Seen]) -> Uses:
     """Return what hardware a unit is; nodes in `common` accompany several of one resource."""
-    return {**dict(_functions(unit)), **dict(_nodes(unit.nodes, common))}
+    return united([dict(_functions(unit)), *_nodes(unit.nodes, common, seen)])
 
 
 def common_nodes(units: Iterable[Unit]) -> Collection[str]:
@@ -34,10 +40,22 @@ def _functions(unit: Unit) -> Iterator[tuple[HardwareKey, Use]]:
             yield f"pci {finding.parent.address}", EXCLUSIVE
 
 
-def _nodes(nodes: Iterable[UnitNode], common: Collection[str]) -> Iterator[tuple[HardwareKey, Use]]:
+def _nodes(
+    nodes: Iterable[UnitNode], common: Collection[str], seen: Mapping[str, Seen]
+) -> Iterator[Uses]:
     for node in nodes:
-        shared = node.exclusive is False or (node.exclusive is None and node.host_path in common)
-        if shared or node.host_path in CONTROL:
-            yield f"path {node.host_path}", SHARED
-        elif node.exclusive:
-            yield f"path {node.host_path}", EXCLUSIVE
+        path = node.host_path
+        shared = node.exclusive is False or (node.exclusive is None and path in common)
+        use = SHARED if shared or path in CONTROL else EXCLUSIVE
+        if use == SHARED or node.exclusive:
+            yield {f"path {path}": use}
+        alone = node.exclusive is True and use == EXCLUSIVE
+        yield _number(seen[path].key, path, use, alone=alone)
+
+
+def _number(key: HardwareKey, path: str, use: Use, *, alone: bool) -> Uses:
+    """Return the use of a device number: with another one the same path is another device.
+
+    Core finds it, too, but only in /dev, and only where the device has changed.
+    """
+    return {key: use} if key and (alone or path not in OPENED_BY_MANY) else {}
