@@ -279,6 +279,37 @@ async def test_what_accompanies_several_devices_is_shared(fake: FakeHost) -> Non
     assert clashes(devices.values()) == set()
 
 
+GLOB = [{"paths": [{"path": "/dev/render*"}, {"path": "/dev/control"}]}]
+
+
+@pytest.mark.parametrize(
+    ("rows", "use"),
+    [(ROWS, SHARED), (GLOB, SHARED), (ROWS[:1], EXCLUSIVE)],
+    ids=["several rows", "a first path for several", "one row"],
+)
+async def test_what_accompanies_is_shared_by_the_first_alone(
+    fake: FakeHost, rows: list[dict[str, Any]], use: str
+) -> None:
+    """What is configured decides, not who was there first."""
+    for name in ("render0", "control"):
+        fake.node(f"/dev/{name}")
+    [device] = (await found(fake, zipped=rows)).values()
+    own, control = fake.number("/dev/render0"), fake.number("/dev/control")
+    told = {"path /dev/control": SHARED} if use == SHARED else {}
+    assert device.hardware == {own: EXCLUSIVE, control: use, **told}
+
+
+@pytest.mark.parametrize("second", ["/dev/control*", "/dev/control"])
+async def test_a_first_path_and_wildcards_accompany_nobody(fake: FakeHost, second: str) -> None:
+    """Each row has a match of its own; the first is what the row is."""
+    fake.node("/dev/control")
+    fake.node("/dev/render0")
+    first = "/dev/render*" if second.endswith("*") else "/dev/render0"
+    rows = [{"paths": [{"path": first}, {"path": second, "optional": True}]}]
+    [device] = (await found(fake, zipped=rows)).values()
+    assert {*device.hardware.values()} == {EXCLUSIVE}
+
+
 async def test_what_a_row_is_known_by_is_its_own(fake: FakeHost) -> None:
     """Only what comes after it may be several rows'."""
     for name in ("render0", "render1", "control"):
@@ -286,6 +317,15 @@ async def test_what_a_row_is_known_by_is_its_own(fake: FakeHost) -> None:
     last = {"paths": [{"path": "/dev/control"}, {"path": "/dev/render1"}]}
     devices = await found(fake, zipped=[ROWS[0], last])
     assert [*devices] == ["zip-dev:render0"]
+
+
+async def test_a_row_that_is_alone_may_want_its_companion_alone(fake: FakeHost) -> None:
+    """The key wins over what the paths tell."""
+    fake.node("/dev/render0")
+    fake.node("/dev/control")
+    rows = [{"paths": [GLOB[0]["paths"][0], {**GLOB[0]["paths"][1], "exclusive": True}]}]
+    [device] = (await found(fake, zipped=rows)).values()
+    assert {*device.hardware.values()} == {EXCLUSIVE}
 
 
 async def test_a_row_may_want_its_companion_alone(fake: FakeHost) -> None:

@@ -1,6 +1,7 @@
 """Findings put together to what containers get as one device."""
 
 import re
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -76,10 +77,11 @@ def units_of(eye: Eye, resource: ResourceSettings, taken: set[str]) -> list[Unit
 
     A node in `taken` belongs to something else; those of the units are added to it.
     """
+    companions = _companions(resource.zipped)
     found = [
         *(unit for entry in resource.hardware for unit in eye.singles(entry)),
         *(unit for wanted in resource.sets for unit in _sets(eye, wanted)),
-        *(unit for zipped in resource.zipped for unit in _zipped(eye, zipped)),
+        *(unit for each in resource.zipped for unit in _zipped(eye, each, companions)),
     ]
     return list(_first_come(found, taken))
 
@@ -140,7 +142,21 @@ def _without_empty(value: Any) -> Any:
     return [_without_empty(each) for each in value] if isinstance(value, list | tuple) else value
 
 
-def _zipped(eye: Eye, zipped: ZippedSettings) -> Iterator[Unit]:
+def _companions(wanted: Iterable[ZippedSettings]) -> Collection[str]:
+    """Return the paths that accompany several rows by what is configured, whoever is there now.
+
+    Such a path has no wildcard and stands behind the first of several entries, or of one whose
+    first can match several.
+    """
+    rows: Counter[str] = Counter()
+    for zipped in wanted:
+        first, *others = zipped.paths
+        for path in {each.path for each in others if not Glob(each.path).wild}:
+            rows[path] += 2 if Glob(first.path).wild else 1
+    return {path for path, count in rows.items() if count > 1}
+
+
+def _zipped(eye: Eye, zipped: ZippedSettings, companions: Collection[str]) -> Iterator[Unit]:
     columns = [Glob(each.path).find(eye.root)[0] for each in zipped.paths]
     optional = [number for number, each in enumerate(zipped.paths) if each.optional]
     scope = f"custom/zipped/{' '.join(each.path for each in zipped.paths)}"
@@ -151,17 +167,18 @@ def _zipped(eye: Eye, zipped: ZippedSettings) -> Iterator[Unit]:
         there = [path in paths for path, paths in zip(row, present, strict=True)]
         gone = [row[n] for n, is_there in enumerate(there) if not is_there and n not in optional]
         nodes = tuple(
-            _node(eye.root, each, path)
-            for each, path, is_there in zip(zipped.paths, row, there, strict=True)
-            if is_there
+            _node(eye.root, each, path, accompanies=number > 0 and each.path in companions)
+            for number, (each, path) in enumerate(zip(zipped.paths, row, strict=True))
+            if there[number]
         )
         lacks = f"{gone[0]} of the row is not present" if gone else ""
         yield Unit(id_of_hardware(unit_id), nodes, missing=lacks)
 
 
-def _node(root: HostRoot, settings: ZippedPath, path: str) -> UnitNode:
+def _node(root: HostRoot, settings: ZippedPath, path: str, *, accompanies: bool) -> UnitNode:
     place = _place(settings.container_path, path)
-    return UnitNode(resolve(root, path), place, settings.permissions, settings.exclusive)
+    exclusive = False if accompanies and settings.exclusive is None else settings.exclusive
+    return UnitNode(resolve(root, path), place, settings.permissions, exclusive)
 
 
 def _claim(row: Sequence[str], optional: Collection[int]) -> Claim:
