@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from nodeplug.holdings import Holdings, Key, Listing, Record, hold
+from nodeplug.host.ledger import LedgerEntry
 from nodeplug.values.errors import AllocationRefusedError
 from nodeplug.values.hardware import EXCLUSIVE, PART, SHARED
 from support.listing import RESOURCE, listing
@@ -180,8 +181,8 @@ BOTH = {"a": True, "b": True}
 def seen(key: Key, *nodes: str, started: float = 0) -> Listing:
     """Return what a kubelet says that has a container's answer with these nodes on record."""
     started = started or time.monotonic()
-    uses = {key: dict.fromkeys(nodes, EXCLUSIVE)}
-    return Listing(started, {key: ()}, {key: Record(paths=frozenset(nodes))}, started, uses)
+    named = {key: {node: {node: EXCLUSIVE} for node in nodes}}
+    return Listing(started, {key: ()}, {key: Record(paths=frozenset(nodes))}, started, named)
 
 
 def test_another_id_with_the_same_hardware_is_not_given() -> None:
@@ -251,7 +252,7 @@ def test_a_node_that_only_accompanies_a_device_holds_nothing() -> None:
     """An answer names the control node of a driver, too; others need it as well."""
     holdings = Holdings()
     uses = {"a": {NODE: EXCLUSIVE}, "b": {"char 60:2": EXCLUSIVE, CONTROL: SHARED}}
-    holdings.offer(RESOURCE, BOTH, uses)
+    holdings.offer(RESOURCE, BOTH, uses, nodes=lambda i: uses[i].keys())
     holdings.observe(seen((RESOURCE, "a"), NODE, CONTROL))
     assert holdings.holder_besides(RESOURCE, "b") is None
 
@@ -259,7 +260,8 @@ def test_a_node_that_only_accompanies_a_device_holds_nothing() -> None:
 def test_a_node_that_a_device_no_longer_has_is_held_with_it() -> None:
     """Its container has the node that the answer names, whosever it is now."""
     holdings = Holdings()
-    holdings.offer(RESOURCE, BOTH, {"a": {"char 60:2": EXCLUSIVE}, "b": {NODE: EXCLUSIVE}})
+    uses = {"a": {"char 60:2": EXCLUSIVE}, "b": {NODE: EXCLUSIVE}}
+    holdings.offer(RESOURCE, BOTH, uses, nodes=lambda i: uses[i].keys())
     holdings.observe(seen((RESOURCE, "a"), NODE))
     assert holdings.holder_besides(RESOURCE, "b") == (RESOURCE, "a")
 
@@ -345,3 +347,49 @@ def test_what_was_given_later_is_not_forgotten() -> None:
     with holdings.allocating(RESOURCE, ["a"]):
         pass
     assert holdings.forget(RESOURCE, "a", asked) == "a container was given it since"
+
+
+def test_what_has_come_to_a_path_of_a_container_is_held_too() -> None:
+    """It gets that when it starts again (R45); what was there before, it has."""
+    holdings = Holdings()
+    uses = {"a": {NODE: EXCLUSIVE}, "b": {CONTROL: EXCLUSIVE}}
+    holdings.offer(RESOURCE, BOTH, uses, nodes=lambda i: {i})
+    record = {(RESOURCE, "a"): Record(paths=frozenset({"a"}))}
+    for number in (NODE, CONTROL):
+        named = {(RESOURCE, "a"): {"a": {number: EXCLUSIVE}}}
+        now = time.monotonic()
+        holdings.observe(Listing(now, {(RESOURCE, "a"): ()}, record, now, named))
+    assert holdings.holder_besides(RESOURCE, "b") == (RESOURCE, "a")
+
+
+def test_what_nobody_has_alone_is_given_under_several_names() -> None:
+    """The id of a device that many may open is not what they collide on."""
+    holdings = Holdings()
+    uses = {"a": {"id a": SHARED, NODE: SHARED}}
+    for resource in (RESOURCE, OTHER):
+        holdings.offer(resource, {"a": True}, uses)
+        with holdings.allocating(resource, ["a"]):
+            pass
+
+
+def test_a_device_that_cannot_be_given_does_not_keep_others_from_being_offered() -> None:
+    """A whole of which a part is in use: the other part can be given."""
+    holdings = Holdings()
+    holdings.offer(RESOURCE, {"whole": True}, {"whole": {"x": EXCLUSIVE, NODE: PART}})
+    parts = {"part1": {"x": PART, "x 1": EXCLUSIVE}, "part2": {"x": PART, "x 2": EXCLUSIVE}}
+    holdings.offer(OTHER, dict.fromkeys(parts, True), parts)
+    holdings.observe(seen(("vendor.example/x", "0"), "x 1"))
+    holdings.learn(
+        [LedgerEntry("gone.example/x", "z", time.monotonic(), {"x": PART, "x 3": EXCLUSIVE})]
+    )
+    assert holdings.rival(OTHER, "part2") is None
+
+
+def test_a_hold_of_ours_that_the_ledger_lacks_is_told() -> None:
+    """Only who offers a device knows what hardware the id of an answer without nodes is."""
+    holdings = Holdings()
+    holdings.offer(RESOURCE, {"a": True}, {"a": {NODE: EXCLUSIVE}})
+    holdings.observe(listing(held=[KEY], recorded=[KEY], started=time.monotonic()))
+    [entry] = holdings.untold(())
+    assert (entry.key, entry.hardware[NODE]) == (KEY, EXCLUSIVE)
+    assert holdings.untold({KEY}) == []

@@ -10,7 +10,7 @@ from nodeplug.backend import Backend, Preparer
 from nodeplug.cdi.names import named
 from nodeplug.holdings import Holdings
 from nodeplug.host.ledger import Ledger, LedgerEntry
-from nodeplug.offers import OfferedDevice
+from nodeplug.offers import Offer, OfferedDevice
 from nodeplug.placement.atlas import Atlas
 from nodeplug.placement.prefer import prefer
 from nodeplug.pool import ResourcePool
@@ -71,31 +71,32 @@ class Allocator:
         Any trouble is an error and turns the devices Unhealthy for a while, so that the next pod
         is not sent here at once (R42): those at fault, if the error names any.
         """
-        devices = self._devices(ids)
-        if self._pool.offer.single and len(set(ids)) > 1:
-            raise AllocationRefusedError(
-                f"{self._pool.resource} is shared: a container may ask for one device only"
-            )
-        async with self._allocating(ids):
+        async with self._allocating(ids) as (offer, devices):
             try:
                 async with asyncio.timeout(ALLOCATE_SECONDS):
                     added = await self._backend.get().allocate(self._pool.resource, devices)
-                return self._merged(devices, added)
+                return _merged(offer, devices, added)
             except Exception as error:
                 self._suspect(ids, error)
                 raise
 
     @asynccontextmanager
-    async def _allocating(self, ids: Collection[str]) -> AsyncIterator[None]:
-        """Hold the devices, unless they are in use: here and, by the ledger, for all agents."""
+    async def _allocating(
+        self, ids: Collection[str]
+    ) -> AsyncIterator[tuple[Offer, Sequence[Device]]]:
+        """Hold the devices, unless they are in use: here and, by the ledger, for all agents.
+
+        Yields them as they are offered at that moment.
+        """
         entries: list[LedgerEntry] = []
         try:
             async with AsyncExitStack() as turn:
                 self._holdings.learn(await turn.enter_async_context(self._ledger.turn()))
+                offer, devices = self._pool.offer, self._devices(ids)
                 with self._holdings.allocating(self._pool.resource, ids) as entries:
                     self._ledger.append(entries)
                     await turn.aclose()
-                    yield
+                    yield offer, devices
         except BaseException:
             await self._take_back(entries)
             raise
@@ -133,14 +134,11 @@ class Allocator:
     def _devices(self, ids: Collection[str]) -> list[Device]:
         if not ids:
             raise AllocationRefusedError(f"a request for {self._pool.resource} names no device")
+        if self._pool.offer.single and len(set(ids)) > 1:
+            raise AllocationRefusedError(
+                f"{self._pool.resource} is shared: a container may ask for one device only"
+            )
         return _each_once(self._pool.resolve(ids))
-
-    def _merged(self, devices: Sequence[Device], added: ContainerEdits) -> ContainerEdits:
-        offer = self._pool.offer
-        if offer.inject != "devices":
-            return merge([added, named(offer, devices)])
-        own = [device.edits.yielding_to(added) for device in devices]
-        return merge([offer.edits.yielding_to(added), *own, added])
 
     def _suspect(self, ids: Collection[str], error: Exception) -> None:
         reason = (
@@ -159,6 +157,13 @@ class Allocator:
     def _at_fault(self, error: Exception) -> set[str]:
         named = error.devices if isinstance(error, AllocationRefusedError) else ()
         return {entry.id for entry in self._pool.offer.devices if entry.device.id in named}
+
+
+def _merged(offer: Offer, devices: Sequence[Device], added: ContainerEdits) -> ContainerEdits:
+    if offer.inject != "devices":
+        return merge([added, named(offer, devices)])
+    own = [device.edits.yielding_to(added) for device in devices]
+    return merge([offer.edits.yielding_to(added), *own, added])
 
 
 def _each_once(offered: Sequence[OfferedDevice]) -> list[Device]:

@@ -148,6 +148,7 @@ class ResourcePool:
         for device_id in ids & self._offered.keys():
             device = None if certain else self._offered[device_id].device
             self._suspects[device_id] = _Suspicion(reason, until, device)
+        self._tell_holdings()
         self.refresh()
 
     def recheck(self) -> None:
@@ -170,7 +171,10 @@ class ResourcePool:
 
     def _refresh(self, limit: int) -> None:
         now = time.monotonic()
+        before = len(self._suspects)
         self._suspects = {i: s for i, s in self._suspects.items() if s.until > now}
+        if len(self._suspects) < before:
+            self._tell_holdings()
         entries = {
             i: self._entry(i, offered.device, self._reason(offered))
             for i, offered in self._offered.items()
@@ -224,9 +228,19 @@ class ResourcePool:
 
     def _tell_holdings(self) -> None:
         offer = self.offer
-        sound = {each.device.id: each.device.healthy and not self._down for each in offer.devices}
+        sound = {
+            each.device.id: each.device.healthy and not self._down and each.id not in self._suspects
+            for each in offer.devices
+        }
         renamed = bool(offer.native) and offer.native != offer.resource
-        self._holdings.offer(self.resource, sound, offer.uses, renamed=renamed)
+        self._holdings.offer(
+            self.resource, sound, offer.uses, renamed=renamed, nodes=self._node_paths
+        )
+
+    def _node_paths(self, device_id: str) -> AbstractSet[str]:
+        """Return the host paths of a device's nodes."""
+        offered = self._offered.get(device_id) or self._offered.get(f"{device_id}::0")
+        return {node.host_path for node in offered.device.edits.nodes} if offered else frozenset()
 
     def _reason(self, offered: OfferedDevice) -> tuple[str, bool]:
         """Return why a device is not given, and whether only what containers have is why."""

@@ -67,6 +67,27 @@ class SpecStore:
             write_atomically(file, data, mode=0o644)
 
 
+def nodes_of(folder: Path) -> Mapping[str, frozenset[str]]:
+    """Return the host paths of the nodes of each CDI device, by its full name. Blocks.
+
+    Of JSON files only, of whatever vendor; what a file says of all its devices is left out.
+    """
+    found: dict[str, frozenset[str]] = {}
+    for file in sorted(folder.glob("*.json")):
+        spec = _read(file)
+        for entry in _needed(spec, None):
+            edits = entry.get("containerEdits")
+            nodes = edits.get("deviceNodes") if isinstance(edits, dict) else None
+            paths = {_host_path(node) for node in nodes} if isinstance(nodes, list) else set()
+            found[f"{spec.get('kind')}={entry['name']}"] = frozenset(paths - {""})
+    return found
+
+
+def _host_path(node: object) -> str:
+    path = (node.get("hostPath") or node.get("path")) if isinstance(node, dict) else ""
+    return path if isinstance(path, str) and path.startswith("/") else ""
+
+
 def _lacking(spec: Entry, offer: Offer) -> Iterator[Key]:
     found = {entry["name"]: entry for entry in _needed(spec, None)}
     common = specification(offer.resource, (), offer.edits)

@@ -1,9 +1,16 @@
 """One hold: what one id of one resource may keep from others."""
 
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
-from nodeplug.holdings.keys import Key, Listing, Record
-from nodeplug.values.hardware import NO_USES, Uses
+from nodeplug.holdings.keys import Key, Listing, Named, Record
+from nodeplug.values.hardware import NO_USES, HardwareKey, Uses, united
+
+
+def numbers(uses: Uses) -> AbstractSet[HardwareKey]:
+    """Return the device numbers among the keys of hardware."""
+    return {hardware for hardware in uses if hardware.startswith(("char ", "block "))}
+
 
 # The kubelet writes its checkpoint after our answer; a write that began before it lacks the id.
 WRITE_SECONDS = 2.0
@@ -14,15 +21,16 @@ _NEVER = object()
 class Hold:
     """What containers that were given an id may use, until it is proved that none does.
 
-    `given` is what hardware we know the id to be, `named` what the kubelet's record of the answer
-    names, `uses` what it is held as: what both amount to. With ids `together` one answer was given.
+    `given` is what hardware we know the id to be, `named` what is or was behind the nodes that the
+    kubelet's record of the answer names, `uses` what it is held as: what both amount to. With ids
+    `together` one answer was given.
     `answered` is the monotonic time of the last answer, `flights` counts answers under way, `own`
     says that they were ours, `seen` that the kubelet has shown the id since. `absent` is the
     checkpoint's identity at the first listing that did not show it.
     """
 
     given: Uses = field(default_factory=lambda: NO_USES)
-    named: Uses = field(default_factory=lambda: NO_USES)
+    named: Named = field(default_factory=dict)
     uses: Uses = field(default_factory=lambda: NO_USES)
     numa: tuple[int, ...] = ()
     paths: frozenset[str] | None = None
@@ -62,6 +70,24 @@ class Hold:
         """Note that a container was given the id at this moment."""
         self.answered, self.own, self.seen, self.absent = now, own, False, _NEVER
         self.paths = None
+        self.named = {}
+
+    def name(self, named: Named) -> bool:
+        """Note what is behind the nodes on record; return whether that is new.
+
+        A container that started before has what was there then, one that starts again gets what is
+        there now.
+        """
+        now = {path: united((self._numbers_at(path), uses)) for path, uses in named.items()}
+        if now == self.named:
+            return False
+        self.named = now
+        return True
+
+    def _numbers_at(self, path: str) -> Uses:
+        # The place of a device that was unplugged may be another's; its number is held.
+        before = self.named.get(path, NO_USES)
+        return {key: before[key] for key in numbers(before)}
 
     def is_free(self, key: Key, listing: Listing, now: float) -> bool:
         """Whether it is proved that no container has the id any more.

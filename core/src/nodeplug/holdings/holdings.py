@@ -5,16 +5,16 @@ The kubelet never says that a device is free again (R46, R47); it is learnt from
 
 import asyncio
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from collections.abc import Container as AbstractContainer
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 
 import msgspec
 
-from nodeplug.holdings.hold import Hold
+from nodeplug.holdings.hold import Hold, numbers
 from nodeplug.holdings.index import UseIndex
-from nodeplug.holdings.keys import Key, Listing, Record, held_as, physical_id, uses_of_id
+from nodeplug.holdings.keys import Key, Listing, Named, Record, held_as, physical_id, uses_of_id
 from nodeplug.holdings.rivals import Rival, Rivals, Unit
 from nodeplug.host.ledger import LedgerEntry
 from nodeplug.values.errors import AllocationRefusedError
@@ -25,11 +25,8 @@ ANSWER_SECONDS = 10.0
 _NO_DEVICES: Mapping[str, Uses] = {}
 
 
-Names = tuple[Uses, Uses]
-
-
-def _numbers(uses: Uses) -> AbstractSet[HardwareKey]:
-    return {hardware for hardware in uses if hardware.startswith(("char ", "block "))}
+Known = tuple[Uses, AbstractSet[str]]
+Derived = tuple[Uses, Named]
 
 
 class Holdings:
@@ -37,11 +34,15 @@ class Holdings:
 
     R33: the kubelet crashes when an id it has given to a container leaves the list. So such an
     id is buried, not dropped, until a listing begun after the burial shows it free.
+
+    `generation` counts changes; `rivals_changed` is called when lists need another look because
+    other devices are offered among those that exclude each other.
     """
 
     def __init__(self) -> None:
         self.doubt = asyncio.Event()
         self.generation = 0
+        self.rivals_changed: Callable[[], None] = lambda: None
         self._observed = False
         self._holds: dict[Key, Hold] = {}
         self._buried: dict[Key, float] = {}
@@ -50,6 +51,8 @@ class Holdings:
         self._offered: dict[str, Mapping[str, Uses]] = {}
         self._renamed: set[str] = set()
         self._devices: dict[str, Mapping[str, bool]] = {}
+        self._nodes: dict[str, Callable[[str], AbstractSet[str]]] = {}
+        self._units: dict[Unit, set[Key]] = {}
         self._rivals = Rivals()
         self._lost: Mapping[Unit, Rival] = {}
         self._wanted: dict[Key, float] = {}
@@ -64,18 +67,22 @@ class Holdings:
         uses: Mapping[str, Uses] = _NO_DEVICES,
         *,
         renamed: bool = False,
+        nodes: Callable[[str], AbstractSet[str]] = lambda _: frozenset(),
     ) -> None:
         """Take note of a resource's devices by id, which are sound, and what hardware they are.
+
+        `nodes` returns the host paths of a device's nodes.
 
         Of those that cannot be given at once one is offered: one in use before a free one, one
         under its backend's own name before one that was renamed.
         """
         before = self._offered.get(resource)
         self._offered[resource] = uses
-        if before != uses:
-            for key in [k for k in self._holds if k[0] == resource or physical_id(k[1]) in uses]:
-                self._reckon(key)
         self._devices[resource] = devices
+        self._nodes[resource] = nodes
+        if before != uses:
+            for key in [k for k in self._holds if k[0] == resource or physical_id(k[1]) in devices]:
+                self._reckon(key)
         (self._renamed.add if renamed else self._renamed.discard)(resource)
         self._rivals.offer(resource, uses)
         self._settle_rivals()
@@ -86,8 +93,9 @@ class Holdings:
         new = [key for i in ids if (key := (resource, i)) not in self._buried]
         for key in new:
             self._buried[key] = now
-            parts = uses_of_id(key), self._offered_as(key), self._indexed.get(key, NO_USES)
-            self._reindex(key, united(parts))
+            offered = self._offered_as(key)
+            own = {**self._id_uses(key, offered), **offered}
+            self._reindex(key, {**self._indexed.get(key, NO_USES), **own})
         if new:
             self.doubt.set()
 
@@ -196,6 +204,17 @@ class Holdings:
                 )
         return found
 
+    def untold(self, told: AbstractContainer[Key]) -> list[LedgerEntry]:
+        """Return what the kubelet has on record of ours and the ledger has not.
+
+        Others cannot know what hardware an id of ours is where the answer names no nodes.
+        """
+        return [
+            msgspec.structs.replace(self._entry(key), answered=hold.answered, under_way=False)
+            for key, hold in self._holds.items()
+            if hold.given and hold.seen and key[0] in self._offered and key not in told
+        ]
+
     def learn(self, entries: Iterable[LedgerEntry]) -> None:
         """Take in what other agents have given, or this one before it was started again."""
         for entry in entries:
@@ -212,23 +231,24 @@ class Holdings:
                 hold.answer(answered, own=False)
         self._settle_rivals()
 
-    def derive(self, before: Mapping[Key, Names], after: Mapping[Key, Names]) -> None:
+    def derive(self, before: Mapping[Key, Known], after: Mapping[Key, Derived]) -> None:
         """Replace what hardware holds are by what the host says now; not what is newer."""
         for key, (given, named) in after.items():
             hold = self._holds.get(key)
-            if hold and hold.given is before[key][0] and hold.named is before[key][1]:
-                hold.given, hold.named = given, named
+            if hold and hold.given is before[key][0]:
+                hold.given = given
+                hold.name(named)
                 self._reckon(key)
         self._settle_rivals()
 
-    def names(self) -> Mapping[Key, Names]:
-        """Return what is known of each hold's hardware: what was given, what a record names."""
-        return {key: (hold.given, hold.named) for key, hold in self._holds.items()}
+    def known(self) -> Mapping[Key, Known]:
+        """Return what each hold was given, and the paths of nodes that its record names."""
+        return {key: (hold.given, hold.named.keys()) for key, hold in self._holds.items()}
 
-    def presume(self, recorded: Mapping[Key, Record], uses: Mapping[Key, Uses]) -> None:
+    def presume(self, recorded: Mapping[Key, Record], named: Mapping[Key, Named]) -> None:
         """Take for in use what the kubelet has recorded, until it can be asked."""
         for key, record in recorded.items():
-            self._see(key, uses.get(key, NO_USES)).take(record)
+            self._see(key, named.get(key, _NO_DEVICES)).take(record)
         self._settle_rivals()
 
     def observe(self, listing: Listing) -> None:
@@ -239,9 +259,9 @@ class Holdings:
         """
         self._observed = True
         now = time.monotonic()
-        self.presume(listing.recorded or {}, listing.uses)
+        self.presume(listing.recorded or {}, listing.named)
         for key, numa in listing.held.items():
-            hold = self._see(key, listing.uses.get(key, NO_USES))
+            hold = self._see(key, listing.named.get(key, _NO_DEVICES))
             hold.numa = numa or hold.numa
         for key, hold in list(self._holds.items()):
             hold.pods -= listing.ended & hold.former_pods
@@ -264,7 +284,7 @@ class Holdings:
         key = resource, device_id
         hold = self._holds.get(key)
         if hold is not None:
-            if hold.flights or (hold.own and hold.answered > asked):
+            if hold.flights or hold.answered > asked:
                 return "a container was given it since"
             self._drop(key)
         # R33: the id stays listed until the kubelet does not show it, and is in nobody's way.
@@ -316,7 +336,8 @@ class Holdings:
 
     def _meeting(self, key: Key) -> Iterator[tuple[Key, HardwareKey]]:
         """Yield whoever may have what a key would give away again."""
-        for uses in (uses_of_id(key), self._offered_as(key)):
+        offered = self._offered_as(key)
+        for uses in (self._id_uses(key, offered), offered):
             for holder, hardware in self._index.meeting(uses):
                 # R46: the kubelet gives an id again within a pod.
                 if holder != key and key not in self._together(holder):
@@ -329,45 +350,68 @@ class Holdings:
     def _offered_as(self, key: Key) -> Uses:
         return self._offered.get(key[0], _NO_DEVICES).get(physical_id(key[1]), NO_USES)
 
-    def _offered_anywhere(self, device: str) -> Uses:
-        """Return what a device is offered as, under whatever name: ids are the node's (R23)."""
-        return next((uses[device] for uses in self._offered.values() if device in uses), NO_USES)
+    def _offered_anywhere(self, device: str) -> tuple[Uses, AbstractSet[str] | None]:
+        """Return what a device is offered as, and its nodes: ids are the node's (R23).
+
+        There are none, instead of an empty set, where it is not offered.
+        """
+        for resource, devices in self._devices.items():
+            if device in devices:
+                uses = self._offered[resource].get(device, NO_USES)
+                return uses, self._nodes[resource](device)
+        return NO_USES, None
 
     def _give(self, key: Key, uses: Uses) -> Hold:
-        hold = self._holds.setdefault(key, Hold())
+        hold = self._hold(key)
         hold.given = united((hold.given, uses))
         self._reckon(key)
         return hold
 
-    def _see(self, key: Key, named: Uses) -> Hold:
-        hold = self._holds.get(key)
-        if hold is None or (named and named != hold.named):
-            hold = self._holds.setdefault(key, Hold())
-            hold.named = named
+    def _see(self, key: Key, named: Named) -> Hold:
+        new = key not in self._holds
+        hold = self._hold(key)
+        if (named and hold.name(named)) or new:
             self._reckon(key)
         return hold
+
+    def _hold(self, key: Key) -> Hold:
+        if key not in self._holds:
+            self._holds[key] = Hold()
+            self._units.setdefault((key[0], physical_id(key[1])), set()).add(key)
+        return self._holds[key]
 
     def _reckon(self, key: Key) -> None:
         """Work out what hardware a hold is.
 
         What was given counts; where nobody knows, what the device is now, unless the record of
-        the answer names other nodes. Where it names all that the device has, the others in it only
+        the answer names other nodes. Where it names all nodes of the device, the others in it only
         accompany it. An id says something if its resource is ours, if nothing else is known, or
         if the nodes agree.
         """
-        hold, now = self._holds[key], self._offered_anywhere(physical_id(key[1]))
-        named = hold.named
-        agree = _numbers(now) <= named.keys()
-        ours = key[0] in self._offered or hold.given or not named or (agree and _numbers(now))
-        if ours and now and not hold.given and (agree or not named):
+        hold, device = self._holds[key], physical_id(key[1])
+        now, nodes = self._offered_anywhere(device)
+        agree = nodes is not None and nodes <= hold.named.keys()
+        ours = key[0] in self._offered or hold.given or not hold.named or (agree and nodes)
+        if ours and now and not hold.given and (agree or not hold.named):
             hold.given = held_as(key, now)
-        complete = bool(hold.given) and _numbers(hold.given) <= named.keys()
-        own = united((uses_of_id(key), hold.given)) if ours else NO_USES
-        hold.uses = united((own, NO_USES if complete else named))
+        paths = nodes if nodes is not None and ours and agree else hold.named.keys()
+        named = united(hold.named[path] for path in paths)
+        own = united((self._id_uses(key, now), hold.given)) if ours else NO_USES
+        # How a device uses what it was given is known; what has come to its paths since is not.
+        hold.uses = {**named, **own}
         self._reindex(key, hold.uses)
+
+    def _id_uses(self, key: Key, offered: Uses) -> Uses:
+        """Return how an id is used: not alone where all that the device is may be shared."""
+        hardware = f"id {physical_id(key[1])}"
+        return {hardware: offered[hardware]} if hardware in offered else uses_of_id(key)
 
     def _drop(self, key: Key) -> None:
         del self._holds[key]
+        unit = key[0], physical_id(key[1])
+        self._units[unit].discard(key)
+        if not self._units[unit]:
+            del self._units[unit]
         self._reindex(key, self._indexed[key] if key in self._buried else NO_USES)
 
     def _exhume(self, key: Key) -> None:
@@ -398,14 +442,15 @@ class Holdings:
         if lost != self._lost:
             self._lost = lost
             self.generation += 1
+            self.rivals_changed()
 
     def _rank(self, unit: Unit) -> int:
         resource, device = unit
-        numbers = _numbers(self._offered_as(unit))
-        for key, hold in self._holds.items():
-            if key[0] == resource and physical_id(key[1]) == device:
-                # What has become of a device in use is nobody's yet.
-                return 0 if numbers <= hold.uses.keys() else 3
-        if not self._devices[resource].get(device, True):
+        offered = self._offered_as(unit)
+        if held := self._units.get(unit):
+            # What has become of a device in use is nobody's yet.
+            return 0 if all(numbers(offered) <= self._holds[k].uses.keys() for k in held) else 3
+        blocked = any(True for _ in self._index.meeting(offered))
+        if blocked or not self._devices[resource].get(device, True):
             return 3
         return 2 if resource in self._renamed else 1

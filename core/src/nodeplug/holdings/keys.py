@@ -45,14 +45,19 @@ class Record(NamedTuple):
     """What the kubelet's checkpoint says of an id (R66).
 
     `numa` are its NUMA nodes, `paths` the host paths of the device nodes in the answer that the
-    containers got, None where none can be read from it, and `pods` the uids of those that have it.
-    One answer was given for all ids in `together`.
+    containers got, None where it has none, and `cdi` the names of CDI devices in it. `pods` are
+    the uids of those that have it. One answer was given for all ids in `together`.
     """
 
     numa: tuple[int, ...] = ()
     paths: frozenset[str] | None = None
     pods: frozenset[str] = frozenset()
     together: frozenset[Key] = frozenset()
+    cdi: frozenset[str] = frozenset()
+
+
+Named = Mapping[str, Uses]
+"""What hardware is behind the device nodes that an answer names, by their host paths."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,17 +67,17 @@ class Listing:
     `held` maps keys that running containers hold to their NUMA nodes. `recorded` has all keys in
     the checkpoint, init containers included; None where it cannot be read. `started` is the
     monotonic time before the first of both was asked. `written` is the checkpoint's identity:
-    another one was written later. `uses` says of keys what hardware their answers name, `alive`
-    which pods still have processes, `ended` which of those that were asked for have none, as far as
-    can be seen. `stale` keys are in the checkpoint only because the kubelet
-    has not written it since.
+    another one was written later. `named` says of keys what hardware their answers name now,
+    `alive` which pods still have processes, `ended` which of those that were asked for have none,
+    as far as can be seen. `stale` keys are in the checkpoint only because the kubelet has not
+    written it since.
     """
 
     started: float
     held: Mapping[Key, tuple[int, ...]]
     recorded: Mapping[Key, Record] | None
     written: object = None
-    uses: Mapping[Key, Uses] = field(default_factory=dict)
+    named: Mapping[Key, Named] = field(default_factory=dict)
     alive: frozenset[str] = frozenset()
     ended: frozenset[str] = frozenset()
     stale: frozenset[Key] = frozenset()

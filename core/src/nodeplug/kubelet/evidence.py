@@ -67,7 +67,8 @@ def read_checkpoint(path: Path) -> Checkpoint:
     for entry in data.entries or ():
         given = list(_given(entry))
         keys = frozenset(key for key, _ in given)
-        answer = Record((), _answered(entry.answer), frozenset({entry.pod} - {""}), keys)
+        paths, cdi = _answered(entry.answer)
+        answer = Record((), paths, frozenset({entry.pod} - {""}), keys, cdi)
         for key, node in given:
             found[key] = _joined(found.get(key, Record()), node, answer)
     return Checkpoint(found, (stat.st_ino, stat.st_mtime_ns, stat.st_size))
@@ -76,18 +77,19 @@ def read_checkpoint(path: Path) -> Checkpoint:
 def _joined(record: Record, node: int, answer: Record) -> Record:
     numa = {*record.numa, node}.intersection(_NUMA_NODES)
     paths = record.paths if answer.paths is None else answer.paths | (record.paths or frozenset())
-    together = record.together | answer.together
-    return Record(tuple(sorted(numa)), paths, record.pods | answer.pods, together)
+    together, cdi = record.together | answer.together, record.cdi | answer.cdi
+    return Record(tuple(sorted(numa)), paths, record.pods | answer.pods, together, cdi)
 
 
 @lru_cache(maxsize=256)
-def _answered(answer: str) -> frozenset[str] | None:
-    """Return the host paths of the device nodes in a plugin's answer; None where it has none."""
+def _answered(answer: str) -> tuple[frozenset[str] | None, frozenset[str]]:
+    """Return the host paths of device nodes in a plugin's answer, None without, and CDI names."""
     try:
         response = api.ContainerAllocateResponse.FromString(base64.b64decode(answer))
     except (ValueError, DecodeError):
-        return None
-    return frozenset(device.host_path for device in response.devices) or None
+        return None, frozenset()
+    cdi = frozenset(device.name for device in response.cdi_devices)
+    return frozenset(device.host_path for device in response.devices) or None, cdi
 
 
 def _given(entry: _Entry) -> Iterator[tuple[Key, int]]:

@@ -17,6 +17,7 @@ from nodeplug.holdings import Holdings
 from nodeplug.host.calls import call
 from nodeplug.host.host import Host
 from nodeplug.host.ledger import Ledger
+from nodeplug.host.root import HostRoot
 from nodeplug.kubelet.serving import ServedResource, Site
 from nodeplug.kubelet.sockets import HOME, REGISTRY_HOME, SocketDirectory
 from nodeplug.kubelet.translate import encode_listed
@@ -102,10 +103,10 @@ class Agent:
         names = ", ".join(spec.name for spec, _ in backends)
         owner = f"the agent for {names} of installation {installation!r}, process {os.getpid()}"
         ledger_dir = node.ledger_dir or plugin_dir / HOME / "ledger"
-        boot_id = host.root.proc / "sys/kernel/random/boot_id"
-        self._ledger = Ledger(ledger_dir, owner, boot_id)
+        self._holdings.rivals_changed = self._refresh_soon
+        self._ledger = Ledger(ledger_dir, owner, _boot_id(host.root))
         forgetting = Forgetting(ledger_dir, owner, self._holdings)
-        self._hardware = HardwareLook(host.root)
+        self._hardware = HardwareLook(host.root, node.cdi_dir)
         host = replace(host, identities=identities(plugin_dir, installation, writes=True))
         self._watch = KubeletWatch(plugin_dir)
         found = SocketDirectory(node.registry, REGISTRY_HOME) if node.registry else None
@@ -205,24 +206,27 @@ class Agent:
             backend, inventory = self._latest[name]
             isolated = [*self.rules.quarantine, *self.rules.annotated]
             own = isolate(self._without_foreign_ids(name, inventory), isolated)
-            offers = await self._with_hardware(make_offers(own, self.rules.offers))
+            offers, unseen = await self._with_hardware(make_offers(own, self.rules.offers))
             failures = await self._files.bring_in_line(backend, offers, self._holdings.in_use())
             self._take_over(backend, without_lacking(offers, failures), arrived)
             await self._keep_names()
-        if failures and name not in self._retrying:
+        if (failures or unseen) and name not in self._retrying:
             self._retrying.add(name)
             self._tasks.create_task(self._retry(name))
 
-    async def _with_hardware(self, offers: Mapping[str, Offer]) -> Mapping[str, Offer]:
-        """Return the offers with what hardware they are; look at what is held, too."""
-        before = self._holdings.names()
+    async def _with_hardware(self, offers: Mapping[str, Offer]) -> tuple[Mapping[str, Offer], bool]:
+        """Return the offers with what hardware they are; look at what is held, too.
+
+        And whether that could not be seen in time: what is not known is not given.
+        """
+        before = self._holdings.known()
         try:
             found, after = await call(self._hardware.of_all, offers, before, timeout=DISK_SECONDS)
         except (OSError, TimeoutError) as error:
             _log.error("hardware not looked at", extra={"nodeplug": {"error": repr(error)}})
-            return offers
+            return self._hardware.remembered(offers), True
         self._holdings.derive(before, after)
-        return found
+        return found, False
 
     async def _keep_names(self) -> None:
         names = {name: owned.backend for name, owned in self._resources.items()}
@@ -251,10 +255,16 @@ class Agent:
                 self._serve(offer, backend)
         self._refresh_since(generation)
 
+    def _refresh_soon(self) -> None:
+        asyncio.get_running_loop().call_soon(self._refresh_all)
+
+    def _refresh_all(self) -> None:
+        for pool in self._pools():
+            pool.refresh()
+
     def _refresh_since(self, generation: int) -> None:
         if self._holdings.generation != generation:
-            for pool in self._pools():
-                pool.refresh()
+            self._refresh_all()
 
     def condemn(self, backend: BackendHandle) -> None:
         """Turn all devices of a backend Unhealthy until its next inventory."""
@@ -303,3 +313,9 @@ class Agent:
 
     def _pools(self) -> list[ResourcePool]:
         return [owned.served.pool for owned in self._resources.values()]
+
+
+def _boot_id(root: HostRoot) -> Path:
+    """Return where the kernel tells of this boot; agents of one node must read the same."""
+    path = Path("proc/sys/kernel/random/boot_id")
+    return root.root / path if (root.root / path).exists() else "/" / path

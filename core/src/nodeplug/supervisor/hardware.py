@@ -1,67 +1,85 @@
 """What hardware is behind devices, holds and the kubelet's answers."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nodeplug.holdings import Key, Names, Record
+from nodeplug.cdi.store import nodes_of
+from nodeplug.holdings import Derived, Key, Known, Named, Record
 from nodeplug.holdings.keys import replicas_of
-from nodeplug.host.cgroups import pod_lives
+from nodeplug.host.cgroups import pod_is_gone, pod_lives
 from nodeplug.host.hardware import Hardware
 from nodeplug.host.root import HostRoot
 from nodeplug.offers import Offer, OfferedDevice
-from nodeplug.values.hardware import EXCLUSIVE, NO_USES, Uses, shared_as
+from nodeplug.values.device import Health
+from nodeplug.values.hardware import EXCLUSIVE, NO_USES, SHARED, Uses, shared_as
 
 if TYPE_CHECKING:
     from nodeplug.values.device import Device
 
 # Kept of what the kernel said of a device: another one may have the place.
 _DERIVED = "sys "
+_UNSEEN = "its device nodes could not be looked at"
 
 
 class HardwareLook:
-    """Looks at the host; every method blocks."""
+    """Looks at the host; every method but `remembered` blocks. CDI files are in `cdi_dir`."""
 
-    def __init__(self, root: HostRoot) -> None:
+    def __init__(self, root: HostRoot, cdi_dir: Path) -> None:
         self._root = root
+        self._cdi_dir = cdi_dir
         self._known: dict[tuple[str, str], tuple[Device, Uses]] = {}
 
     def of_all(
-        self, offers: Mapping[str, Offer], holds: Mapping[Key, Names]
-    ) -> tuple[Mapping[str, Offer], Mapping[Key, Names]]:
+        self, offers: Mapping[str, Offer], holds: Mapping[Key, Known]
+    ) -> tuple[Mapping[str, Offer], Mapping[Key, Derived]]:
         """Return the offers with what hardware each device is, and what that of holds is now.
 
         An unplugged device's place may be another's.
         """
         hardware = Hardware(self._root)
-        return self._of_offers(hardware, offers), _of_holds(hardware, holds)
-
-    def _of_offers(self, hardware: Hardware, offers: Mapping[str, Offer]) -> dict[str, Offer]:
-        known: dict[tuple[str, str], tuple[Device, Uses]] = {}
-        found = {}
-        for name, offer in offers.items():
-            uses: dict[str, Uses] = {}
-            for each in _each_once(offer):
-                own = self._of_device(hardware, name, each)
-                known[name, each.id] = each.device, own
-                if own:
-                    uses[each.device.id] = own
-            found[name] = replace(offer, uses=uses)
-        self._known = {k: v for k, v in self._known.items() if k[0] not in offers} | known
-        return found
-
-    def of_records(self, records: Mapping[Key, Record]) -> Mapping[Key, Uses]:
-        """Return what hardware the kubelet's answers name, whoever gave them."""
-        hardware = Hardware(self._root)
-        return {
-            key: hardware.expanded(_roots(hardware, record.paths))
-            for key, record in records.items()
-            if record.paths
+        found = {name: self._of_offer(hardware, offer) for name, offer in offers.items()}
+        derived = {
+            key: (_again(hardware, given), _named(hardware, paths))
+            for key, (given, paths) in holds.items()
         }
+        return found, derived
+
+    def remembered(self, offers: Mapping[str, Offer]) -> Mapping[str, Offer]:
+        """Return the offers with what was seen before of their devices; others are Unhealthy."""
+        return {name: self._remembered(offer) for name, offer in offers.items()}
+
+    def of_records(self, records: Mapping[Key, Record]) -> Mapping[Key, Named]:
+        """Return what hardware the kubelet's answers name now, whoever gave them."""
+        hardware = Hardware(self._root)
+        described = nodes_of(self._cdi_dir) if any(r.cdi for r in records.values()) else {}
+        found = {}
+        for key, record in records.items():
+            paths = (record.paths or frozenset()).union(*(described.get(n, ()) for n in record.cdi))
+            if paths:
+                found[key] = _named(hardware, paths)
+        return found
 
     def lives(self, pods: Iterable[str]) -> Mapping[str, bool | None]:
         """Return whether pods, by uid, have processes; None where that cannot be seen."""
         return {uid: pod_lives(self._root, uid) for uid in pods}
+
+    def gone(self, pods: Iterable[str]) -> Collection[str]:
+        """Return which of these pods, by uid, are surely no more."""
+        return {uid for uid in pods if pod_is_gone(self._root, uid)}
+
+    def _of_offer(self, hardware: Hardware, offer: Offer) -> Offer:
+        uses: dict[str, Uses] = {}
+        known = {}
+        for each in _each_once(offer):
+            own = self._of_device(hardware, offer.resource, each)
+            known[offer.resource, each.id] = each.device, own
+            if own:
+                uses[each.device.id] = own
+        others = {k: v for k, v in self._known.items() if k[0] != offer.resource}
+        self._known = others | known
+        return replace(offer, uses=uses)
 
     def _of_device(self, hardware: Hardware, resource: str, offered: OfferedDevice) -> Uses:
         device = offered.device
@@ -70,20 +88,36 @@ class HardwareLook:
             return before[1]
         paths = [node.host_path for node in device.edits.nodes]
         roots = _roots(hardware, paths, device.hardware)
+        if not paths and not device.hardware:
+            return NO_USES
+        # What its backend says to be everybody's is nobody's own, by whatever id.
+        shared = bool(device.hardware and roots) and EXCLUSIVE not in roots.values()
+        alone = SHARED if shared else EXCLUSIVE
+        roots = {f"id {device.id}": alone, **roots}
         if offered.id != device.id:
             roots = shared_as(replicas_of(resource), roots)
         return hardware.expanded(roots)
 
-
-def _of_holds(hardware: Hardware, holds: Mapping[Key, Names]) -> Mapping[Key, Names]:
-    return {
-        key: (_again(hardware, given), _again(hardware, named))
-        for key, (given, named) in holds.items()
-    }
+    def _remembered(self, offer: Offer) -> Offer:
+        uses: dict[str, Uses] = {}
+        devices = []
+        for each in offer.devices:
+            seen, own = self._known.get((offer.resource, each.id), (None, NO_USES))
+            if seen == each.device:
+                uses[each.device.id] = own
+            elif each.device.healthy and (each.device.edits.nodes or each.device.hardware):
+                sick = replace(each.device, health=Health.UNHEALTHY, reason=_UNSEEN)
+                each = each._replace(device=sick)  # noqa: PLW2901 - the same with another health
+            devices.append(each)
+        return replace(offer, devices=tuple(devices), uses=uses)
 
 
 def _again(hardware: Hardware, uses: Uses) -> Uses:
     return hardware.expanded({k: u for k, u in uses.items() if not k.startswith(_DERIVED)})
+
+
+def _named(hardware: Hardware, paths: Iterable[str]) -> Named:
+    return {path: hardware.expanded(_roots(hardware, [path])) for path in paths}
 
 
 def _roots(hardware: Hardware, nodes: Iterable[str], own: Uses = NO_USES) -> Uses:

@@ -6,15 +6,14 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import TypeVar
 
-from nodeplug.holdings import Key, Listing, Record
+from nodeplug.holdings import Key, Listing, Named, Record
 from nodeplug.host.calls import call
 from nodeplug.kubelet.evidence import Checkpoint
 from nodeplug.supervisor.hardware import HardwareLook
-from nodeplug.values.hardware import NO_USES, Uses
 
 # What the host does not say by then is left out of account.
 _HOST_SECONDS = 5.0
-# A pod that was admitted has its processes by then.
+# A pod that is just being admitted may have no cgroup yet.
 _STALE_SECONDS = 60.0
 
 _Asked = TypeVar("_Asked")
@@ -24,60 +23,47 @@ _log = logging.getLogger("nodeplug.supervisor")
 
 
 class HostEvidence:
-    """Looks at what the kubelet's records name, each as long as it is the same once."""
+    """Looks at what the kubelet's records name."""
 
     def __init__(self, hardware: HardwareLook) -> None:
         self._hardware = hardware
-        self._named: dict[Key, tuple[frozenset[str] | None, Uses]] = {}
-        self._ended: dict[str, float] = {}
+        self._gone: dict[str, float] = {}
 
     async def completed(self, listing: Listing, suspects: Collection[str]) -> Listing:
         """Return a listing with what the host says of it and of suspects, pods by their uid."""
-        lives = await self._lives(suspects)
+        self._gone.clear()
+        lives = (await self._ask(self._hardware.lives, suspects) if suspects else None) or {}
         alive = frozenset(uid for uid, life in lives.items() if life)
-        uses = await self.uses(listing.recorded or {})
-        return replace(listing, uses=uses, alive=alive, ended=frozenset(lives) - alive)
+        named = await self.named(listing.recorded or {})
+        return replace(listing, named=named, alive=alive, ended=frozenset(lives) - alive)
 
     async def without_list(self, checkpoint: Checkpoint) -> Listing:
         """Return what holds while pod resources says nothing.
 
-        What is recorded is in use, unless none of its pods has had a process for a minute.
+        What is recorded is in use, unless all its pods have been gone for a minute.
         """
         records = checkpoint.records or {}
-        await self._count_ended({uid for record in records.values() for uid in record.pods})
+        await self._count_gone({uid for record in records.values() for uid in record.pods})
         until = time.monotonic() - _STALE_SECONDS
-        ended = {uid for uid, since in self._ended.items() if since <= until}
-        stale = frozenset(key for key, each in records.items() if each.pods and each.pods <= ended)
+        gone = {uid for uid, since in self._gone.items() if since <= until}
+        stale = frozenset(key for key, each in records.items() if each.pods and each.pods <= gone)
         living = {key: record for key, record in records.items() if key not in stale}
         known = None if checkpoint.records is None else living
         held = {key: record.numa for key, record in living.items()}
+        named = await self.named(records)
         now = time.monotonic()
-        uses = await self.uses(records)
-        return Listing(now, held, known, checkpoint.written, uses=uses, stale=stale)
+        return Listing(now, held, known, checkpoint.written, named=named, stale=stale)
 
-    async def uses(self, records: Mapping[Key, Record]) -> Mapping[Key, Uses]:
+    async def named(self, records: Mapping[Key, Record]) -> Mapping[Key, Named]:
         """Return what hardware the answers in records name."""
-        self._named = {key: self._named[key] for key in self._named.keys() & records.keys()}
-        new = {
-            key: record
-            for key, record in records.items()
-            if key not in self._named or self._named[key][0] != record.paths
-        }
-        found: Mapping[Key, Uses] | None = {}
-        if any(record.paths for record in new.values()):
-            found = await self._ask(self._hardware.of_records, new)
-        if found is not None:
-            for key, record in new.items():
-                self._named[key] = record.paths, found.get(key, NO_USES)
-        return {key: uses for key, (_, uses) in self._named.items() if uses}
+        if not any(record.paths or record.cdi for record in records.values()):
+            return {}
+        return await self._ask(self._hardware.of_records, records) or {}
 
-    async def _count_ended(self, pods: Collection[str]) -> None:
-        lives, now = await self._lives(pods), time.monotonic()
-        ended = {uid for uid, life in lives.items() if life is False}
-        self._ended = {uid: self._ended.get(uid, now) for uid in ended}
-
-    async def _lives(self, pods: Collection[str]) -> Mapping[str, bool | None]:
-        return (await self._ask(self._hardware.lives, pods) if pods else None) or {}
+    async def _count_gone(self, pods: Collection[str]) -> None:
+        gone = await self._ask(self._hardware.gone, pods) if pods else None
+        now = time.monotonic()
+        self._gone = {uid: self._gone.get(uid, now) for uid in gone or ()}
 
     async def _ask(self, method: Callable[[_Asked], _Answer], asked: _Asked) -> _Answer | None:
         try:

@@ -61,7 +61,7 @@ class UsageWatch:
         The kubelet may not answer soon, or not know its pods yet.
         """
         records = read_checkpoint(self._plugin_dir / CHECKPOINT).records or {}
-        self._holdings.presume(records, await self._host.uses(records))
+        self._holdings.presume(records, await self._host.named(records))
         try:
             async with asyncio.timeout(_START_SECONDS):
                 await self._look()
@@ -140,7 +140,10 @@ class UsageWatch:
     async def _tell_others(self) -> None:
         """Say in the ledger what was answered and what is free; a lock that is held can wait."""
         entries = list(self._ledger.own.values())
-        if not self._holdings.ended(entries) and not self._holdings.settled(entries):
+        own = self._ledger.own.keys()
+        if not any((self._holdings.ended(entries), self._holdings.settled(entries))) and not (
+            self._holdings.untold(own)
+        ):
             return
         with suppress(LedgerBusyError):
             async with self._ledger.turn() as news:
@@ -148,6 +151,7 @@ class UsageWatch:
                 entries = list(self._ledger.own.values())
                 self._ledger.append(self._holdings.ended(entries))
                 self._ledger.append(self._holdings.settled(entries))
+                self._ledger.append(self._holdings.untold(own))
                 self._ledger.compact(lambda entry: self._holdings.handed_out(*entry.key))
 
     def _freshen(self, doubtful: AbstractSet[Key]) -> None:
