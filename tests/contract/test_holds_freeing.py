@@ -83,6 +83,23 @@ async def test_a_kubelet_that_does_not_know_its_pods_yet_frees_nothing(
         await play.listed(TWIN, 1)
 
 
+async def test_devices_that_one_container_has_stay_as_healthy_as_they_were(
+    kind: Kind, looks: asyncio.Queue[Listing]
+) -> None:
+    """Its answer names all nodes for each of them; a sick device would cost the pod a reboot."""
+    async with backends_stage(kind) as play:
+        for number in range(3):
+            play.node(f"/dev/t{number}", number)
+        agent = play.start(custom(files(THING, "/dev/t*")))
+        await play.listed(THING, 3)
+        await play.given(THING, 2)
+        while not (await asyncio.wait_for(looks.get(), 8)).held:
+            pass
+        await agent.reload(**custom(files(THING, "/dev/t*"), files(TWIN, "/dev/u*")))
+        await play.kubelet.until(lambda: play.allocatable(TWIN) == 0)
+        assert play.allocatable(THING) == 3
+
+
 @timed
 async def test_what_somebody_waits_for_is_free_soon_after_its_pod_has_ended(kind: Kind) -> None:
     """A pod that is moved to another resource of the same hardware starts in no time."""

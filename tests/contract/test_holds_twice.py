@@ -53,7 +53,7 @@ async def test_a_function_of_two_agents_goes_to_one_pod(kind: Kind) -> None:
 
 
 async def test_a_function_of_two_agents_can_be_had_by_the_other_one_afterwards() -> None:
-    """Ten seconds, at most, after one agent has noted that it answers, and a kubelet's list."""
+    """It learns from the ledger that it was given, and from the kubelet that it is free."""
     async with backends_stage() as play:
         pod = await given_by_one_of_two(play)
         await play.listed(OTHER, 0)
