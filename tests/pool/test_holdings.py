@@ -393,3 +393,14 @@ def test_a_hold_of_ours_that_the_ledger_lacks_is_told() -> None:
     [entry] = holdings.untold(())
     assert (entry.key, entry.hardware[NODE]) == (KEY, EXCLUSIVE)
     assert holdings.untold({KEY}) == []
+
+
+def test_a_device_that_is_offered_shared_now_is_held_as_it_was_given() -> None:
+    """The id that has left stays buried, and its container shares with nobody."""
+    holdings = Holdings()
+    holdings.offer(RESOURCE, {"a": True}, {"a": {NODE: EXCLUSIVE}})
+    with holdings.allocating(RESOURCE, ["a"]):
+        pass
+    holdings.offer(RESOURCE, {"a": True}, {"a": {NODE: "replicas of " + RESOURCE}})
+    holdings.bury(RESOURCE, ["a"])
+    assert holdings.holder_besides(RESOURCE, "a::0") == (RESOURCE, "a")

@@ -93,9 +93,10 @@ class Holdings:
         new = [key for i in ids if (key := (resource, i)) not in self._buried]
         for key in new:
             self._buried[key] = now
-            offered = self._offered_as(key)
+            # What is offered now by the same device may be shared otherwise.
+            offered = held_as(key, self._offered_as(key))
             own = {**self._id_uses(key, offered), **offered}
-            self._reindex(key, {**self._indexed.get(key, NO_USES), **own})
+            self._reindex(key, {**own, **self._indexed.get(key, NO_USES)})
         if new:
             self.doubt.set()
 
