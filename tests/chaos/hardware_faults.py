@@ -106,7 +106,8 @@ async def evidence_is_missing_at_a_start(world: World) -> None:
 
 
 async def pod_is_deleted_by_force(world: World) -> None:
-    """Its containers live on, for a time."""
+    """Its containers live on, for a time. That it has a device is known within a second or two."""
+    await asyncio.sleep(2.5)
     await world.delete_by_force()
     await world.settled(RESTART_SECONDS)
     await _shake(world)

@@ -137,6 +137,17 @@ async def test_a_node_that_another_vendor_s_plugin_gave_is_in_use_until_that_pod
             await play.given(THING)
 
 
+async def test_a_node_that_another_vendor_s_plugin_gives_is_in_use_soon(kind: Kind) -> None:
+    """While nothing of ours asks for a look: the kubelet has written something down."""
+    async with backends_stage(kind) as play:
+        play.node("/dev/t0", 0)
+        play.start(SECTIONS)
+        await play.settled(THING, 1)
+        async with theirs(play, "/dev/t0", "x"):
+            await play.listed(THING, 0)
+            await play.refuses(THING)
+
+
 async def test_an_id_of_another_vendor_s_plugin_that_is_equal_to_ours_holds_nothing(
     kind: Kind,
 ) -> None:

@@ -18,6 +18,7 @@ from typing import TypeAlias
 import msgspec
 import pytest
 
+from nodeplug.host import ledger as ledger_module
 from nodeplug.host.ledger import Ledger, LedgerBusyError, LedgerEntry
 from support.mounts import can_mount_in_namespace, mounted
 from support.needs import require
@@ -466,6 +467,13 @@ async def test_a_removed_file_takes_nothing_back(join: Join, folder: Path) -> No
 # Files of agents that are no more
 
 
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every turn look for what agents left."""
+    monkeypatch.setattr(ledger_module, "_ADOPT_SECONDS", 0.0)
+
+
+@pytest.mark.usefixtures("at_once")
 async def test_what_a_killed_agent_gave_is_taken_over(
     join: Join, folder: Path, recorder: Callable[[str], Child]
 ) -> None:
@@ -478,6 +486,7 @@ async def test_what_a_killed_agent_gave_is_taken_over(
     assert devices(told(folder)) == ["of-child"]
 
 
+@pytest.mark.usefixtures("at_once")
 async def test_what_is_taken_over_is_not_told_again(
     join: Join, recorder: Callable[[str], Child]
 ) -> None:

@@ -91,7 +91,8 @@ class Allocator:
         entries: list[LedgerEntry] = []
         try:
             async with AsyncExitStack() as turn:
-                self._holdings.learn(await turn.enter_async_context(self._ledger.turn()))
+                if news := await turn.enter_async_context(self._ledger.turn()):
+                    self._holdings.learn(news)
                 offer, devices = self._pool.offer, self._devices(ids)
                 with self._holdings.allocating(self._pool.resource, ids) as entries:
                     self._ledger.append(entries)

@@ -80,7 +80,7 @@ class Holdings:
         self._offered[resource] = uses
         self._devices[resource] = devices
         self._nodes[resource] = nodes
-        if before != uses:
+        if before is not uses and before != uses:
             for key in [k for k in self._holds if k[0] == resource or physical_id(k[1]) in devices]:
                 self._reckon(key)
         (self._renamed.add if renamed else self._renamed.discard)(resource)
@@ -230,6 +230,8 @@ class Holdings:
             hold.pods |= {*entry.pods}
             if answered > hold.answered:
                 hold.answer(answered, own=False)
+            elif not (entry.under_way or hold.own or hold.flights):
+                hold.answered = answered
         self._settle_rivals()
 
     def derive(self, before: Mapping[Key, Known], after: Mapping[Key, Derived]) -> None:

@@ -26,7 +26,8 @@ class Rivals:
 
     def offer(self, resource: str, uses: Mapping[str, Uses]) -> None:
         """Replace the devices of a resource, by id."""
-        if self._offered.get(resource) != uses:
+        before = self._offered.get(resource)
+        if before is not uses and before != uses:
             self._offered[resource] = uses
             self._contested = None
 
@@ -37,6 +38,8 @@ class Rivals:
         """
         if self._contested is None:
             self._contested = list(self._find())
+        if not self._contested:
+            return _NONE
         chosen: UseIndex[Unit] = UseIndex()
         lost: dict[Unit, Rival] = {}
         for unit, uses in sorted(self._contested, key=lambda each: rank(each[0])):
@@ -53,6 +56,9 @@ class Rivals:
             for device_id, uses in devices.items():
                 if not contested.isdisjoint(uses):
                     yield (resource, device_id), uses
+
+
+_NONE: Mapping[Unit, Rival] = {}
 
 
 def _contested(offers: Collection[Mapping[str, Uses]]) -> set[HardwareKey]:

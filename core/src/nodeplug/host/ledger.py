@@ -21,6 +21,8 @@ _log = logging.getLogger("nodeplug.host")
 _encode_lines = msgspec.json.Encoder().encode_lines
 
 _WAIT_SECONDS: Final = 0.5
+# What agents left that are no more is looked for so often.
+_ADOPT_SECONDS: Final = 1.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.001, 0.02
 _LOCK_NAME, _SUFFIX = "lock", ".jsonl"
 _SMALL: Final = 1 << 16  # a file up to this size is not worth making smaller
@@ -55,6 +57,7 @@ class Ledger:
         self._gone: list[str] = []
         self._seen: dict[Key, LedgerEntry] = {}
         self._stamp: tuple[int, int] | None = None
+        self._adopting = 0.0
 
     @property
     def own(self) -> Mapping[Key, LedgerEntry]:
@@ -171,7 +174,9 @@ class Ledger:
         news = self._read() if self._folder else []
         if self._writable:
             self._write()
-            self._adopt()
+            if time.monotonic() >= self._adopting:
+                self._adopting = time.monotonic() + _ADOPT_SECONDS
+                self._adopt()
         return news
 
     # Reading

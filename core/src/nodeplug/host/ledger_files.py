@@ -111,10 +111,8 @@ class Lock:
             raise OSError(errno.EINVAL, "its lock is not a regular file of our own")
 
     def _is_current(self) -> bool:
-        try:
-            return os.path.samestat(os.fstat(self._fd), self._path.lstat())
-        except OSError:
-            return False
+        # Whoever removes the file or puts another in its place takes its only name away.
+        return os.fstat(self._fd).st_nlink > 0
 
     def _sign(self) -> None:
         with suppress(OSError):

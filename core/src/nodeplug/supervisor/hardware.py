@@ -3,7 +3,6 @@
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from nodeplug.cdi.store import nodes_of
 from nodeplug.holdings import Derived, Key, Known, Named, Record
@@ -15,11 +14,9 @@ from nodeplug.offers import Offer, OfferedDevice
 from nodeplug.values.device import Health
 from nodeplug.values.hardware import EXCLUSIVE, NO_USES, SHARED, Uses, shared_as
 
-if TYPE_CHECKING:
-    from nodeplug.values.device import Device
-
 # Kept of what the kernel said of a device: another one may have the place.
 _DERIVED = "sys "
+_Seen = Mapping[str, tuple[OfferedDevice, Uses]]
 _UNSEEN = "its device nodes could not be looked at"
 
 
@@ -29,7 +26,7 @@ class HardwareLook:
     def __init__(self, root: HostRoot, cdi_dir: Path) -> None:
         self._root = root
         self._cdi_dir = cdi_dir
-        self._known: dict[tuple[str, str], tuple[Device, Uses]] = {}
+        self._known: dict[str, _Seen] = {}
 
     def of_all(
         self, offers: Mapping[str, Offer], holds: Mapping[Key, Known]
@@ -70,40 +67,40 @@ class HardwareLook:
         return {uid for uid in pods if pod_is_gone(self._root, uid)}
 
     def _of_offer(self, hardware: Hardware, offer: Offer) -> Offer:
-        uses: dict[str, Uses] = {}
-        known = {}
-        for each in _each_once(offer):
-            own = self._of_device(hardware, offer.resource, each)
-            known[offer.resource, each.id] = each.device, own
-            if own:
-                uses[each.device.id] = own
-        others = {k: v for k, v in self._known.items() if k[0] != offer.resource}
-        self._known = others | known
+        before = self._known.get(offer.resource, {})
+        known = {
+            each.device.id: self._of_device(hardware, offer.resource, each, before)
+            for each in _each_once(offer)
+        }
+        self._known[offer.resource] = known
+        uses = {device_id: own for device_id, (_, own) in known.items() if own}
         return replace(offer, uses=uses)
 
-    def _of_device(self, hardware: Hardware, resource: str, offered: OfferedDevice) -> Uses:
+    def _of_device(
+        self, hardware: Hardware, resource: str, offered: OfferedDevice, before: _Seen
+    ) -> "tuple[OfferedDevice, Uses]":
         device = offered.device
-        before = self._known.get((resource, offered.id))
-        if before is not None and before[0] is device:
-            return before[1]
+        known = before.get(device.id)
+        if known is not None and known[0].device is device and known[0].id == offered.id:
+            return known
         paths = [node.host_path for node in device.edits.nodes]
-        roots = _roots(hardware, paths, device.hardware)
         if not paths and not device.hardware:
-            return NO_USES
+            return offered, NO_USES
+        roots = _roots(hardware, paths, device.hardware)
         # What its backend says to be everybody's is nobody's own, by whatever id.
         shared = bool(device.hardware and roots) and EXCLUSIVE not in roots.values()
-        alone = SHARED if shared else EXCLUSIVE
-        roots = {f"id {device.id}": alone, **roots}
+        roots = {f"id {device.id}": SHARED if shared else EXCLUSIVE, **roots}
         if offered.id != device.id:
             roots = shared_as(replicas_of(resource), roots)
-        return hardware.expanded(roots)
+        return offered, hardware.expanded(roots)
 
     def _remembered(self, offer: Offer) -> Offer:
+        before = self._known.get(offer.resource, {})
         uses: dict[str, Uses] = {}
         devices = []
         for each in offer.devices:
-            seen, own = self._known.get((offer.resource, each.id), (None, NO_USES))
-            if seen == each.device:
+            seen, own = before.get(each.device.id, (None, NO_USES))
+            if seen is not None and seen.device == each.device:
                 uses[each.device.id] = own
             elif each.device.healthy and (each.device.edits.nodes or each.device.hardware):
                 sick = replace(each.device, health=Health.UNHEALTHY, reason=_UNSEEN)

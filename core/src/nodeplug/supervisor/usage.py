@@ -53,6 +53,7 @@ class UsageWatch:
         self._repeated = 0.0
         self._waiting: AbstractSet[Key] = frozenset()
         self._since = 0.0
+        self._read: object = None
         self._eager = True
 
     async def look_once(self) -> None:
@@ -94,6 +95,10 @@ class UsageWatch:
                 with suppress(LedgerBusyError):
                     async with self._ledger.turn() as news:
                         self._holdings.learn(news)
+            if (written := self._written()) != self._read:
+                # Another plugin may have given what is ours, too.
+                self._read = written
+                self._holdings.doubt.set()
             await self._forgetting.take_up()
             await self._tell_others()
             if generation != self._holdings.generation:
@@ -120,6 +125,7 @@ class UsageWatch:
         return facts.st_ino, facts.st_mtime_ns
 
     async def _look(self) -> None:
+        self._read = self._written()
         listing = await ask_kubelet(self._pod_resources, self._plugin_dir)
         if listing is None:
             self._pause = min(2 * self._pause, _LONGEST_PAUSE)
