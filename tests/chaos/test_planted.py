@@ -1,0 +1,25 @@
+"""The campaign finds an agent that breaks the first promise: one that no longer looks at holds."""
+
+import pytest
+
+from chaos.campaign import campaign
+from chaos.world import BrokenError
+
+# Every agent runs it at its start; nothing in the product knows of it.
+_BLIND = """
+import sys
+
+if "run" in sys.orig_argv:
+    from nodeplug.holdings.holdings import Holdings
+
+    Holdings._meeting = lambda self, key: iter(())
+"""
+_FOUND = "given away twice|is healthy but should not be|is offered beside"
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("seed", range(5))
+async def test_an_agent_that_does_not_look_at_holds_is_found(seed: int) -> None:
+    """Else a campaign without violations would say nothing."""
+    with pytest.raises(BrokenError, match=_FOUND):
+        await campaign(200, seed, hardware=True, planted=_BLIND)
