@@ -16,6 +16,7 @@ from chaos.truth import DOMAINS, REMOTE, REMOTE_DIR, REMOTE_DISKS, Held, Truth, 
 from nodeplug.backend import BackendSpec, Simulator
 from nodeplug.host.root import HostRoot
 from nodeplug.kubelet.evidence import ask_kubelet
+from nodeplug.kubelet.served import served_devices
 from nodeplug.loader import installed, load_each
 from nodeplug.simulate.agent_process import AgentProcess
 from nodeplug.testing import AdmissionError, Kubelet, Pod
@@ -114,8 +115,11 @@ class World:
         except TimeoutError as error:
             log = "\n".join(self.agent.log.read_text().splitlines()[-_LOG_LINES:])
             evidence = await ask_kubelet(self.agent.pod_resources, self.agent.plugin_dir)
+            served = await served_devices(self.agent.plugin_dir)
+            reasons = {key: each.reason for key, each in served.items() if each.reason}
             text = (
-                f"after {seconds} s: {self.truth.difference()}\nthe kubelet tells {evidence}\n{log}"
+                f"after {seconds} s: {self.truth.difference()}\nthe agent says {reasons}\n"
+                f"the kubelet tells {evidence}\n{log}"
             )
             raise BrokenError(f"{text}\n{str(error)[-_EVENTS_LENGTH:]}") from error
         if self.kubelet.journal.violations:
