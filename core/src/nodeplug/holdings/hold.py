@@ -66,6 +66,11 @@ class Hold:
         """Whether nobody knows yet what became of an answer of ours."""
         return self.own and not self.seen
 
+    def is_of(self, hardware: AbstractSet[HardwareKey], nodes: AbstractSet[str]) -> bool:
+        """Whether containers have a device of these numbers and nodes, as far as is known."""
+        on_record = self.paths is None or nodes <= self.paths
+        return on_record and hardware <= self.uses.keys()
+
     def answer(self, now: float, *, own: bool) -> None:
         """Note that a container was given the id at this moment."""
         self.answered, self.own, self.seen, self.absent = now, own, False, _NEVER

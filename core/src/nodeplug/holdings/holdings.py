@@ -452,7 +452,8 @@ class Holdings:
         offered = self._offered_as(unit)
         if held := self._units.get(unit):
             # What has become of a device in use is nobody's yet.
-            return 0 if all(numbers(offered) <= self._holds[k].uses.keys() for k in held) else 3
+            nodes = self._nodes[resource](device)
+            return 0 if all(self._holds[k].is_of(numbers(offered), nodes) for k in held) else 3
         blocked = any(True for _ in self._index.meeting(offered))
         if blocked or not self._devices[resource].get(device, True):
             return 3
