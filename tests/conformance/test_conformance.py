@@ -89,10 +89,21 @@ def _judged() -> dict[Case, dict[str, str]]:
     return asyncio.run(all_of_them())
 
 
+def settled(judged: dict[Case, dict[str, str]], case: Case, broken: set[str]) -> dict[str, str]:
+    """Return what was found; limits in seconds judge the machine too: a surprise is judged again.
+
+    Alone this time, and once.
+    """
+    rule, profile, found = case
+    if bad(judged[case]) != broken:
+        judged[case] = asyncio.run(outcomes(subject(rule, found=found), profile))
+    return judged[case]
+
+
 @pytest.mark.timeout(240)
 def test_a_plugin_that_obeys_breaks_nothing(judged: dict[Case, dict[str, str]]) -> None:
     """Every rule is judged, but that for plugins which do not call the kubelet."""
-    found = judged["", Profile.V1_36, False]
+    found = settled(judged, ("", Profile.V1_36, False), set())
     assert found == dict.fromkeys(RULES, "held") | {"C23": "not judged"}
 
 
@@ -100,7 +111,8 @@ def test_a_plugin_that_obeys_breaks_nothing(judged: dict[Case, dict[str, str]]) 
 @pytest.mark.parametrize("rule", ALONE)
 def test_a_broken_rule_is_found_and_no_other(rule: str, judged: dict[Case, dict[str, str]]) -> None:
     """The others are judged on a plugin that is mended."""
-    assert bad(judged[rule, Profile.V1_36, rule == "C23"]) == {rule}
+    case = rule, Profile.V1_36, rule == "C23"
+    assert bad(settled(judged, case, {rule})) == {rule}
 
 
 @pytest.mark.timeout(240)
@@ -109,7 +121,7 @@ def test_a_plugin_that_is_found_is_judged_by_the_same_rules(
     profile: Profile, judged: dict[Case, dict[str, str]]
 ) -> None:
     """And by the one about being found; by newer kubelets, too."""
-    assert judged["", profile, True] == dict.fromkeys(RULES, "held")
+    assert settled(judged, ("", profile, True), set()) == dict.fromkeys(RULES, "held")
 
 
 @pytest.mark.timeout(240)
@@ -125,7 +137,7 @@ def test_a_plugin_that_registers_before_it_serves_is_found(
 @pytest.mark.timeout(240)
 def test_a_plugin_that_floods_is_judged(judged: dict[Case, dict[str, str]]) -> None:
     """It breaks one rule, and does not keep the others from being judged."""
-    assert bad(judged["flood", Profile.V1_36, False]) == {"C18"}
+    assert bad(settled(judged, ("flood", Profile.V1_36, False), {"C18"})) == {"C18"}
 
 
 @pytest.mark.timeout(240)
