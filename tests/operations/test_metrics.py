@@ -62,8 +62,9 @@ async def test_a_device_that_is_held_is_not_counted_with_the_sick() -> None:
         sick = [name for name in samples if name.startswith(f"nodeplug_unhealthy_devices{{{of},")]
         assert sick == []
         assert samples[f"nodeplug_device_healthy{{resource={BOARD},device={board}}}"] == 0
-        held = [name for name in samples if name.startswith("nodeplug_device_held")]
-        assert held == [f"nodeplug_device_held{{resource={BOARD},device={board}}}"]
+        held = {name for name in samples if name.startswith("nodeplug_device_held")}
+        former = f"nodeplug_device_held{{resource={BOARD}.shared,device={board}::0}}"
+        assert held == {f"nodeplug_device_held{{resource={BOARD},device={board}}}", former}
 
 
 def reported(**facts: Any) -> dict[str, list[Sample]]:

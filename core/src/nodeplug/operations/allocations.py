@@ -63,9 +63,13 @@ async def look(sources: Sources) -> list[Row]:
 
 
 async def held_devices(plugin_dir: Path) -> Mapping[str, str]:
-    """Return why agents keep back devices that are well, by the id of the physical device."""
+    """Return why agents keep back devices that are well, by the id of the physical device.
+
+    That one is gone under its former name says less than what keeps it back under the new one.
+    """
     served = await served_devices(plugin_dir)
-    return {physical_id(i): own.reason for (_, i), own in served.items() if own.held}
+    held = {(physical_id(i), own.reason) for (_, i), own in served.items() if own.held}
+    return dict(sorted(held, key=lambda each: each[1] != "gone"))
 
 
 async def follow(
