@@ -140,7 +140,7 @@ def make_read_only(disk: Path) -> None:
 async def test_what_one_agent_records_is_news_to_another(join: Join) -> None:
     """Before it gives anything away, an agent knows what all others gave."""
     one, other = join(), join()
-    given = entry("a", paths=("/dev/x",), backend="custom", installation="release a")
+    given = entry("a", pods=("uid",), backend="custom", installation="release a")
     await record(one, given)
     assert await record(other) == [given]
 
@@ -181,7 +181,7 @@ async def test_opening_tells_what_all_files_hold(join: Join, folder: Path) -> No
 
 async def test_the_last_line_of_a_device_counts(join: Join, folder: Path) -> None:
     """A device that is given again is in the hands of its last holder."""
-    first, last = entry("a"), entry("a", paths=("/dev/y",))
+    first, last = entry("a"), entry("a", pods=("uid",))
     await record(join(), first, last)
     assert told(folder) == [last]
 
@@ -436,7 +436,7 @@ async def test_half_a_line_on_a_full_disk_spoils_no_other(disk: Path) -> None:
         ledger = Ledger(disk, "release a")
         await record(ledger, entry("a"))
         with disks.full():
-            await record(ledger, entry("b", paths=("/dev/" + "x" * 5000,)))
+            await record(ledger, entry("b", pods=("x" * 5000,)))
             assert files(disk)[0].stat().st_size == 4096
             assert ledger.trouble
         await record(ledger, entry("c"))

@@ -186,7 +186,7 @@ class Holdings:
 
     def ended(self, entries: Iterable[LedgerEntry]) -> list[LedgerEntry]:
         """Return what takes those entries back that are no holds after all."""
-        over = (each for each in entries if (each.resource, each.device) not in self._holds)
+        over = (each for each in entries if each.key not in self._holds)
         return [msgspec.structs.replace(each, ended=True) for each in over]
 
     def settled(self, entries: Iterable[LedgerEntry]) -> list[LedgerEntry]:
@@ -219,7 +219,7 @@ class Holdings:
     def learn(self, entries: Iterable[LedgerEntry]) -> None:
         """Take in what other agents have given, or this one before it was started again."""
         for entry in entries:
-            key = entry.resource, entry.device
+            key = entry.key
             hold = self._holds.get(key)
             answered = entry.answered + (ANSWER_SECONDS if entry.under_way else 0)
             if entry.ended:

@@ -100,3 +100,12 @@ class FileLock:
                 return file.read(_NOTE_LIMIT).decode(errors="replace")
         except OSError:
             return ""
+
+
+def stamp(path: Path) -> tuple[int, int] | None:
+    """Return what changes when a file or folder is changed or replaced; None where it is not."""
+    try:
+        facts = path.stat()
+    except OSError:
+        return None
+    return facts.st_ino, facts.st_mtime_ns

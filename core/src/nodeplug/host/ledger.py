@@ -12,7 +12,17 @@ from typing import Final
 
 import msgspec
 
-from nodeplug.host.ledger_files import Header, Key, LedgerEntry, Lock, OtherFile, OwnFile, opened
+from nodeplug.host.files import stamp
+from nodeplug.host.ledger_files import (
+    SUFFIX,
+    Header,
+    Key,
+    LedgerEntry,
+    Lock,
+    OtherFile,
+    OwnFile,
+    opened,
+)
 from nodeplug.values.errors import AllocationRefusedError
 
 __all__ = ["Key", "Ledger", "LedgerBusyError", "LedgerEntry"]
@@ -24,7 +34,7 @@ _WAIT_SECONDS: Final = 0.5
 # What agents left that are no more is looked for so often.
 _ADOPT_SECONDS: Final = 1.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.001, 0.02
-_LOCK_NAME, _SUFFIX = "lock", ".jsonl"
+_LOCK_NAME: Final = "lock"
 _SMALL: Final = 1 << 16  # a file up to this size is not worth making smaller
 # Kernels stamp a change with the time of their last tick, so one may follow with the same stamp.
 _TICK_NS: Final = 20_000_000
@@ -78,11 +88,7 @@ class Ledger:
         """Whether a turn could have news; cheap enough to ask every second."""
         if self._folder is None:
             return False
-        try:
-            facts = self._folder.stat()
-        except OSError:
-            return False
-        moved = (facts.st_ino, facts.st_mtime_ns) != self._stamp
+        moved = stamp(self._folder) not in {None, self._stamp}
         return moved or any(file.grown() for file in self._others.values())
 
     @asynccontextmanager
@@ -199,7 +205,7 @@ class Ledger:
         if stamp == self._stamp:
             return
         with os.scandir(self._folder) as listing:
-            found = {e.name: e for e in listing if e.name.endswith(_SUFFIX)}
+            found = {e.name: e for e in listing if e.name.endswith(SUFFIX)}
         if self._file and found.pop(self._file.path.name, None) is None:
             self._lose()
         self._gone = [
@@ -271,7 +277,7 @@ class Ledger:
     def _begin(self) -> None:
         """Start a new file with all that lives. Between two, both tell the same."""
         assert self._folder is not None
-        name = f"{self._stem}-{os.urandom(4).hex()}{_SUFFIX}"
+        name = f"{self._stem}-{os.urandom(4).hex()}{SUFFIX}"
         file = OwnFile(self._folder / name)
         try:
             file.append(_encode_lines([self._header, *self._own.values()]), len(self._own))

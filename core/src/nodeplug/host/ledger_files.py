@@ -14,6 +14,7 @@ import msgspec
 Key = tuple[str, str]
 """A resource's public name and the public id of a device in it."""
 
+SUFFIX: Final = ".jsonl"
 _EXCLUSIVE: Final = fcntl.LOCK_EX | fcntl.LOCK_NB
 _NOTE_LIMIT: Final = 512
 _LINE_LIMIT: Final = 1 << 16
@@ -26,17 +27,15 @@ class LedgerEntry(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 
     `resource` and `device` are what the kubelet calls them; `answered` is the monotonic time of
     the answer, which all processes of a boot count alike. `hardware` tells what the container
-    uses, `paths` which nodes of the host are in the answer. While an answer is `under_way` its
-    time is that of the question. `pods` are the uids of those that have it, once that is known:
-    a kubelet forgets those that are deleted by force. `ended` takes back what was said before of
-    the same resource and device.
+    uses. While an answer is `under_way` its time is that of the question. `pods` are the uids of
+    those that have it, once that is known: a kubelet forgets those that are deleted by force.
+    `ended` takes back what was said before of the same resource and device.
     """
 
     resource: str
     device: str
     answered: float
     hardware: dict[str, str]
-    paths: tuple[str, ...] | None = None
     backend: str = ""
     installation: str = ""
     under_way: bool = False

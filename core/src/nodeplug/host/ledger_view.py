@@ -4,7 +4,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from nodeplug.host.ledger_files import Header, Key, opened
+from nodeplug.host.ledger_files import SUFFIX, Header, Key, opened
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
@@ -16,7 +16,7 @@ def written_down(folder: Path) -> frozenset[Key]:
         header = Header(_BOOT_ID.read_text().strip())
         with os.scandir(folder) as places:
             for place in places:
-                if place.name.endswith(".jsonl") and (file := opened(place, header)):
+                if place.name.endswith(SUFFIX) and (file := opened(place, header)):
                     file.read()
                     found |= file.living.keys()
                     file.close()

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from nodeplug.holdings import Holdings
 from nodeplug.host.calls import call
-from nodeplug.host.forgetting import Request, Taken, done, requests
+from nodeplug.host.files import stamp
+from nodeplug.host.forgetting import FOLDER, Request, Taken, done, requests
 
 _READ_SECONDS = 5.0
 
@@ -24,7 +25,7 @@ class Forgetting:
 
     async def take_up(self) -> None:
         """Take up what is new."""
-        if (seen := self._stamp()) == self._seen:
+        if (seen := stamp(self._folder / FOLDER)) == self._seen:
             return
         try:
             wanted = await call(requests, self._folder, timeout=_READ_SECONDS)
@@ -48,10 +49,3 @@ class Forgetting:
             await call(done, self._folder, request, taken, timeout=_READ_SECONDS)
         except TimeoutError:
             _log.warning("request not answered", extra={"nodeplug": facts})
-
-    def _stamp(self) -> tuple[int, int] | None:
-        try:
-            facts = (self._folder / "forget").stat()
-        except OSError:
-            return None
-        return facts.st_ino, facts.st_mtime_ns

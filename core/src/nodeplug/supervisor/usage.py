@@ -8,7 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from nodeplug.holdings import Holdings, Key, Listing
-from nodeplug.host.ledger import Ledger, LedgerBusyError
+from nodeplug.host.files import stamp
+from nodeplug.host.ledger import Ledger, LedgerBusyError, LedgerEntry
 from nodeplug.kubelet.evidence import CHECKPOINT, ask_kubelet, read_checkpoint
 from nodeplug.kubelet.watch import KubeletWatch
 from nodeplug.pool import ResourcePool
@@ -118,11 +119,7 @@ class UsageWatch:
             await asyncio.sleep(min(left, _PAUSE))
 
     def _written(self) -> object:
-        try:
-            facts = (self._plugin_dir / CHECKPOINT).stat()
-        except OSError:
-            return None
-        return facts.st_ino, facts.st_mtime_ns
+        return stamp(self._plugin_dir / CHECKPOINT)
 
     async def _look(self) -> None:
         self._read = self._written()
@@ -145,20 +142,18 @@ class UsageWatch:
 
     async def _tell_others(self) -> None:
         """Say in the ledger what was answered and what is free; a lock that is held can wait."""
-        entries = list(self._ledger.own.values())
-        own = self._ledger.own.keys()
-        if not any((self._holdings.ended(entries), self._holdings.settled(entries))) and not (
-            self._holdings.untold(own)
-        ):
+        if not self._untold():
             return
         with suppress(LedgerBusyError):
             async with self._ledger.turn() as news:
                 self._holdings.learn(news)
-                entries = list(self._ledger.own.values())
-                self._ledger.append(self._holdings.ended(entries))
-                self._ledger.append(self._holdings.settled(entries))
-                self._ledger.append(self._holdings.untold(own))
+                self._ledger.append(self._untold())
                 self._ledger.compact(lambda entry: self._holdings.handed_out(*entry.key))
+
+    def _untold(self) -> list[LedgerEntry]:
+        own, holdings = self._ledger.own, self._holdings
+        entries = own.values()
+        return [*holdings.ended(entries), *holdings.settled(entries), *holdings.untold(own)]
 
     def _freshen(self, doubtful: AbstractSet[Key]) -> None:
         # R3, R47: the call has freed devices in the kubelet's memory, which is written down only
