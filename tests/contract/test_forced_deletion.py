@@ -27,6 +27,17 @@ def cgroup(play: Stage, pod: Pod) -> Path:
     return place
 
 
+async def assert_free_once_the_pod_ends(play: Stage, group: Path) -> None:
+    """Look until the kubelet has no record of the pod: its processes hold the device still."""
+    while read_checkpoint(play.directory / CHECKPOINT).records:
+        await play.agent._usage._look()
+    await play.agent._usage._look()
+    with pytest.raises(AdmissionError):
+        await play.kubelet.admit(Pod.of({RENAMED: 1}))
+    shutil.rmtree(group)
+    await play.listed(RENAMED, allocatable=1)
+
+
 async def test_a_pod_that_was_deleted_by_force_keeps_its_devices_while_it_lives(
     kind: Kind, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -39,13 +50,7 @@ async def test_a_pod_that_was_deleted_by_force_keeps_its_devices_while_it_lives(
         play.set(State(boards=1, renamed=("awk-board-0",)))
         await play.kubelet.until(lambda: play.kubelet.devices(RENAMED) == SICK, 5)
         await play.kubelet.remove(pod)
-        while read_checkpoint(play.directory / CHECKPOINT).records:
-            await play.agent._usage._look()
-        await play.agent._usage._look()
-        with pytest.raises(AdmissionError):
-            await play.kubelet.admit(Pod.of({RENAMED: 1}))
-        shutil.rmtree(group)
-        await play.listed(RENAMED, allocatable=1)
+        await assert_free_once_the_pod_ends(play, group)
 
 
 async def test_a_pod_that_was_deleted_by_force_is_known_to_the_next_agent(
@@ -66,10 +71,4 @@ async def test_a_pod_that_was_deleted_by_force_is_known_to_the_next_agent(
         play.set(State(boards=1, renamed=("awk-board-0",)))
         play.start_agent()
         await play.kubelet.until(lambda: play.kubelet.devices(RENAMED) == SICK, 5)
-        while read_checkpoint(play.directory / CHECKPOINT).records:
-            await play.agent._usage._look()
-        await play.agent._usage._look()
-        with pytest.raises(AdmissionError):
-            await play.kubelet.admit(Pod.of({RENAMED: 1}))
-        shutil.rmtree(group)
-        await play.listed(RENAMED, allocatable=1)
+        await assert_free_once_the_pod_ends(play, group)

@@ -41,11 +41,10 @@ from nodeplug.values.errors import PodResourcesError
 from support.awkward.backend import SPEC, Settings
 from support.awkward.state import State
 from support.command import Result, environment, nodeplug, write_config
+from support.held_board import SHARED, held_board
 from support.packages import install
 from support.plugin import Plugin
 from support.stage import BOARD, Stage, stage
-
-SHARED = f"{BOARD}.shared"
 
 
 def sources(play: Stage) -> Sources:
@@ -118,19 +117,6 @@ async def test_a_sick_device_in_use_is_alarming_and_a_sick_free_one_is_not() -> 
         found = await rows(play)
         assert [found[each].health for each in (held, free)] == ["Unhealthy", "Unhealthy"]
         assert [row.id for row in found.values() if row.alarming] == [held]
-
-
-async def held_board(play: Stage) -> str:
-    """Let a pod have a replica of a board that is not shared any more; return the replica."""
-    play.rules = [OfferRule(resource=BOARD, replicas=2, mark_shared=True)]
-    await play.reload()
-    await play.listed(SHARED, allocatable=8)
-    await play.kubelet.admit(Pod.of({SHARED: 1}))
-    [replica] = play.kubelet.held(SHARED)
-    play.rules = []
-    await play.reload()
-    await play.listed(allocatable=3)
-    return replica
 
 
 async def test_a_device_that_is_held_is_told_from_a_sick_one() -> None:

@@ -14,11 +14,10 @@ from nodeplug.supervisor.reload import ReloadReport
 from nodeplug.supervisor.report import AgentReport
 from nodeplug.testing import AdmissionError, Pod
 from support.awkward.state import State
-from support.stage import BOARD, EXTRA, Stage, stage
+from support.held_board import held_board
+from support.stage import BOARD, EXTRA, stage
 from support.timed import timed
 from support.watched import Watch, exchange, watched
-
-SHARED = f"{BOARD}.shared"
 
 
 async def growth(watch: Watch, before: dict[str, float], name: str) -> float:
@@ -37,23 +36,10 @@ async def test_devices_are_counted_by_health_and_reason() -> None:
         assert samples[f"nodeplug_unhealthy_devices{{{of},reason=told to be sick}}"] == 1
 
 
-async def held_board(play: Stage) -> str:
-    """Let a pod have a replica of a board that is not shared any more; return the board."""
-    play.rules = [OfferRule(resource=BOARD, replicas=2, mark_shared=True)]
-    await play.reload()
-    await play.listed(SHARED, allocatable=8)
-    await play.kubelet.admit(Pod.of({SHARED: 1}))
-    [replica] = play.kubelet.held(SHARED)
-    play.rules = []
-    await play.reload()
-    await play.listed(allocatable=3)
-    return replica.partition("::")[0]
-
-
 async def test_a_device_that_is_held_is_not_counted_with_the_sick() -> None:
     """An alert on sick devices must not fire for one that a container has by another name."""
     async with stage() as play, watched(play, per_device=True) as watch:
-        board = await held_board(play)
+        board = (await held_board(play)).partition("::")[0]
         samples = await watch.samples()
         of = f"backend=awkward,resource={BOARD}"
         standings = ("Healthy", "Unhealthy", "Held")
