@@ -78,7 +78,11 @@ def _needs(line: Privilege) -> str:
         f"{', with later mounts' if mount.propagation else ''}"
         for mount in line.mounts
     ]
-    needs += [f"{', '.join(right.verbs)} on {right.resource}" for right in line.rights]
+    needs += [
+        f"{', '.join(right.verbs)} on {right.resource}"
+        f"{f' in namespace `{right.namespace}`' if right.namespace else ''}"
+        for right in line.rights
+    ]
     return "; ".join(needs) or "nothing"
 
 

@@ -35,7 +35,7 @@ def _line(line: Privilege, keys: Mapping[str, str]) -> dict[str, Any]:
         "capabilities": list(line.capabilities),
         "privileged": line.privileged,
         "hostNetwork": line.host_network,
-        "rights": [{"resource": r.resource, "verbs": list(r.verbs)} for r in line.rights],
+        "rights": [msgspec.to_builtins(right) for right in line.rights],
     }
 
 

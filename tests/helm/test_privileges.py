@@ -66,7 +66,7 @@ class Grants(NamedTuple):
     capabilities: frozenset[str]
     privileged: bool
     host_network: bool
-    rights: frozenset[tuple[str, str]]
+    rights: frozenset[tuple[str, str, str]]
 
 
 def told(lines: Sequence[Privilege]) -> Grants:
@@ -82,7 +82,9 @@ def told(lines: Sequence[Privilege]) -> Grants:
         frozenset(name for line in lines for name in line.capabilities),
         any(line.privileged for line in lines),
         any(line.host_network for line in lines),
-        frozenset((r.resource, v) for line in lines for r in line.rights for v in r.verbs),
+        frozenset(
+            (r.namespace, r.resource, v) for line in lines for r in line.rights for v in r.verbs
+        ),
     )
 
 
@@ -91,13 +93,19 @@ def granted(manifests: list[Manifest]) -> Grants:
     spec = pod_spec(only(manifests, "DaemonSet"))
     (container,) = spec["containers"]
     security = container["securityContext"]
-    rules = [rule for role in of_kind(manifests, "ClusterRole") for rule in role["rules"]]
+    roles = [*of_kind(manifests, "ClusterRole"), *of_kind(manifests, "Role")]
     return Grants(
         frozenset(host_mounts(spec)),
         frozenset(security["capabilities"].get("add", [])),
         security["privileged"],
         spec.get("hostNetwork", False),
-        frozenset((r, v) for rule in rules for r in rule["resources"] for v in rule["verbs"]),
+        frozenset(
+            (role["metadata"].get("namespace", ""), resource, verb)
+            for role in roles
+            for rule in role["rules"]
+            for resource in rule["resources"]
+            for verb in rule["verbs"]
+        ),
     )
 
 
@@ -152,7 +160,7 @@ LAMPS = Privilege(
     setting="bright=true",
     mounts=[HostMount("/run/lamps", read_only=False, propagation=True), HostMount("/dev")],
     capabilities=["NET_ADMIN"],
-    rights=[ClusterRight("events", ["list"])],
+    rights=[ClusterRight("events", ["list"], "lamps")],
 )
 
 
@@ -170,7 +178,7 @@ def test_a_foreign_backend_is_granted_what_it_says(
             {"path": "/dev"},
         ],
         "capabilities": ["NET_ADMIN"],
-        "rights": [{"resource": "events", "verbs": ["list"]}],
+        "rights": [{"resource": "events", "verbs": ["list"], "namespace": "lamps"}],
     }
     lamps = {
         "image": {"repository": "x"},
@@ -244,9 +252,20 @@ def test_a_token_is_mounted_where_rights_are_needed(charts: Charts) -> None:
     """And bound to the account that the pod has."""
     rendered = charts.render("custom", {"config": {"cluster": {"events": True}}})
     spec = pod_spec(only(rendered, "DaemonSet"))
-    (subject,) = only(rendered, "ClusterRoleBinding")["subjects"]
+    binding = only(rendered, "RoleBinding")
+    (subject,) = binding["subjects"]
     assert spec["automountServiceAccountToken"] is True
     assert (subject["name"], subject["namespace"]) == (spec["serviceAccountName"], "devices")
+    assert binding["roleRef"]["name"] == only(rendered, "Role")["metadata"]["name"]
+
+
+def test_events_are_allowed_where_those_of_nodes_are(charts: Charts) -> None:
+    """In one namespace; an agent that only tells has no right in any other."""
+    rendered = charts.render("custom", {"config": {"cluster": {"events": True}}})
+    found = [(each["kind"], each["metadata"].get("namespace")) for each in rendered]
+    assert ("Role", "default") in found
+    assert ("RoleBinding", "default") in found
+    assert not [kind for kind, _ in found if kind.startswith("ClusterRole")]
 
 
 def test_security_context_constraints_allow_what_the_pod_has(charts: Charts) -> None:

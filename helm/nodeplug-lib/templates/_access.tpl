@@ -14,29 +14,40 @@ metadata:
 automountServiceAccountToken: false
 {{- end -}}
 
-{{- define "nodeplug.clusterRole" -}}
+{{/* A role for each namespace in which there are rights, and one for those that are in none. */}}
+{{- define "nodeplug.roles" -}}
+{{- $agent := . -}}
+{{- range $namespace, $rights := .grants.rights }}
+{{- $kind := ternary "Role" "ClusterRole" (ne $namespace "") }}
 ---
 apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRole
-{{ include "nodeplug.clusterMetadata" . }}
+kind: {{ $kind }}
+{{ include "nodeplug.clusterMetadata" $agent }}
+{{- with $namespace }}
+  namespace: {{ . }}
+{{- end }}
 rules:
-  {{- range $resource, $verbs := .grants.rights }}
+  {{- range $resource, $verbs := $rights }}
   - apiGroups: [""]
     resources: [{{ $resource }}]
     verbs: {{ toJson $verbs }}
   {{- end }}
 ---
 apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRoleBinding
-{{ include "nodeplug.clusterMetadata" . }}
+kind: {{ $kind }}Binding
+{{ include "nodeplug.clusterMetadata" $agent }}
+{{- with $namespace }}
+  namespace: {{ . }}
+{{- end }}
 roleRef:
   apiGroup: rbac.authorization.k8s.io
-  kind: ClusterRole
-  name: {{ include "nodeplug.clusterName" . }}
+  kind: {{ $kind }}
+  name: {{ include "nodeplug.clusterName" $agent }}
 subjects:
   - kind: ServiceAccount
-    name: {{ include "nodeplug.serviceAccountName" . }}
-    namespace: {{ .root.Release.Namespace }}
+    name: {{ include "nodeplug.serviceAccountName" $agent }}
+    namespace: {{ $agent.root.Release.Namespace }}
+{{- end }}
 {{- end -}}
 
 {{- define "nodeplug.scc" -}}

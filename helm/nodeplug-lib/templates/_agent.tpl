@@ -9,7 +9,7 @@
 {{ include "nodeplug.serviceAccount" $agent }}
 {{- end }}
 {{- if and .values.rbac.create $agent.grants.rights }}
-{{ include "nodeplug.clusterRole" $agent }}
+{{ include "nodeplug.roles" $agent }}
 {{- end }}
 {{- if .values.openshift.scc }}
 {{ include "nodeplug.scc" $agent }}

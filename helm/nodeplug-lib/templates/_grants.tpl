@@ -99,8 +99,9 @@ nowhere if it says "". */}}
 {{- end -}}
 {{- end -}}
 {{- range .rights -}}
-{{- $verbs := concat (index $rights .resource | default list) .verbs | uniq | sortAlpha -}}
-{{- $_ := set $rights .resource $verbs -}}
+{{- $there := index $rights (.namespace | default "") | default dict -}}
+{{- $verbs := concat (index $there .resource | default list) .verbs | uniq | sortAlpha -}}
+{{- $_ := set $rights (.namespace | default "") (set $there .resource $verbs) -}}
 {{- end -}}
 {{- end -}}
 {{- range .values.hostPaths -}}

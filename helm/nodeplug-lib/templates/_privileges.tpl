@@ -128,7 +128,8 @@
      "verbs": [
       "create",
       "patch"
-     ]
+     ],
+     "namespace": "default"
     }
    ]
   },
@@ -144,7 +145,8 @@
      "resource": "nodes/status",
      "verbs": [
       "patch"
-     ]
+     ],
+     "namespace": ""
     }
    ]
   },
@@ -161,7 +163,8 @@
      "verbs": [
       "get",
       "patch"
-     ]
+     ],
+     "namespace": ""
     }
    ]
   },
@@ -179,7 +182,8 @@
       "get",
       "list",
       "watch"
-     ]
+     ],
+     "namespace": ""
     }
    ]
   }

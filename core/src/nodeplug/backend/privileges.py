@@ -17,10 +17,14 @@ class HostMount(msgspec.Struct, frozen=True):
 
 
 class ClusterRight(msgspec.Struct, frozen=True):
-    """What the process's service account may do with a kind of object: one line of a role."""
+    """What the process's service account may do with a kind of object: one line of a role.
+
+    In one namespace, if that is given; else in all, and with what is in none.
+    """
 
     resource: str
     verbs: Sequence[str]
+    namespace: str = ""
 
 
 class Privilege(msgspec.Struct, frozen=True, kw_only=True):

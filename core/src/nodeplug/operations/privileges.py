@@ -9,6 +9,7 @@ from nodeplug.config.settings import (
     PLUGIN_REGISTRY,
     POD_RESOURCES,
 )
+from nodeplug.operations.cluster.calls import EVENTS_NAMESPACE
 
 CORE = (
     Privilege(
@@ -55,7 +56,7 @@ CORE = (
         feature="Kubernetes Events",
         setting="cluster.events=true",
         reason="Events are objects of the API server",
-        rights=[ClusterRight("events", ["create", "patch"])],
+        rights=[ClusterRight("events", ["create", "patch"], EVENTS_NAMESPACE)],
     ),
     Privilege(
         feature="node condition",

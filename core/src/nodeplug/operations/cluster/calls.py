@@ -11,7 +11,10 @@ _MERGE = "application/merge-patch+json"
 _STRATEGIC = "application/strategic-merge-patch+json"
 # What the API server takes as the message of an event.
 _MESSAGE_LIMIT = 1024
-_EVENTS = "/api/v1/namespaces/default/events"
+# The API server takes events of what has no namespace, as a node, there and nowhere else
+# (legacyValidateEvent in pkg/apis/core/validation/events.go).
+EVENTS_NAMESPACE = "default"
+_EVENTS = f"/api/v1/namespaces/{EVENTS_NAMESPACE}/events"
 
 
 class News(NamedTuple):
@@ -26,7 +29,7 @@ def event(node: str, news: News) -> Call:
     """Return the call that makes an event of the node. The same news gives the same name."""
     now = _now()
     body = {
-        "metadata": {"name": _name(node, news), "namespace": "default"},
+        "metadata": {"name": _name(node, news), "namespace": EVENTS_NAMESPACE},
         "involvedObject": {"kind": "Node", "apiVersion": "v1", "name": node, "uid": node},
         "reason": news.reason,
         "message": news.message[:_MESSAGE_LIMIT],
