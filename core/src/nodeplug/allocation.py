@@ -2,8 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Collection, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from nodeplug.backend import Backend, Preparer
@@ -71,35 +71,30 @@ class Allocator:
         Any trouble is an error and turns the devices Unhealthy for a while, so that the next pod
         is not sent here at once (R42): those at fault, if the error names any.
         """
-        async with self._allocating(ids) as (offer, devices):
-            try:
-                async with asyncio.timeout(ALLOCATE_SECONDS):
-                    added = await self._backend.get().allocate(self._pool.resource, devices)
-                return _merged(offer, devices, added)
-            except Exception as error:
-                self._suspect(ids, error)
-                raise
-
-    @asynccontextmanager
-    async def _allocating(
-        self, ids: Collection[str]
-    ) -> AsyncIterator[tuple[Offer, Sequence[Device]]]:
-        """Hold the devices, unless they are in use: here and, by the ledger, for all agents.
-
-        Yields them as they are offered at that moment.
-        """
-        entries: list[LedgerEntry] = []
+        entries: Sequence[LedgerEntry] = ()
         try:
-            async with AsyncExitStack() as turn:
-                if news := await turn.enter_async_context(self._ledger.turn()):
+            async with self._ledger.turn() as news:
+                if news:
                     self._holdings.learn(news)
                 offer, devices = self._pool.offer, self._devices(ids)
-                with self._holdings.allocating(self._pool.resource, ids) as entries:
-                    self._ledger.append(entries)
-                    await turn.aclose()
-                    yield offer, devices
+                giving = self._holdings.allocating(self._pool.resource, ids)
+                entries = giving.entries
+                self._ledger.append(entries)
+            with giving:
+                return await self._answer(ids, offer, devices)
         except BaseException:
             await self._take_back(entries)
+            raise
+
+    async def _answer(
+        self, ids: Collection[str], offer: Offer, devices: Sequence[Device]
+    ) -> ContainerEdits:
+        try:
+            async with asyncio.timeout(ALLOCATE_SECONDS):
+                added = await self._backend.get().allocate(self._pool.resource, devices)
+            return _merged(offer, devices, added)
+        except Exception as error:
+            self._suspect(ids, error)
             raise
 
     async def _take_back(self, entries: Sequence[LedgerEntry]) -> None:

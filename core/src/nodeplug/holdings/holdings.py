@@ -8,10 +8,11 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from collections.abc import Container as AbstractContainer
 from collections.abc import Set as AbstractSet
-from contextlib import contextmanager
+from functools import partial
 
 import msgspec
 
+from nodeplug.holdings.giving import Giving
 from nodeplug.holdings.hold import Hold, numbers
 from nodeplug.holdings.index import UseIndex
 from nodeplug.holdings.keys import Key, Listing, Named, Record, held_as, physical_id, uses_of_id
@@ -94,8 +95,7 @@ class Holdings:
         for key in new:
             self._buried[key] = now
             # What is offered now by the same device may be shared otherwise.
-            offered = held_as(key, self._offered_as(key))
-            own = {**self._id_uses(key, offered), **offered}
+            own = _with_id(key, held_as(key, self._offered_as(key)))
             self._reindex(key, {**own, **self._indexed.get(key, NO_USES)})
         if new:
             self.doubt.set()
@@ -153,36 +153,34 @@ class Holdings:
 
     # What changes it.
 
-    @contextmanager
-    def allocating(self, resource: str, ids: Collection[str]) -> Iterator[list[LedgerEntry]]:
-        """Note that ids are being handed out, and on success that they have been.
+    def allocating(self, resource: str, ids: Collection[str]) -> Giving:
+        """Note that ids are being handed out, and at the end of the block that they have been.
 
-        Lists are late: this is where it is decided. Yields what other agents have to know. Raises
-        AllocationRefusedError where another container may have one of the devices, or a part of
-        it, by a key that is not to be shared.
+        Lists are late: this is where it is decided. Raises AllocationRefusedError where another
+        container may have one of the devices, or a part of it, by a key that is not to be shared.
         """
         keys = {(resource, device_id) for device_id in ids}
-        for key in sorted(keys):
+        ordered = sorted(keys)
+        for key in ordered:
             self._check(key, keys)
         new = keys - self._holds.keys()
-        holds = [self._give(key, self._offered_as(key)) for key in sorted(keys)]
-        for hold in holds:
-            hold.flights += 1
-        try:
-            yield [self._entry(key) for key in sorted(keys)]
-        except BaseException:
-            for key in new:
-                if self._holds[key].flights == 1:
-                    self._drop(key)
-            raise
-        finally:
-            for hold in holds:
-                hold.flights -= 1
+        for key in ordered:
+            self._give(key, self._offered_as(key)).flights += 1
+        entries = [self._entry(key) for key in ordered]
+        return Giving(entries, partial(self._given, ordered, new))
+
+    def _given(self, keys: Collection[Key], new: AbstractSet[Key], answered: bool) -> None:  # noqa: FBT001 - what became of it
         now = time.monotonic()
-        for hold in holds:
-            hold.answer(now, own=True)
-        self.doubt.set()
-        self._settle_rivals()
+        for key in keys:
+            hold = self._holds[key]
+            hold.flights -= 1
+            if answered:
+                hold.answer(now, own=True)
+            elif key in new and not hold.flights:
+                self._drop(key)
+        if answered:
+            self.doubt.set()
+            self._settle_rivals()
 
     def ended(self, entries: Iterable[LedgerEntry]) -> list[LedgerEntry]:
         """Return what takes those entries back that are no holds after all."""
@@ -339,12 +337,10 @@ class Holdings:
 
     def _meeting(self, key: Key) -> Iterator[tuple[Key, HardwareKey]]:
         """Yield whoever may have what a key would give away again."""
-        offered = self._offered_as(key)
-        for uses in (self._id_uses(key, offered), offered):
-            for holder, hardware in self._index.meeting(uses):
-                # R46: the kubelet gives an id again within a pod.
-                if holder != key and key not in self._together(holder):
-                    yield holder, hardware
+        for holder, hardware in self._index.meeting(_with_id(key, self._offered_as(key))):
+            # R46: the kubelet gives an id again within a pod.
+            if holder != key and key not in self._together(holder):
+                yield holder, hardware
 
     def _together(self, holder: Key) -> AbstractSet[Key]:
         hold = self._holds.get(holder)
@@ -366,8 +362,13 @@ class Holdings:
 
     def _give(self, key: Key, uses: Uses) -> Hold:
         hold = self._hold(key)
-        hold.given = united((hold.given, uses))
-        self._reckon(key)
+        if hold.given is not uses:
+            hold.given = united((hold.given, uses)) if hold.given else uses
+        if hold.given is self._offered_as(key) and not hold.named:
+            hold.uses = _with_id(key, uses)
+            self._reindex(key, hold.uses)
+        else:
+            self._reckon(key)
         return hold
 
     def _see(self, key: Key, named: Named) -> Hold:
@@ -399,15 +400,10 @@ class Holdings:
             hold.given = held_as(key, now)
         paths = nodes if nodes is not None and ours and agree else hold.named.keys()
         named = united(hold.named[path] for path in paths)
-        own = united((self._id_uses(key, now), hold.given)) if ours else NO_USES
+        own = united((_id_uses(key, now), hold.given)) if ours else NO_USES
         # How a device uses what it was given is known; what has come to its paths since is not.
         hold.uses = {**named, **own}
         self._reindex(key, hold.uses)
-
-    def _id_uses(self, key: Key, offered: Uses) -> Uses:
-        """Return how an id is used: not alone where all that the device is may be shared."""
-        hardware = f"id {physical_id(key[1])}"
-        return {hardware: offered[hardware]} if hardware in offered else uses_of_id(key)
 
     def _drop(self, key: Key) -> None:
         del self._holds[key]
@@ -426,7 +422,7 @@ class Holdings:
         before = self._indexed.pop(key, NO_USES)
         if uses:
             self._indexed[key] = uses
-        if uses != before:
+        if uses is not before and uses != before:
             self._index.put(key, before, uses)
             self.generation += 1
 
@@ -435,7 +431,7 @@ class Holdings:
             resource=key[0],
             device=key[1],
             answered=time.monotonic(),
-            hardware=dict(self._holds[key].uses),
+            hardware=self._holds[key].uses or {},
             pods=tuple(sorted(self._holds[key].pods)),
             under_way=True,
         )
@@ -458,3 +454,14 @@ class Holdings:
         if blocked or not self._devices[resource].get(device, True):
             return 3
         return 2 if resource in self._renamed else 1
+
+
+def _id_uses(key: Key, offered: Uses) -> Uses:
+    """Return how an id is used: not alone where all that the device is may be shared."""
+    hardware = f"id {physical_id(key[1])}"
+    return {hardware: offered[hardware]} if hardware in offered else uses_of_id(key)
+
+
+def _with_id(key: Key, uses: Uses) -> Uses:
+    """Return uses that include that of the id."""
+    return uses if f"id {physical_id(key[1])}" in uses else {**uses_of_id(key), **uses}

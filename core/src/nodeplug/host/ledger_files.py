@@ -11,6 +11,8 @@ from typing import Final
 
 import msgspec
 
+from nodeplug.values.hardware import Uses
+
 Key = tuple[str, str]
 """A resource's public name and the public id of a device in it."""
 
@@ -35,7 +37,7 @@ class LedgerEntry(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     resource: str
     device: str
     answered: float
-    hardware: dict[str, str]
+    hardware: Uses
     backend: str = ""
     installation: str = ""
     under_way: bool = False

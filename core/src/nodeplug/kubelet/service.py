@@ -151,20 +151,18 @@ class DevicePluginService:
         )
 
     async def _allocate(self, request: api.AllocateRequest) -> api.AllocateResponse:
-        resource = self._pool.resource
+        resource, started = self._pool.resource, time.monotonic()
         try:
-            with ALLOCATE_SECONDS.timed(resource):
-                edits = [
-                    await self._allocator.allocate(r.devices_ids)
-                    for r in request.container_requests
-                ]
-                response = api.AllocateResponse(
-                    container_responses=map(to_container_response, edits)
-                )
-                _check_size(response)
+            edits = [
+                await self._allocator.allocate(r.devices_ids) for r in request.container_requests
+            ]
+            response = api.AllocateResponse(container_responses=map(to_container_response, edits))
+            _check_size(response)
         except Exception as error:
             REFUSALS.add(resource, _status_code(error).name)
             raise
+        finally:
+            ALLOCATE_SECONDS.observe(time.monotonic() - started, resource)
         ALLOCATIONS.add(resource, amount=len(edits))
         return response
 

@@ -8,11 +8,11 @@ from contextlib import suppress
 from dataclasses import asdict, replace
 from functools import partial
 from itertools import islice
+from os.path import exists
 from typing import Final
 
 from nodeplug.host.calls import call
 from nodeplug.host.host import Host
-from nodeplug.host.nodes import node_type
 from nodeplug.values.device import Device
 from nodeplug.values.edits import ContainerEdits
 from nodeplug.values.errors import AllocationRefusedError
@@ -45,6 +45,7 @@ class CustomBackend:
         self.memory = memory
         self._settings = settings
         self._host = host
+        self._top = str(host.root.root).rstrip("/")
         self._selection = Selection(settings, host.identities, memory.patience)
         self._joiner = Joiner(settings)
         self._devices: dict[Sighting, Device] = {}
@@ -144,7 +145,7 @@ class CustomBackend:
     def _check_present(self, devices: Sequence[Device]) -> None:
         for device in devices:
             path = _path(device)
-            if node_type(self._host.root.path(path)) is None:
+            if not exists(f"{self._top}{path}"):  # noqa: PTH110 - far quicker
                 text = f"{path} of device {device.id} is not present"
                 raise AllocationRefusedError(text, [device.id])
 
