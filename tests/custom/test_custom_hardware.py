@@ -35,6 +35,14 @@ async def test_a_usb_device_is_its_bus_node_known_by_its_serial(tree: HardwareTr
     assert device.attributes["port"] == "1-2"
 
 
+async def test_a_function_in_a_domain_of_five_digits_has_a_location(tree: HardwareTree) -> None:
+    """Behind a volume management device the kernel counts domains from 10000."""
+    tree.pci("0000:00:0e.0/pci10000:00/10000:00:02.0/10000:01:00.0", driver="nvme")
+    [device] = (await found(tree, {"pci": {"address": "10000:01:00.0"}})).values()
+    above = ("pci0000:00", "0000:00:0e.0", "pci10000:00", "10000:00:02.0")
+    assert device.location == (*above, "10000:01:00.0")
+
+
 async def test_sticks_of_one_serial_are_told_apart_by_their_ports(tree: HardwareTree) -> None:
     """Cheap ones all have the same."""
     for number, port in enumerate(("1-2", "1-3")):

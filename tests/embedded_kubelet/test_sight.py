@@ -84,6 +84,13 @@ def test_a_virtual_function_is_a_part_of_its_physical_one(
     assert not look(part).meets(look("0000:01:00.1"))
 
 
+def test_a_function_in_a_domain_of_five_digits_is_seen(tmp_path: Path) -> None:
+    """A network device behind a volume management device is told by its address alone."""
+    link(tmp_path, "bus/pci/devices/10000:01:00.0", "devices/pci0/10000:01:00.0")
+    answer = api.ContainerAllocateResponse(envs={"PCIDEVICE_X": "10000:01:00.0"})
+    assert Eye(tmp_path).look(answer).whole
+
+
 def test_slices_of_a_gpu_are_parts_of_it(tmp_path: Path) -> None:
     """Each comes with the GPU's node and with nodes of its own."""
     eye = Eye(tmp_path)

@@ -27,7 +27,9 @@ _log = logging.getLogger("nodeplug.custom")
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.:/@+-]")
 _TEXT_LIMIT = 64
-_PCI = re.compile(r"pci[0-9a-f]{4}:[0-9a-f]{2}|[0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]")
+# The kernel writes a domain with four digits or more: those of Intel's VMD begin at 10000.
+_DOMAIN_BUS = r"[0-9a-f]{4,8}:[0-9a-f]{2}"
+_PCI = re.compile(rf"pci{_DOMAIN_BUS}|{_DOMAIN_BUS}:[0-9a-f]{{2}}\.[0-7]")
 # A host that makes and removes devices for ever must not fill the memory.
 _GONE_LIMIT = 1000
 

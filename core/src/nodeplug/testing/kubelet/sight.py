@@ -31,7 +31,7 @@ _MEMORY_MAJOR = 1
 _PART = re.compile(r"/dev/nvidia-caps/nvidia-cap\d+")
 _GPU = re.compile(r"/dev/nvidia\d+")
 _GROUP = re.compile(r"/dev/vfio/(?:noiommu-)?(\d+)")
-_PCI_ADDRESS = re.compile(r"\b[0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]\b")
+_PCI_ADDRESS = re.compile(r"\b[0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]\b")
 # By convention of the SR-IOV network device plugin; "_INFO" tells of what belongs to it.
 _PCI_VARIABLE = re.compile(r"PCIDEVICE_\w+(?<!_INFO)")
 _CDI_ANNOTATION = "cdi.k8s.io/"
