@@ -1,6 +1,10 @@
 """Files that backends want on the host."""
 
+import os
+import stat
 from pathlib import Path
+
+import pytest
 
 from nodeplug.backend import HostFile
 from nodeplug.host.root import HostRoot
@@ -53,6 +57,47 @@ def test_files_of_others_are_never_touched(tmp_path: Path) -> None:
     reconcile(tmp_path, DEVICE, in_use={})
     reconcile(tmp_path, in_use={})
     assert present(tmp_path) == {"foreign"}
+
+
+def test_links_of_the_host_lead_where_the_host_has_them(tmp_path: Path) -> None:
+    """`/var/run` is an absolute link on most hosts, and here the host's root is elsewhere."""
+    host = tmp_path / "host"
+    for folder in (host / "var", host / "run", tmp_path / "run"):
+        folder.mkdir(parents=True)
+    (host / "var/run").symlink_to("/run")
+    file = HostFile("/var/run/info/a", b"one")
+    assert not reconcile(host, file, in_use={})
+    assert present(host / "run") == {"a"}
+    reconcile(host, in_use={})
+    assert present(host / "run") == set()
+
+
+def test_a_link_in_the_place_of_a_file_is_replaced(tmp_path: Path) -> None:
+    """What it leads to is not ours to write to."""
+    (tmp_path / "info").mkdir()
+    (tmp_path / "foreign").write_bytes(b"one")
+    (tmp_path / "info/a").symlink_to(tmp_path / "foreign")
+    reconcile(tmp_path, DEVICE)
+    assert not (tmp_path / "info/a").is_symlink()
+
+
+@pytest.mark.parametrize("umask", [0o077, 0o000])
+def test_others_can_read_folders_that_are_made(tmp_path: Path, umask: int) -> None:
+    """Whatever the umask of the agent, which keeps its sockets to itself."""
+    before = os.umask(umask)
+    try:
+        reconcile(tmp_path, HostFile("/info/deep/a", b""))
+    finally:
+        os.umask(before)
+    made = (tmp_path / "info", tmp_path / "info/deep")
+    assert [stat.S_IMODE(folder.stat().st_mode) for folder in made] == [0o755, 0o755]
+
+
+def test_folders_that_were_there_keep_their_mode(tmp_path: Path) -> None:
+    """They are somebody else's."""
+    (tmp_path / "info").mkdir(mode=0o700)
+    reconcile(tmp_path, HostFile("/info/deep/a", b""))
+    assert stat.S_IMODE((tmp_path / "info").stat().st_mode) == 0o700
 
 
 def test_a_file_that_cannot_be_written_is_told_by_device(tmp_path: Path) -> None:

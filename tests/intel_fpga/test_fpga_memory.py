@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
+from nodeplug.host.root import HostRoot
 from nodeplug.values.device import Device
 from nodeplug_intel_fpga.layouts import DFL
 from nodeplug_intel_fpga.simulated_cards import Card, write
+from nodeplug_intel_fpga.state import State
 from support.fpga_host import ADDRESS, AF, AFU, FIRST, INTERFACE, NOBODY, OTHER_AFU, FpgaHost
 
 STATE = "var/lib/kubelet/device-plugins/.nodeplug/intel_fpga/ports.json"
@@ -230,10 +232,8 @@ async def test_a_file_that_cannot_be_written_is_one_line_in_the_log(
 ) -> None:
     """However often it is tried."""
     card = fake.card()
-    folder = (fake.folder / STATE).parent
-    folder.parent.mkdir(parents=True)
-    folder.symlink_to("/proc/nowhere")
     backend = fake.backend()
+    backend._state = State(HostRoot(Path("/proc")), "/nowhere")
     for afu in (AFU, OTHER_AFU):
         card.ports[0].load(afu)
         backend._state.write(backend._look()[0].known)
@@ -256,6 +256,14 @@ async def test_the_directory_may_be_another(fake: FpgaHost) -> None:
     await run_once(fake, stateDir="/srv/state")
     content = json.loads((fake.folder / "srv/state/ports.json").read_text())
     assert [each["name"] for each in content["ports"]] == ["dfl-port.0"]
+
+
+async def test_the_directory_may_be_behind_a_link_of_the_host(fake: FpgaHost) -> None:
+    """It leads where the host has it."""
+    fake.card()
+    (fake.folder / "srv").symlink_to("/data")
+    await run_once(fake, stateDir="/srv/state")
+    assert (fake.folder / "data/state/ports.json").is_file()
 
 
 async def test_a_port_that_was_never_well_is_not_made_up(fake: FpgaHost, tmp_path: Path) -> None:

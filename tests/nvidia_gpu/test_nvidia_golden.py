@@ -246,6 +246,18 @@ def specified(host: NvmlHost) -> dict[str, Golden]:
     return found
 
 
+async def test_a_program_of_the_driver_may_be_an_absolute_link(eight: NvmlHost) -> None:
+    """As where a distribution has alternatives; here the host's root is not the agent's."""
+    for folder in ("usr/bin", "opt/driver"):
+        (eight.folder / folder).mkdir(parents=True)
+    (eight.folder / "opt/driver/nvidia-smi").touch()
+    (eight.folder / "usr/bin/nvidia-smi").symlink_to("/opt/driver/nvidia-smi")
+    async with served(eight, deviceListStrategy=BY_CRI) as play:
+        await play.sick(of=8)
+        mounts = specified(eight)[f"{OWN}/gpu"]["mounts"]
+    assert "/usr/bin/nvidia-smi" in {m["containerPath"] for m in mounts}
+
+
 async def test_our_own_specification_holds_all_that_a_gpu_needs(eight: NvmlHost) -> None:
     """Nodes, and the driver's files under the names that programs ask for."""
     (eight.folder / "usr/bin").mkdir()

@@ -184,6 +184,14 @@ async def test_the_driver_may_have_a_root_of_its_own(eight: NvmlHost) -> None:
     assert len((await eight.inventory(containerDriverRoot=place)).devices) == 8
 
 
+async def test_the_drivers_root_may_be_behind_a_link_of_the_host(eight: NvmlHost) -> None:
+    """It leads where the host has it."""
+    (eight.folder / "opt/driver").mkdir(parents=True)
+    (eight.folder / "usr").rename(eight.folder / "opt/driver/usr")
+    (eight.folder / "driver").symlink_to("/opt/driver")
+    assert len((await eight.inventory(driverRoot="/driver")).devices) == 8
+
+
 async def test_wsl_has_one_device_for_all(eight: NvmlHost) -> None:
     """Windows shares all GPUs at once; it comes and goes with its node."""
     (eight.folder / "dev/dxg").touch()

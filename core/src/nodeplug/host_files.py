@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from nodeplug.backend import HostFile
-from nodeplug.host.files import remove_quietly, write_atomically
+from nodeplug.host.files import make_folders, remove_quietly, write_atomically
 from nodeplug.host.root import HostRoot
 
 _log = logging.getLogger("nodeplug.host_files")
@@ -44,22 +44,27 @@ class HostFileStore:
         failures = self._write([file for file in wanted if file.path in known])
         failures |= {owner: refusal for path, owner in owners.items() if path not in known}
         for path in before.keys() - kept.keys() - owners.keys():
-            remove_quietly(self._root.path(path))
+            remove_quietly(self._place(path))
         self._remember({**kept, **owners}, before if refusal else noted)
         return failures
 
     def _write(self, wanted: Sequence[HostFile]) -> dict[Owner, str]:
         failures: dict[Owner, str] = {}
         for file in wanted:
-            path = self._root.path(file.path)
+            path = self._place(file.path)
             try:
-                if not path.is_file() or path.read_bytes() != file.data:
-                    path.parent.mkdir(parents=True, exist_ok=True)
+                if path.is_symlink() or not path.is_file() or path.read_bytes() != file.data:
+                    make_folders(path.parent)
                     write_atomically(path, file.data, mode=file.mode)
             except OSError as error:
                 failures[file.resource, file.device] = f"{file.path}: {error.strerror}"
                 _log.error("host file not written", extra={"nodeplug": {"error": str(error)}})
         return failures
+
+    def _place(self, path: str) -> Path:
+        """Return where the file itself is: links of its folder are followed, it is not."""
+        folder, _, name = path.rpartition("/")
+        return self._root.find(folder) / name
 
     def _read(self) -> dict[str, Owner]:
         try:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from nodeplug.cdi.spec import Entry, entry_of, kind_of, specification
 from nodeplug.holdings import Key
-from nodeplug.host.files import remove_quietly, write_atomically
+from nodeplug.host.files import make_folders, remove_quietly, write_atomically
 from nodeplug.offers import Offer
 
 _log = logging.getLogger("nodeplug.cdi")
@@ -63,7 +63,7 @@ class SpecStore:
             return
         data = json.dumps(specification(offer.resource, listed, offer.edits), indent=1).encode()
         if not file.exists() or file.read_bytes() != data:
-            self._folder.mkdir(parents=True, exist_ok=True)
+            make_folders(self._folder)
             write_atomically(file, data, mode=0o644)
 
 

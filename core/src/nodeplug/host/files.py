@@ -31,6 +31,14 @@ def write_atomically(path: Path, data: bytes, mode: int = 0o600) -> None:
         raise
 
 
+def make_folders(path: Path) -> None:
+    """Make a folder, and those above it that are missing, for all to read, whatever the umask."""
+    missing = [each for each in (path, *path.parents) if not each.exists()]
+    for folder in reversed(missing):
+        folder.mkdir(exist_ok=True)
+        folder.chmod(0o755)
+
+
 def remove_quietly(path: Path) -> None:
     """Remove a file if it is there; a failure is logged and nothing more."""
     try:

@@ -2,6 +2,7 @@
 
 import errno
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,6 +82,15 @@ class HostRoot:
             done = [] if target.startswith("/") else done
             todo += _steps(target)
         return "/" + "/".join(done)
+
+    def find(self, host_path: str) -> Path:
+        """Return what this process opens for a path of the host: links lead where the host has it.
+
+        Opening one in a loop of links raises OSError (ELOOP).
+        """
+        with suppress(OSError):
+            host_path = self.resolve(host_path)
+        return self.path(host_path)
 
     def _link(self, steps: list[str]) -> str | None:
         try:

@@ -60,7 +60,7 @@ def _ports(settings: FpgaSettings, root: HostRoot) -> Iterator[Finding]:
 
 def _bitstream(entry: ProgrammedSettings, root: HostRoot) -> Iterator[Finding]:
     try:
-        wanted(root.path(root.resolve(entry.bitstream)), entry)
+        wanted(root.find(entry.bitstream), entry)
     except (InvalidValueError, OSError) as error:
         text = error.strerror if isinstance(error, OSError) else str(error)
         remedy = f"correct the file or the entry {entry.name} in programming"
@@ -68,7 +68,7 @@ def _bitstream(entry: ProgrammedSettings, root: HostRoot) -> Iterator[Finding]:
 
 
 def _state(settings: FpgaSettings, root: HostRoot) -> Iterator[Finding]:
-    folder = root.path(settings.state_dir)
+    folder = root.find(settings.state_dir)
     nearest = next((each for each in (folder, *folder.parents) if each.exists()), folder)
     if not os.access(nearest, os.W_OK | os.X_OK):
         yield Finding(

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Collection, Mapping
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -25,7 +26,8 @@ class State:
     """The file `ports.json` in a directory of the host; reading and writing it may block."""
 
     def __init__(self, root: HostRoot, directory: str) -> None:
-        self._file = root.path(directory) / "ports.json"
+        self._root = root
+        self._directory = directory
         self._boot_file = root.proc / "sys/kernel/random/boot_id"
         self._written: Mapping[str, PortFacts] | None = None
         self._failed = False
@@ -33,7 +35,7 @@ class State:
     def read(self) -> tuple[Mapping[str, PortFacts], Collection[str]]:
         """Return what was written last, and the keys of what was before the host's last boot."""
         try:
-            with self._file.open("rb") as file:
+            with self._file().open("rb") as file:
                 content = msgspec.json.decode(file.read(_LIMIT), type=_Content)
         except FileNotFoundError:
             return {}, ()
@@ -52,8 +54,9 @@ class State:
         """Write what is known. What goes wrong is logged once and does no harm."""
         content = _Content(self._boot(), [*known.values()])
         try:
-            self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            write_atomically(self._file, msgspec.json.encode(content))
+            file = self._file()
+            file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            write_atomically(file, msgspec.json.encode(content))
         except OSError as error:
             if not self._failed:
                 self._log("state not kept", error)
@@ -61,9 +64,12 @@ class State:
         else:
             self._written, self._failed = known, False
 
+    def _file(self) -> Path:
+        return self._root.find(self._directory) / "ports.json"
+
     def _boot(self) -> str:
         return read_text(self._boot_file) or ""
 
     def _log(self, phrase: str, error: Exception) -> None:
-        facts = {"path": str(self._file), "error": str(error)}
+        facts = {"path": f"{self._directory}/ports.json", "error": str(error)}
         _log.warning(phrase, extra={"nodeplug": facts})

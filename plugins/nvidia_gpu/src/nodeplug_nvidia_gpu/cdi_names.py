@@ -33,7 +33,7 @@ class SpecReader:
 
     def _files(self, folder: str) -> list[Path]:
         try:
-            place = self._root.path(self._root.resolve(folder))
+            place = self._root.find(folder)
             return [each for each in place.iterdir() if each.suffix in {".json", ".yaml", ".yml"}]
         except OSError:
             return []

@@ -52,7 +52,7 @@ class DriverFiles:
     def hook(self) -> str:
         """Return the container toolkit's program if it is on the host, else nothing."""
         path = self._settings.cdi.hook_path
-        return path if self._root.path(path).is_file() else ""
+        return path if self._root.find(path).is_file() else ""
 
     def further(self, name: str) -> Further:
         """Return what a class of devices consists of."""
@@ -69,17 +69,18 @@ class DriverFiles:
             return
         version = found.name.partition(".so.")[2]
         for file in sorted(found.parent.glob("lib*.so*")):
-            if file.resolve().name.endswith(f".so.{version}"):
-                yield self._host_path(file.resolve()), self._inner_path(file)
+            true = self._library.true_path(file)
+            if true.name.endswith(f".so.{version}"):
+                yield self._host_path(true), self._inner_path(file)
 
     def _programs(self) -> Iterator[Bind]:
         for name in _PROGRAMS:
             file = self._library.top / "usr/bin" / name
-            if file.is_file():
+            if self._library.true_path(file).is_file():
                 yield self._host_path(file), self._inner_path(file)
 
     def _present(self, paths: Sequence[str]) -> Iterator[Bind]:
-        yield from ((path, path) for path in paths if self._root.path(path).exists())
+        yield from ((path, path) for path in paths if self._root.find(path).exists())
 
     def _inner_path(self, file: Path) -> str:
         """Return where a file of the driver's root is in a root of its own."""

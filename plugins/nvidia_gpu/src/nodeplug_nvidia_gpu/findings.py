@@ -76,6 +76,6 @@ def _of_nodes(settings: NvidiaGpuSettings, root: HostRoot, view: View) -> Iterat
 
 
 def _of_host(root: HostRoot) -> Iterator[Finding]:
-    if root.path(_OTHER_PLUGIN).is_socket():
+    if root.find(_OTHER_PLUGIN).is_socket():
         finding = "NVIDIA's device plugin is or was here; it registers the same resources"
         yield Finding("warning", _OTHER_PLUGIN, finding, "remove that plugin, then this file")

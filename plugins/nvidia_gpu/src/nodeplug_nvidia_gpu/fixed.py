@@ -75,4 +75,4 @@ class FixedDriver:
 def is_tegra(root: HostRoot) -> bool:
     """Whether the host is a Tegra, as NVIDIA's container toolkit finds out."""
     family = read_text(root.sys / "devices/soc0/family") or ""
-    return family.lower() == "tegra" or root.path("/etc/nv_tegra_release").exists()
+    return family.lower() == "tegra" or root.find("/etc/nv_tegra_release").exists()

@@ -53,26 +53,23 @@ class Library:
     def node(self, path: str) -> Path:
         """Return where this process sees a device node of the driver."""
         own = self._settings.dev_root
-        return (self._root.path(own) if own else self.top) / path.lstrip("/")
+        return (self._root.find(own) if own else self.top) / path.lstrip("/")
 
     @property
     def by_name(self) -> bool:
         """Whether the process may have it where only its loader knows."""
         return self._root.root == Path("/")
 
+    def true_path(self, file: Path) -> Path:
+        """Return a file with its links followed: below the driver's root they never leave it."""
+        inner = HostRoot(self.top)
+        if file.is_relative_to(inner.root):
+            return inner.find(inner.to_host(file))
+        return Path(os.path.realpath(file))
+
     def _found(self) -> Iterator[Path]:
-        top = self.top
-        inner = HostRoot(top)
         for folder in self.folders():
-            try:
-                below = folder.is_relative_to(top)
-                path = (
-                    inner.path(inner.resolve(inner.to_host(folder / NAME)))
-                    if below
-                    else (folder / NAME).resolve()
-                )
-            except OSError:
-                continue
+            path = self.true_path(folder / NAME)
             if path.is_file():
                 yield path
 
@@ -81,7 +78,7 @@ class Library:
         """Where this process sees the driver's root."""
         if self._settings.container_driver_root:
             return Path(self._settings.container_driver_root)
-        return self._root.path(self._settings.driver_root)
+        return self._root.find(self._settings.driver_root)
 
 
 def identity(path: Path) -> Identity | None:

@@ -79,7 +79,7 @@ class Surveyor:
             channels=tuple(n for n in self._settings.imex.channel_ids if self._has(channel(n))),
             cdi=self._specs.names() if by_cdi else frozenset(),
             places={gpu.address: self._place(gpu.address) for gpu in gpus if gpu.address},
-            machine=read_text(self._root.path(self._settings.machine_type_file)) or "",
+            machine=read_text(self._root.find(self._settings.machine_type_file)) or "",
             mounts=files.mounts() if files else (),
             hook=files.hook() if files else "",
             further={name: files.further(name) for name in self._classes()} if files else {},

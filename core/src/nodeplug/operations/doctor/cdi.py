@@ -29,7 +29,7 @@ def specification_directory(patient: Patient) -> Iterator[Finding]:
 
 def specifications(patient: Patient) -> Iterator[Finding]:
     """Look for files that the container runtime cannot use."""
-    folders = {Path(patient.agent.cdi.spec_dir), patient.root.path(_STATIC_DIR)}
+    folders = {Path(patient.agent.cdi.spec_dir), patient.root.find(_STATIC_DIR)}
     for folder in sorted(folders):
         # A name in both directories is no conflict: each has a rank of its own.
         owners: dict[str, list[str]] = {}

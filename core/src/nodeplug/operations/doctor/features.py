@@ -12,7 +12,7 @@ def feature_directory(patient: Patient) -> Iterator[Finding]:
     settings = patient.agent.labels
     if not settings.enabled:
         return
-    folder = patient.root.path(settings.feature_dir)
+    folder = patient.root.find(settings.feature_dir)
     rule = "labels.enabled is true"
     if trouble := unwritable(folder):
         remedy = "mount it read-write, or set labels.featureDir"

@@ -122,4 +122,4 @@ def _place(path: str, patient: Patient) -> Path:
         return Path(patient.agent.cdi.spec_dir)
     if path == PLUGIN_REGISTRY:
         return Path(patient.agent.kubelet.plugin_registry_dir)
-    return patient.root.path(patient.agent.labels.feature_dir if path == FEATURE_DIR else path)
+    return patient.root.find(patient.agent.labels.feature_dir if path == FEATURE_DIR else path)

@@ -65,7 +65,7 @@ def _target(root: HostRoot, port: str, entry: ProgrammedSettings) -> Target:
 
 def _bitstream(root: HostRoot, entry: ProgrammedSettings) -> Bitstream:
     try:
-        return wanted(root.path(root.resolve(entry.bitstream)), entry)
+        return wanted(root.find(entry.bitstream), entry)
     except InvalidValueError as error:
         raise AllocationRefusedError(f"{entry.bitstream} {error}") from error
     except OSError as error:
