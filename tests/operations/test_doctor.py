@@ -67,6 +67,13 @@ async def test_a_fault_is_found_and_comes_with_a_remedy(fault: Fault) -> None:
         assert found.remedy
 
 
+async def test_a_rule_for_several_resources_has_an_effect_where_one_of_them_is_there() -> None:
+    """Its name is none of a resource, but the beginning of some."""
+    async with ward() as node:
+        node.document["offers"] = [{"resource": f"{BOARD[:-1]}*", "replicas": 2}]
+        assert await node.examine() == []
+
+
 async def test_another_plugin_that_serves_the_same_resource_is_found() -> None:
     """As in a migration in which the old plugin was forgotten."""
     async with ward(agents=0) as node:
