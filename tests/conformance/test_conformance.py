@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import shlex
+import signal
 import subprocess
 import sys
 import tempfile
@@ -17,10 +18,12 @@ import pytest
 from nodeplug.config.settings import PLUGIN_DIR, PLUGIN_REGISTRY
 from nodeplug.conformance import plugin
 from nodeplug.conformance.judge import judge
+from nodeplug.conformance.namespace import in_namespace
 from nodeplug.conformance.rules import RULES
 from nodeplug.conformance.subject import Places, Subject
 from nodeplug.testing import Kubelet, Profile
 from support.command import nodeplug
+from support.mounts import can_mount_in_namespace
 from support.needs import require
 from support.timed import timed
 
@@ -226,6 +229,45 @@ def test_a_plugin_without_a_placeholder_sees_the_usual_path() -> None:
         listing = plugin.PluginProcess(command, places, Path(folder)).words
         shown = subprocess.run(listing, capture_output=True, text=True, check=True).stdout
     assert [line for line in shown.split() if ":" not in line] == ["one", "two"]
+
+
+def test_the_usual_path_is_made_for_the_plugin_alone(tmp_path: Path) -> None:
+    """A machine without a kubelet stays one, and what is beside the path is seen as it is."""
+    require(can_mount_in_namespace(), "mounting needs root")
+    above = tmp_path / "above"
+    (above / "folder").mkdir(parents=True)
+    (above / "folder/deep").touch()
+    (above / "file").write_text("content\n")
+    (above / "link").symlink_to("file")
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "mark").touch()
+    at = above / "missing/plugins"
+    look = f"cat {above}/link; ls {above}/folder {at}; test -w {above}/folder"
+    words = in_namespace(["sh", "-ec", look], {str(at): own})
+    seen = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    assert [line for line in seen.split() if ":" not in line] == ["content", "deep", "mark"]
+    assert not (above / "missing").exists()
+
+
+@pytest.mark.timeout(60)
+def test_nothing_is_left_of_a_judgement_that_is_ended(tmp_path: Path) -> None:
+    """SIGTERM takes the plugin along, and the folder of the kubelet."""
+    started = tmp_path / "started"
+    script = f"echo $$ {{dir}} > {started}.new && mv {started}.new {started} && sleep 60"
+    words = ("conformance", "--command", f"sh -c '{script}'", "--seconds", "60")
+    with subprocess.Popen([sys.executable, "-m", "nodeplug", *words]) as running:
+        try:
+            while not started.exists():
+                assert running.poll() is None
+                time.sleep(0.01)
+            running.terminate()
+            assert running.wait(20) == 128 + signal.SIGTERM
+        finally:
+            running.kill()
+    number, folder = started.read_text().split()
+    assert not psutil.pid_exists(int(number))
+    assert not Path(folder).parent.exists()
 
 
 @pytest.mark.parametrize("words", ["no-such-command {dir}", "sleep '60 {dir}"])

@@ -1,6 +1,7 @@
 """`nodeplug conformance`."""
 
 import asyncio
+import signal
 import sys
 from pathlib import Path
 
@@ -56,6 +57,8 @@ def command(  # noqa: PLR0913 - all are options
         verdicts = asyncio.run(_judge(subject, quiet=output == "json"))
     except (OSError, ValueError) as error:
         fail(f"{printable(plugin) or socket}: {error}", USAGE)
+    except asyncio.CancelledError:
+        sys.exit(128 + signal.SIGTERM)
     if report is not None:
         report.write_bytes(junit(verdicts))
     failed = [verdict for verdict in verdicts if verdict.fails]
@@ -70,6 +73,9 @@ def command(  # noqa: PLR0913 - all are options
 
 
 async def _judge(subject: Subject, *, quiet: bool) -> list[Verdict]:
+    task = asyncio.current_task()
+    assert task is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     verdicts = []
     for profile in (Profile.OLDEST, Profile.NEWEST):
         async for verdict in judge(subject, profile):

@@ -5,11 +5,11 @@ import os
 import shlex
 import signal
 from asyncio.subprocess import DEVNULL, Process
-from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from nodeplug.config.settings import PLUGIN_DIR, PLUGIN_REGISTRY
+from nodeplug.conformance.namespace import in_namespace
 from nodeplug.conformance.subject import DIR, REGISTRY, Places
 
 # Whoever does not end by then is killed by a kubelet, which gives 30 s, or by us.
@@ -31,7 +31,8 @@ class PluginProcess:
         if names_places(command):
             self.words = [places.fill(word) for word in words]
         else:
-            self.words = _in_namespace(words, places)
+            bound = {PLUGIN_DIR: places.directory, PLUGIN_REGISTRY: places.registry}
+            self.words = in_namespace(words, bound)
 
     async def start(self) -> None:
         """Start it."""
@@ -86,11 +87,3 @@ def names_places(command: str) -> bool:
 def environment(places: Places) -> dict[str, str]:
     """Return the environment of what is started beside the kubelet."""
     return os.environ | {"NODEPLUG_CONFORMANCE_DIR": str(places.directory)}
-
-
-def _in_namespace(words: Sequence[str], places: Places) -> list[str]:
-    bound = {PLUGIN_DIR: places.directory, PLUGIN_REGISTRY: places.registry}
-    steps = [f"mkdir -p {at} && mount --bind {shlex.quote(str(p))} {at}" for at, p in bound.items()]
-    script = " && ".join([*steps, 'exec "$0" "$@"'])
-    unshare = ["unshare", "--mount", "--propagation", "private"]
-    return [*unshare, "sh", "-c", script, *words]
