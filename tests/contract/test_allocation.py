@@ -13,6 +13,7 @@ from nodeplug.kubelet import service
 from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2 as api
 from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2_grpc as api_grpc
 from nodeplug.testing import AdmissionError, Container, Pod
+from nodeplug.values.device import Health
 from support.awkward.state import State
 from support.stage import BOARD, SLICE, Stage, stage
 from support.timed import timed
@@ -102,6 +103,33 @@ async def test_c14_only_the_device_at_fault_is_taken_off_the_offer(kind: Kind) -
             await play.kubelet.admit(Pod.of({BOARD: 4}))
         await play.listed(allocatable=3)
         assert play.kubelet.devices(BOARD)["awk-board-2"] == "Unhealthy"
+
+
+async def test_devices_that_do_not_go_together_stay_on_offer(kind: Kind) -> None:
+    """A pod that asks for what no container can have must not take it from all others."""
+    state = State(
+        boards=2,
+        nodes={"awk-board-0": "/dev/zero"},
+        places={"awk-board-0": "/dev/board", "awk-board-1": "/dev/board"},
+    )
+    async with stage(state, agents=0, kind=kind) as play:
+        play.start_agent()
+        await play.listed(allocatable=2)
+        with pytest.raises(AdmissionError, match="want /dev/board in one container"):
+            await play.kubelet.admit(Pod.of({BOARD: 2}))
+        listed = play.report().pool.snapshot.devices
+        assert {each.health for each in listed} == {Health.HEALTHY}
+        await play.kubelet.admit(Pod.of({BOARD: 1}))
+
+
+async def test_a_device_that_contradicts_itself_is_taken_off_the_offer(kind: Kind) -> None:
+    """R42: no request for it alone can be served, so that the next pod would fail, too."""
+    async with stage(State(contradicted="awk-board-2"), kind=kind) as play:
+        with pytest.raises(AdmissionError, match="want /dev/awk-board-2"):
+            await play.kubelet.admit(Pod.of({BOARD: 4}))
+        found, _ = await code(play, ["awk-board-2"])
+        assert found is grpc.StatusCode.FAILED_PRECONDITION
+        await play.listed(allocatable=3)
 
 
 async def test_c14_init_and_app_containers_share_a_device(kind: Kind) -> None:

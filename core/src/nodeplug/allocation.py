@@ -16,7 +16,7 @@ from nodeplug.placement.prefer import prefer
 from nodeplug.pool import ResourcePool
 from nodeplug.values.device import Device
 from nodeplug.values.edits import ContainerEdits, merge
-from nodeplug.values.errors import AllocationRefusedError, NodeplugError
+from nodeplug.values.errors import AllocationRefusedError, NodeplugError, UnfitRequestError
 
 # R43: the kubelet sets no deadline and admits no other pod meanwhile.
 ALLOCATE_SECONDS = 10.0
@@ -68,8 +68,8 @@ class Allocator:
     async def allocate(self, ids: Collection[str]) -> ContainerEdits:
         """Return the edits for a container that gets these devices.
 
-        Any trouble is an error and turns the devices Unhealthy for a while, so that the next pod
-        is not sent here at once (R42): those at fault, if the error names any.
+        Any trouble is an error. That of a backend turns the devices Unhealthy for a while, so that
+        the next pod is not sent here at once (R42): those at fault, if the error names any.
         """
         entries: Sequence[LedgerEntry] = ()
         try:
@@ -94,7 +94,9 @@ class Allocator:
                 added = await self._backend.get().allocate(self._pool.resource, devices)
             return _merged(offer, devices, added)
         except Exception as error:
-            self._suspect(ids, error)
+            # Devices that do not go together may each be sound.
+            if len(devices) == 1 or not isinstance(error, UnfitRequestError):
+                self._suspect(ids, error)
             raise
 
     async def _take_back(self, entries: Sequence[LedgerEntry]) -> None:
@@ -129,9 +131,9 @@ class Allocator:
 
     def _devices(self, ids: Collection[str]) -> list[Device]:
         if not ids:
-            raise AllocationRefusedError(f"a request for {self._pool.resource} names no device")
+            raise UnfitRequestError(f"a request for {self._pool.resource} names no device")
         if self._pool.offer.single and len(set(ids)) > 1:
-            raise AllocationRefusedError(
+            raise UnfitRequestError(
                 f"{self._pool.resource} is shared: a container may ask for one device only"
             )
         return _each_once(self._pool.resolve(ids))

@@ -68,7 +68,9 @@ class AwkwardBackend:
             raise AllocationRefusedError("told to be at fault", [self._state.fault])
         ids = ",".join(device.id for device in devices)
         kind = resource.partition("/")[2].replace("-", "_").upper()
-        return ContainerEdits(envs={f"AWKWARD_{kind}": ids})
+        rival = DeviceNode("/dev/zero", self._place_of(self._state.contradicted))
+        nodes = (rival,) if self._state.contradicted else ()
+        return ContainerEdits(nodes=nodes, envs={f"AWKWARD_{kind}": ids})
 
     async def prepare(self, resource: str, devices: Sequence[Device]) -> None:
         for device in devices:
@@ -133,13 +135,16 @@ class AwkwardBackend:
             numa_nodes=(board % 2,) if self._state.numa else (),
             attributes={"board": board},
             edits=ContainerEdits(
-                nodes=(DeviceNode(self._node_of(device_id), f"/dev/{device_id}"),),
+                nodes=(DeviceNode(self._node_of(device_id), self._place_of(device_id)),),
                 hooks=(hook,),
             ),
         )
 
     def _node_of(self, device_id: str) -> str:
         return self._state.nodes.get(device_id, "/dev/null")
+
+    def _place_of(self, device_id: str) -> str:
+        return self._state.places.get(device_id, f"/dev/{device_id}")
 
 
 class AwkwardSimulator:

@@ -11,7 +11,8 @@ from nodeplug.host.root import HostRoot
 class State(msgspec.Struct, frozen=True, kw_only=True):
     """The whole truth about the simulated hardware.
 
-    `nodes` are host paths by device; all others have /dev/null.
+    `nodes` are host paths by device; all others have /dev/null. `places` are container paths by
+    device; what is `contradicted` is wanted at the same place as another node.
     """
 
     boards: int = 4
@@ -25,6 +26,8 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     fault: str = ""
     crash: bool = False
     nodes: dict[str, str] = {}
+    places: dict[str, str] = {}
+    contradicted: str = ""
 
 
 def state_file(root: HostRoot) -> Path:

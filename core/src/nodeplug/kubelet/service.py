@@ -22,6 +22,7 @@ from nodeplug.meters.catalogue import (
 from nodeplug.pool import ResourcePool, Snapshot
 from nodeplug.values.errors import (
     AllocationRefusedError,
+    UnfitRequestError,
     UnhealthyDeviceError,
     UnknownDeviceError,
 )
@@ -175,7 +176,7 @@ class DevicePluginService:
 
 def _check_size(response: api.AllocateResponse) -> None:
     if (size := response.ByteSize()) > _ANSWER_LIMIT:
-        raise AllocationRefusedError(
+        raise UnfitRequestError(
             f"the answer takes {size} bytes, a kubelet receives {_ANSWER_LIMIT}: ask for less"
         )
 

@@ -49,7 +49,7 @@ class UnhealthyDeviceError(NodeplugError):
 class AllocationRefusedError(NodeplugError):
     """A request is well formed and its devices are healthy, yet it cannot be served.
 
-    `devices` are the ids of those at fault; none says that it is no single one's fault.
+    `devices` are the ids of those at fault; none says that it may be any of them.
     """
 
     def __init__(self, text: str, devices: Collection[str] = ()) -> None:
@@ -57,7 +57,11 @@ class AllocationRefusedError(NodeplugError):
         self.devices = frozenset(devices)
 
 
-class EditsConflictError(AllocationRefusedError):
+class UnfitRequestError(AllocationRefusedError):
+    """No container can have what a request asks for, however sound its devices are."""
+
+
+class EditsConflictError(UnfitRequestError):
     """Two edits of one container contradict each other."""
 
 
