@@ -1,6 +1,7 @@
 """Which errors count, and how long."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 
@@ -109,6 +110,40 @@ def test_relapses_double_the_hold_off_up_to_an_hour() -> None:
         waits.append(heal_seconds(book, rules, now))
         now += waits[-1]
     assert waits == [10, 20, 40, 80, 160, 320, 640, 1280, 2560, 3600, 3600]
+
+
+def test_relapses_without_end_change_nothing_more() -> None:
+    """A GPU that flaps for days must not end the judging of all others."""
+    book, rules = HealthBook(), Rules(hold_off_seconds=0)
+    for second in range(0, 8000, 2):
+        book.see(seen(remap="pending"), rules, second)
+        assert book.reason(ID) == "pending"
+        book.see(seen(), rules, second + 1)
+        assert book.reason(ID) == ""
+
+
+def test_a_gpu_that_cannot_be_judged_is_sick_alone_until_it_can(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A mistake of ours about one GPU must not freeze what is known of the others."""
+    book, rules, other = HealthBook(), Rules(), uuid(1)
+    view = View(conditions={ID: {}, other: {}})
+    heal = HealthBook._heal
+
+    def fail(book: HealthBook, gpu: str, *others: Any) -> None:
+        if gpu == ID:
+            raise OverflowError("a mistake of ours")
+        heal(book, gpu, *others)
+
+    book.hear(Event(uuid=other, xid=79), rules, 0)
+    with monkeypatch.context() as patch:
+        patch.setattr(HealthBook, "_heal", fail)
+        book.see(view, rules, 0)
+        book.see(view, rules, 100)
+        assert "its health cannot be judged: OverflowError" in book.reason(ID)
+        assert book.reason(other) == ""
+    book.see(view, rules, 101)
+    assert book.reason(ID) == ""
 
 
 def test_a_relapse_long_after_is_none() -> None:

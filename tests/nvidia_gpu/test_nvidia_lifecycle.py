@@ -9,6 +9,7 @@ from nodeplug.host.socket_uevents import send_uevent
 from nodeplug.host.uevents import Uevent
 from nodeplug.values.inventory import Inventory
 from nodeplug_nvidia_gpu.driver import DriverError
+from nodeplug_nvidia_gpu.health import HealthBook
 from nodeplug_nvidia_gpu.nvml_driver import NvmlDriver
 from nodeplug_nvidia_gpu.surroundings import Surveyor
 from support.nvml_host import (
@@ -248,16 +249,18 @@ async def test_a_library_that_cannot_be_unloaded_is_replaced(
         )
 
 
-@pytest.mark.parametrize("kind", [Surveyor, NvmlDriver])
+@pytest.mark.parametrize(
+    ("kind", "method"), [(Surveyor, "look"), (NvmlDriver, "event"), (HealthBook, "forget")]
+)
 async def test_an_error_that_nobody_expected_starts_the_backend_anew(
-    eight: NvmlHost, monkeypatch: pytest.MonkeyPatch, kind: type
+    eight: NvmlHost, monkeypatch: pytest.MonkeyPatch, kind: type, method: str
 ) -> None:
     """A thread that ended unheard would leave the devices as they are for ever."""
 
     def fail(*_: object) -> None:
         raise RuntimeError("a mistake of ours")
 
-    monkeypatch.setattr(kind, "event" if kind is NvmlDriver else "look", fail)
+    monkeypatch.setattr(kind, method, fail)
     with pytest.raises(RuntimeError, match="a mistake of ours"):
         async with watching(eight.backend()) as inventories:
             await until(inventories, lambda _: False)

@@ -11,8 +11,10 @@ from nodeplug_nvidia_gpu.view import Conditions, View
 
 # A relapse within this time doubles the hold-off, which never exceeds it.
 _RELAPSE_SECONDS: Final = 3600.0
+# So often doubled, any hold-off exceeds that time.
+_DOUBLINGS: Final = 64
 # What is over as soon as it is over: nothing was wrong with the GPU itself.
-_PASSING: Final = frozenset({"driver", "absent"})
+_PASSING: Final = frozenset({"driver", "absent", "judged"})
 
 Key = tuple[str, int, int, str]
 """UUID of the GPU, GPU instance, compute instance, source."""
@@ -48,16 +50,16 @@ class HealthBook:
         return True
 
     def see(self, view: View, rules: Rules, now: float) -> None:
-        """Take over what a look has shown; faults that are gone begin to heal."""
-        for uuid, count in view.uncorrectable.items():
-            if "ecc" not in rules.ignore:
-                reason = f"uncorrectable memory errors: {count} more"
-                self._note((uuid, NO_INSTANCE, NO_INSTANCE, "ecc"), reason, now)
+        """Take over what a look has shown; faults that are gone begin to heal.
+
+        A GPU that cannot be judged is sick until it can, and keeps no other from being judged.
+        """
         for uuid, found in view.conditions.items():
-            conditions = {s: text for s, text in found.items() if s not in rules.ignore}
-            for source, reason in conditions.items():
-                self._note((uuid, NO_INSTANCE, NO_INSTANCE, source), reason, now)
-            self._heal(uuid, conditions, rules, now)
+            try:
+                self._judge(uuid, found, view.uncorrectable.get(uuid, 0), rules, now)
+            except Exception as error:  # noqa: BLE001 - a mistake of ours
+                reason = f"its health cannot be judged: {error!r}"
+                self._note((uuid, NO_INSTANCE, NO_INSTANCE, "judged"), reason, now)
 
     def reason(self, uuid: str, part: Slice | None = None) -> str:
         """Return what is wrong with a GPU or with a slice of it, or nothing."""
@@ -65,6 +67,17 @@ class HealthBook:
             fault for key, fault in self._faults.items() if key[0] == uuid and _concerns(key, part)
         ]
         return "; ".join(fault.reason for fault in sorted(found, key=lambda fault: fault.began))
+
+    def _judge(
+        self, uuid: str, found: Conditions, uncorrectable: int, rules: Rules, now: float
+    ) -> None:
+        conditions = {s: text for s, text in found.items() if s not in rules.ignore}
+        for source, reason in conditions.items():
+            self._note((uuid, NO_INSTANCE, NO_INSTANCE, source), reason, now)
+        if uncorrectable and "ecc" not in rules.ignore:
+            reason = f"uncorrectable memory errors: {uncorrectable} more"
+            self._note((uuid, NO_INSTANCE, NO_INSTANCE, "ecc"), reason, now)
+        self._heal(uuid, conditions, rules, now)
 
     def _note(self, key: Key, reason: str, now: float) -> None:
         fault = self._faults.get(key)
@@ -97,7 +110,8 @@ class HealthBook:
 
     def _hold_off(self, uuid: str, rules: Rules) -> float:
         _, count = self._relapses.get(uuid, (0.0, 1))
-        return min(rules.hold_off_seconds * 2.0 ** (count - 1), _RELAPSE_SECONDS)
+        doubled = 2.0 ** min(count - 1, _DOUBLINGS)
+        return min(rules.hold_off_seconds * doubled, _RELAPSE_SECONDS)
 
     def forget(self, present: Mapping[str, object]) -> None:
         """Drop what was noted of GPUs that are no more."""

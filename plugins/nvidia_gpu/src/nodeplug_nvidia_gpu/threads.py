@@ -163,6 +163,12 @@ class Threads:
 
     def _post(self, tell: Callable[..., None], *facts: object) -> None:
         try:
-            self._loop.call_soon_threadsafe(tell, *facts)
+            self._loop.call_soon_threadsafe(self._tell, tell, *facts)
         except RuntimeError:  # the loop has been closed
             self._stopped.set()
+
+    def _tell(self, tell: Callable[..., None], *facts: object) -> None:
+        try:
+            tell(*facts)
+        except Exception as error:  # noqa: BLE001 - as above; the loop would only log it
+            self._audience.fail(error)
