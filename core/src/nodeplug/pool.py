@@ -92,6 +92,7 @@ class ResourcePool:
         self._holdings = holdings
         self._encode = encode
         self._entries: dict[str, _Entry] = {}
+        self._order: list[str] = []
         self._offered: dict[str, OfferedDevice] = {}
         self._tombs: dict[str, tuple[int, ...]] = {}
         self._down = ""
@@ -175,10 +176,8 @@ class ResourcePool:
         self._suspects = {i: s for i, s in self._suspects.items() if s.until > now}
         if len(self._suspects) < before:
             self._tell_holdings()
-        entries = {
-            i: self._entry(i, offered.device, self._reason(offered))
-            for i, offered in self._offered.items()
-        }
+        entry = self._entry if self._may_hold_back() else self._own_entry
+        entries = {i: entry(i, offered) for i, offered in self._offered.items()}
         for device_id, numa_nodes in self._tombs.items():
             entries[device_id] = self._tombstone(device_id, numa_nodes)
         news = [entry for i, entry in entries.items() if entry is not self._entries.get(i)]
@@ -228,19 +227,32 @@ class ResourcePool:
 
     def _tell_holdings(self) -> None:
         offer = self.offer
-        sound = {
-            each.device.id: each.device.healthy and not self._down and each.id not in self._suspects
-            for each in offer.devices
-        }
         renamed = bool(offer.native) and offer.native != offer.resource
         self._holdings.offer(
-            self.resource, sound, offer.uses, renamed=renamed, nodes=self._node_paths
+            self.resource,
+            _Sound(self),
+            offer.uses,
+            renamed=renamed,
+            nodes=self._node_paths,
         )
+
+    def _offered_device(self, device_id: str) -> OfferedDevice | None:
+        return self._offered.get(device_id) or self._offered.get(f"{device_id}::0")
+
+    def is_sound(self, device_id: str) -> bool | None:
+        """Whether a device could be given, whoever has it; None for one that is not offered."""
+        if (offered := self._offered_device(device_id)) is None:
+            return None
+        return offered.device.healthy and not self._down and offered.id not in self._suspects
 
     def _node_paths(self, device_id: str) -> AbstractSet[str]:
         """Return the host paths of a device's nodes."""
-        offered = self._offered.get(device_id) or self._offered.get(f"{device_id}::0")
+        offered = self._offered_device(device_id)
         return {node.host_path for node in offered.device.edits.nodes} if offered else frozenset()
+
+    def _may_hold_back(self) -> bool:
+        """Whether anything but a device itself may keep it from being given."""
+        return bool(self._down or self._suspects) or self._holdings.exclude_anything
 
     def _reason(self, offered: OfferedDevice) -> tuple[str, bool]:
         """Return why a device is not given, and whether only what containers have is why."""
@@ -273,11 +285,21 @@ class ResourcePool:
         self._holdings.want((self.resource, offered.id))
         return f"is {other} now, its container was given another node"
 
-    def _entry(self, device_id: str, device: Device, why: tuple[str, bool]) -> _Entry:
-        reason, held = why
-        known = self._entries.get(device_id)
+    def _own_entry(self, device_id: str, offered: OfferedDevice) -> _Entry:
+        """Return what is listed where only a device itself can keep it from being given."""
+        device, known = offered.device, self._entries.get(device_id)
+        if known is not None and known.device is device and known.listed.reason == device.reason:
+            return known
+        return self._new_entry(device_id, device, device.reason, held=False)
+
+    def _entry(self, device_id: str, offered: OfferedDevice) -> _Entry:
+        device, known = offered.device, self._entries.get(device_id)
+        reason, held = self._reason(offered)
         if known is not None and known.device is device and known.listed.reason == reason:
             return known
+        return self._new_entry(device_id, device, reason, held=held)
+
+    def _new_entry(self, device_id: str, device: Device, reason: str, *, held: bool) -> _Entry:
         health = Health.UNHEALTHY if reason else Health.HEALTHY
         listed = ListedDevice(device_id, health, device.numa_nodes, reason, held)
         return _Entry(device, listed, self._encode(listed))
@@ -309,7 +331,9 @@ class ResourcePool:
         return known.listed.health if known else None
 
     def _publish(self, entries: dict[str, _Entry], limit: int) -> None:
-        ordered = [entries[device_id] for device_id in sorted(entries)]
+        if entries.keys() != self._entries.keys() or not self._order:
+            self._order = sorted(entries)
+        ordered = [entries[device_id] for device_id in self._order]
         payload = b"".join([entry.encoded for entry in ordered])
         if len(payload) > limit:
             raise ListTooLargeError(
@@ -324,3 +348,17 @@ class ResourcePool:
     def _wake(self) -> None:
         self._changed.set()
         self._changed = asyncio.Event()
+
+
+class _Sound:
+    """The devices of a pool, and which could be given: looked up, for there may be very many."""
+
+    def __init__(self, pool: ResourcePool) -> None:
+        self._pool = pool
+
+    def __contains__(self, device_id: object) -> bool:
+        return isinstance(device_id, str) and self._pool.is_sound(device_id) is not None
+
+    def get(self, device_id: str, default: bool, /) -> bool:  # noqa: FBT001 - a mapping's
+        sound = self._pool.is_sound(device_id)
+        return default if sound is None else sound

@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from collections.abc import Container as AbstractContainer
 from collections.abc import Set as AbstractSet
 from functools import partial
+from typing import Protocol
 
 import msgspec
 
@@ -28,6 +29,16 @@ _NO_DEVICES: Mapping[str, Uses] = {}
 
 Known = tuple[Uses, AbstractSet[str]]
 Derived = tuple[Uses, Named]
+
+
+class Sound(Protocol):
+    """The devices of a resource by id, and which of them could be given: a mapping will do."""
+
+    def __contains__(self, device_id: object, /) -> bool: ...
+
+    def get(self, device_id: str, default: bool, /) -> bool:  # noqa: FBT001 - a mapping's
+        """Return whether a device could be given, `default` where it is not offered."""
+        ...
 
 
 class Holdings:
@@ -51,7 +62,7 @@ class Holdings:
         self._indexed: dict[Key, Uses] = {}
         self._offered: dict[str, Mapping[str, Uses]] = {}
         self._renamed: set[str] = set()
-        self._devices: dict[str, Mapping[str, bool]] = {}
+        self._devices: dict[str, Sound] = {}
         self._nodes: dict[str, Callable[[str], AbstractSet[str]]] = {}
         self._units: dict[Unit, set[Key]] = {}
         self._rivals = Rivals()
@@ -64,7 +75,7 @@ class Holdings:
     def offer(
         self,
         resource: str,
-        devices: Mapping[str, bool],
+        devices: Sound,
         uses: Mapping[str, Uses] = _NO_DEVICES,
         *,
         renamed: bool = False,
@@ -127,6 +138,11 @@ class Holdings:
         for name, device_id in (*self._holds, *self._buried):
             found.setdefault(name, set()).add(physical_id(device_id))
         return found
+
+    @property
+    def exclude_anything(self) -> bool:
+        """Whether there is any hold, or any device that is offered in another's place."""
+        return bool(self._holds or self._indexed or self._lost)
 
     def answered_paths(self, resource: str, device_id: str) -> frozenset[str] | None:
         """Return the nodes that the kubelet has on record for an id; None where it has none."""

@@ -43,9 +43,21 @@ def see(path: Path) -> Seen:
     may start it, block, or need a right that stat does not.
     """
     try:
-        found = os.stat(path)  # noqa: PTH116 - see stat(2)
+        return _seen(os.stat(path))  # noqa: PTH116 - see stat(2)
     except (OSError, ValueError):
         return Seen()
+
+
+def see_unless_link(path: str) -> Seen | None:
+    """Return what is at a path, None where that is a symbolic link."""
+    try:
+        found = os.lstat(path)
+    except (OSError, ValueError):
+        return Seen()
+    return None if stat.S_ISLNK(found.st_mode) else _seen(found)
+
+
+def _seen(found: os.stat_result) -> Seen:
     kind = _TYPES.get(stat.S_IFMT(found.st_mode))
     is_node = kind in {"char", "block"}
     return Seen(kind, found.st_rdev, found.st_ino) if is_node else Seen(kind)

@@ -1,6 +1,6 @@
 """What hardware is behind devices, holds and the kubelet's answers."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from nodeplug.values.hardware import EXCLUSIVE, NO_USES, SHARED, Uses, shared_as
 # Kept of what the kernel said of a device: another one may have the place.
 _DERIVED = "sys "
 _Seen = Mapping[str, tuple[OfferedDevice, Uses]]
+_NOTHING: tuple[_Seen, Mapping[str, Uses]] = {}, {}
 _UNSEEN = "its device nodes could not be looked at"
 
 
@@ -26,7 +27,7 @@ class HardwareLook:
     def __init__(self, root: HostRoot, cdi_dir: Path) -> None:
         self._root = root
         self._cdi_dir = cdi_dir
-        self._known: dict[str, _Seen] = {}
+        self._known: dict[str, tuple[_Seen, Mapping[str, Uses]]] = {}
 
     def of_all(
         self, offers: Mapping[str, Offer], holds: Mapping[Key, Known]
@@ -67,35 +68,35 @@ class HardwareLook:
         return {uid for uid in pods if pod_is_gone(self._root, uid)}
 
     def _of_offer(self, hardware: Hardware, offer: Offer) -> Offer:
-        before = self._known.get(offer.resource, {})
-        known = {
-            each.device.id: self._of_device(hardware, offer.resource, each, before)
-            for each in _each_once(offer)
-        }
-        self._known[offer.resource] = known
-        uses = {device_id: own for device_id, (_, own) in known.items() if own}
+        before, uses = self._known.get(offer.resource, _NOTHING)
+        known: dict[str, tuple[OfferedDevice, Uses]] = {}
+        for each in offer.devices:
+            device = each.device
+            if device.id not in known:
+                seen = before.get(device.id)
+                if seen is None or seen[0].device is not device or seen[0].id != each.id:
+                    seen = each, self._of_device(hardware, offer.resource, each)
+                known[device.id] = seen
+        if known != before:
+            uses = {device_id: own for device_id, (_, own) in known.items() if own}
+        self._known[offer.resource] = known, uses
         return replace(offer, uses=uses)
 
-    def _of_device(
-        self, hardware: Hardware, resource: str, offered: OfferedDevice, before: _Seen
-    ) -> "tuple[OfferedDevice, Uses]":
+    def _of_device(self, hardware: Hardware, resource: str, offered: OfferedDevice) -> Uses:
         device = offered.device
-        known = before.get(device.id)
-        if known is not None and known[0].device is device and known[0].id == offered.id:
-            return known
         paths = [node.host_path for node in device.edits.nodes]
         if not paths and not device.hardware:
-            return offered, NO_USES
+            return NO_USES
         roots = _roots(hardware, paths, device.hardware)
         # What its backend says to be everybody's is nobody's own, by whatever id.
         shared = bool(device.hardware and roots) and EXCLUSIVE not in roots.values()
         roots = {f"id {device.id}": SHARED if shared else EXCLUSIVE, **roots}
         if offered.id != device.id:
             roots = shared_as(replicas_of(resource), roots)
-        return offered, hardware.expanded(roots)
+        return hardware.expanded(roots)
 
     def _remembered(self, offer: Offer) -> Offer:
-        before = self._known.get(offer.resource, {})
+        before, _ = self._known.get(offer.resource, _NOTHING)
         uses: dict[str, Uses] = {}
         devices = []
         for each in offer.devices:
@@ -131,11 +132,3 @@ def _roots(hardware: Hardware, nodes: Iterable[str], own: Uses = NO_USES) -> Use
     inside = [path for path in nodes if path.startswith("/dev/")]
     kept = {key: use for key, use in own.items() if key not in elsewhere}
     return elsewhere | hardware.roots(inside, kept)
-
-
-def _each_once(offer: Offer) -> Iterator[OfferedDevice]:
-    seen: set[str] = set()
-    for each in offer.devices:
-        if each.device.id not in seen:
-            seen.add(each.device.id)
-            yield each

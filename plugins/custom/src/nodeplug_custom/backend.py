@@ -113,7 +113,7 @@ class CustomBackend:
             self.memory.looking.release()
         self._report(view.overlaps)
         elsewhere = {overlap.path for overlap in view.overlaps}
-        absent = [replace(each, kind=None) for each in gone if each.path not in elsewhere]
+        absent = [each._replace(kind=None) for each in gone if each.path not in elsewhere]
         by_path = self._devices_of([*view.sightings.values(), *absent])
         taken = {seen.real for seen in view.sightings.values()}
         hardware = self._hardware.look(self._host.root, taken, dict(self._verdicts))

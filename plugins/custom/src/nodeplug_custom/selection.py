@@ -2,12 +2,12 @@
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Final, NamedTuple
 
 from nodeplug.host.identities import Claim, Identities
-from nodeplug.host.nodes import NodeType, Seen, see
+from nodeplug.host.nodes import NodeType, Seen, see, see_unless_link
 from nodeplug.host.root import HostRoot
 from nodeplug.host.sysfs import device_of_node, numa_nodes
 from nodeplug.values.hardware import HardwareKey
@@ -34,8 +34,7 @@ class Entry:
         return self.device.path or self.device.regex
 
 
-@dataclass(frozen=True, slots=True)
-class Sighting:
+class Sighting(NamedTuple):
     """A path of the host that an entry selects, and what was seen there.
 
     `real` is the path with its links followed; `kind` is None where nothing is. `number` is that
@@ -137,7 +136,7 @@ class Selection:
             return seen
         key = seen.real, seen.number
         nodes = self._numa[key] = known[key] if key in known else _numa_nodes(root, seen)
-        return replace(seen, numa_nodes=nodes) if nodes else seen
+        return seen._replace(numa_nodes=nodes) if nodes else seen
 
     def _find(self, entry: Entry, root: HostRoot) -> Found:
         # What the kernel has in memory does not hang, and a thread takes its time, too.
@@ -159,7 +158,7 @@ def _chosen(
     for ways, mine, known_as in zip(things, own, ids, strict=True):
         others = mine if len(mine) > 1 else ()  # an id takes its time
         way = next((each for each in others if id_of(each.seen.path) == known_as), mine[0])
-        seen = replace(way.seen, id=known_as)
+        seen = way.seen._replace(id=known_as)
         yield Way(way.entry, seen), [each for each in ways if each is not way]
 
 
@@ -174,19 +173,35 @@ def _claim(ways: Sequence[Way]) -> Claim:
     seen, resource = ways[0].seen, ways[0].entry.resource
     name = seen.path if resource.named_by_device else resource.name
     identity = f"{name} {seen.number} {seen.inode} {seen.real}"
-    return Claim(identity, (id_of(path) for path in (*(w.seen.path for w in ways), seen.real)))
+    return Claim(identity, map(id_of, [*[way.seen.path for way in ways], seen.real]))
 
 
 def _find(entry: Entry, root: HostRoot) -> Found:
     paths, places = entry.glob.find(root)
-    sightings = tuple(_see(root, path) for path in paths)
+    see_path = _Eyes(root).see
+    sightings = tuple(see_path(path) for path in paths)
     links = (place_of(seen.real) for seen in sightings if seen.real != seen.path)
     return Found(sightings, (*places, *links))
 
 
-def _see(root: HostRoot, path: str) -> Sighting:
-    real = resolve(root, path)
-    return Sighting(path, real, *see(root.path(real)))
+class _Eyes:
+    """Follows links only where there are some: there are as many paths as devices."""
+
+    def __init__(self, root: HostRoot) -> None:
+        self._root = root
+        self._top = str(root.root).rstrip("/")
+        self._folders: dict[str, str] = {}
+
+    def see(self, path: str) -> Sighting:
+        folder, _, name = path.rpartition("/")
+        if folder not in self._folders:
+            self._folders[folder] = resolve(self._root, folder or "/").rstrip("/")
+        real = f"{self._folders[folder]}/{name}"
+        seen = see_unless_link(self._top + real)
+        if seen is None:
+            real = resolve(self._root, path)
+            seen = see(self._root.path(real))
+        return Sighting(path, real, *seen)
 
 
 def _numa_nodes(root: HostRoot, seen: Sighting) -> tuple[int, ...]:
