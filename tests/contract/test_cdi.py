@@ -2,13 +2,20 @@
 
 import json
 import shutil
+import threading
+import time
+from pathlib import Path
 
 import pytest
 
 from kubelets.kinds import Kind
+from nodeplug.cdi import store
+from nodeplug.host.calls import call
+from nodeplug.host.files import write_atomically
 from nodeplug.offers import Injection, OfferRule
 from nodeplug.supervisor import agent
 from nodeplug.testing import AdmissionError, Pod
+from support.awkward.backend import Settings
 from support.awkward.state import State
 from support.stage import BOARD, Stage, stage
 
@@ -63,6 +70,31 @@ async def test_specifications_outlive_the_agent(kind: Kind) -> None:
         await start(play, "cdi")
         await play.stop_agent(play.agents[0])
         assert len(specified(play)) == 4
+
+
+async def test_what_was_asked_for_last_is_what_stands(
+    kind: Kind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reload gives up a writing that takes its time; what that writes is not the last word."""
+    begun, ended = threading.Event(), threading.Event()
+
+    def slowly(path: Path, data: bytes, mode: int = 0o600) -> None:
+        monkeypatch.undo()
+        begun.set()
+        time.sleep(1)  # as long as a disk may take
+        write_atomically(path, data, mode)
+        ended.set()
+
+    async with stage(agents=0, kind=kind) as play:
+        await start(play, "cdi")
+        monkeypatch.setattr(store, "write_atomically", slowly)
+        play.set(State(boards=5))
+        await call(begun.wait, timeout=60)
+        play.set(State(boards=6))
+        await play.agent.apply(play.agent.rules, {"awkward": Settings(revision=1)})
+        await play.listed(allocatable=6)
+        await call(ended.wait, timeout=60)
+        assert len(specified(play)) == 6
 
 
 async def test_a_device_whose_file_cannot_be_written_is_not_given_out(

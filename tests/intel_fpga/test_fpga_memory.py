@@ -1,14 +1,21 @@
 """What a new agent knows of cards that are sick when it starts."""
 
+import asyncio
 import json
 import logging
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from nodeplug.host.calls import call
+from nodeplug.host.files import write_atomically
 from nodeplug.host.root import HostRoot
 from nodeplug.values.device import Device
+from nodeplug_intel_fpga import state
+from nodeplug_intel_fpga.backend import FpgaBackend
 from nodeplug_intel_fpga.layouts import DFL
 from nodeplug_intel_fpga.simulated_cards import Card, write
 from nodeplug_intel_fpga.state import State
@@ -238,6 +245,41 @@ async def test_a_file_that_cannot_be_written_is_one_line_in_the_log(
         card.ports[0].load(afu)
         backend._state.write(backend._look()[0].known)
     assert [each.message for each in caplog.records] == ["state not kept"]
+
+
+async def test_a_backend_that_was_replaced_has_not_the_last_word(
+    fake: FpgaHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its disk may have taken its time."""
+    begun, ended = threading.Event(), threading.Event()
+
+    def slowly(path: Path, data: bytes) -> None:
+        monkeypatch.undo()
+        begun.set()
+        time.sleep(0.5)  # as long as a disk may take
+        write_atomically(path, data)
+        ended.set()
+
+    monkeypatch.setattr(state, "write_atomically", slowly)
+    card = fake.card()
+    first = fake.backend()
+    following = asyncio.create_task(_follow(first))
+    await call(begun.wait, timeout=60)
+    following.cancel()
+    card.ports[0].load(OTHER_AFU)
+    second = fake.backend(first.memory)
+    following = asyncio.create_task(_follow(second))
+    while second._state.lacks(second.memory.known):  # noqa: ASYNC110 - a thread tells
+        await asyncio.sleep(0.01)
+    await call(ended.wait, timeout=60)
+    following.cancel()
+    content = json.loads((fake.folder / STATE).read_text())
+    assert [port["afu"] for port in content["ports"]] == [OTHER_AFU]
+
+
+async def _follow(backend: FpgaBackend) -> None:
+    async for _ in backend.inventories():
+        pass
 
 
 async def test_the_file_is_written_only_when_it_is_new(fake: FpgaHost) -> None:

@@ -36,6 +36,7 @@ class Settings(Section, frozen=True):
     domain: Annotated[str, msgspec.Meta(description="Domain of the resources.")] = (
         "awkward.example.com"
     )
+    revision: Annotated[int, msgspec.Meta(description="Nothing but another number.")] = 0
 
 
 class AwkwardBackend:

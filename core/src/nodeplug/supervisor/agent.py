@@ -14,7 +14,7 @@ from nodeplug.allocation import Allocator, BackendHandle
 from nodeplug.backend import BackendSpec
 from nodeplug.config.settings import CDI_DIR
 from nodeplug.holdings import Holdings
-from nodeplug.host.calls import call
+from nodeplug.host.calls import Lane, call
 from nodeplug.host.host import Host
 from nodeplug.host.ledger import Ledger
 from nodeplug.host.root import HostRoot
@@ -116,6 +116,7 @@ class Agent:
         self._tasks = asyncio.TaskGroup()
         self._files = Files(node.cdi_dir, host.root, plugin_dir, node.feature_dir)
         self._publishing = asyncio.Lock()
+        self._keeping_settings, self._keeping_names = Lane(), Lane()
         self._retrying: set[str] = set()
         self._last_good = LastGood(plugin_dir, installation)
         self._names = ServedNames(plugin_dir, installation)
@@ -189,7 +190,12 @@ class Agent:
 
     async def proved(self, backend: str, settings: Any) -> None:
         """Keep settings that work for a start at which the file is broken."""
-        await call(self._last_good.save, backend, settings, timeout=DISK_SECONDS)
+        try:
+            await self._keeping_settings.call(
+                self._last_good.save, backend, settings, timeout=DISK_SECONDS
+            )
+        except TimeoutError:
+            _log.warning("settings not kept, the disk does not answer")
 
     async def publish(self, backend: BackendHandle, inventory: Inventory) -> None:
         """Take over a backend's new truth: what is gone, what has changed, what is new."""
@@ -232,7 +238,7 @@ class Agent:
         names = {name: owned.backend for name, owned in self._resources.items()}
         if names != self._kept_names:
             try:
-                await call(self._names.save, names, timeout=DISK_SECONDS)
+                await self._keeping_names.call(self._names.save, names, timeout=DISK_SECONDS)
             except TimeoutError:
                 _log.warning("names of resources not kept, the disk does not answer")
             else:

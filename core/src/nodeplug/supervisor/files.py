@@ -1,6 +1,7 @@
 """Everything on disk that must be there before a list shows its devices."""
 
 import logging
+from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +10,7 @@ from nodeplug.allocation import BackendHandle
 from nodeplug.backend import HostFile, HostFiles, Labels
 from nodeplug.cdi.store import SpecStore
 from nodeplug.holdings import Key
-from nodeplug.host.calls import call
+from nodeplug.host.calls import Lane
 from nodeplug.host.root import HostRoot
 from nodeplug.host_files import HostFileStore
 from nodeplug.kubelet.sockets import HOME
@@ -38,17 +39,18 @@ class Files:
         self._feature_dir = feature_dir
         self._root = root
         self._ledgers = plugin_dir / HOME / "host-files"
+        self._lanes: defaultdict[str, Lane] = defaultdict(Lane)
 
     async def bring_in_line(
         self, backend: BackendHandle, offers: Mapping[str, Offer], in_use: InUse
     ) -> dict[Key, str]:
-        """Write and remove files until they fit the offers.
+        """Write and remove files until they fit the offers; what was asked for last is what stands.
 
         Return what could not be written, by resource and device; no device stands for all.
         """
         try:
             wanted = self._wanted(backend, offers)
-            return await call(
+            return await self._lanes[backend.name].call(
                 self._reconcile, backend.name, offers, wanted, in_use, timeout=DISK_SECONDS
             )
         except (OSError, TimeoutError) as error:

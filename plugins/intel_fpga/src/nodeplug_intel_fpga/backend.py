@@ -61,7 +61,9 @@ class FpgaBackend:
                     yield changed
                 if self._state.lacks(view.known):
                     with suppress(TimeoutError):
-                        await call(self._state.write, view.known, timeout=_DISK_SECONDS)
+                        await self.memory.disk.call(
+                            self._state.write, view.known, timeout=_DISK_SECONDS
+                        )
                 await told.wait()
 
     async def allocate(self, resource: str, devices: Sequence[Device]) -> ContainerEdits:  # noqa: ARG002 - each device brings its own

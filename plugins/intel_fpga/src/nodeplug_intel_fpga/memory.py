@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping
 from threading import Lock
 from typing import NamedTuple
 
+from nodeplug.host.calls import Lane
 from nodeplug.host.pci import pci_device
 from nodeplug.host.root import HostRoot
 from nodeplug_intel_fpga.complaints import Complaint, left_out
@@ -24,11 +25,13 @@ class Memory:
 
     Ports that are not seen any more are kept while something on the host tells that they should
     be. `looking` is held while somebody looks: a backend that was replaced may still be at it.
-    `errors` says of which PCI functions the kernel told an error, and how it stands.
+    They are written down on the lane `disk`, so that one of those has not the last word. `errors`
+    says of which PCI functions the kernel told an error, and how it stands.
     """
 
     def __init__(self) -> None:
         self.looking = Lock()
+        self.disk = Lane()
         self.errors: dict[str, str] = {}
         self.known: Mapping[str, PortFacts] = {}
         self._former: frozenset[str] = frozenset()
