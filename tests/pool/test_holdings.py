@@ -296,10 +296,23 @@ def test_a_pod_with_processes_holds_what_the_kubelet_has_forgotten() -> None:
     said = seen(KEY, NODE)
     record = Record(pods=frozenset({"uid"}))
     holdings.observe(replace(said, recorded={KEY: record}))
-    for alive in ({"uid"}, {"uid"}, {"uid"}):
-        holdings.observe(replace(listing(started=time.monotonic()), alive=frozenset(alive)))
+    for _ in range(3):
+        holdings.observe(listing(started=time.monotonic()))
     before = holdings.handed_out(*KEY)
-    holdings.observe(listing(started=time.monotonic()))
+    holdings.observe(replace(listing(started=time.monotonic()), ended=frozenset({"uid"})))
+    assert (before, holdings.handed_out(*KEY)) == (True, False)
+
+
+def test_a_pod_with_processes_holds_what_the_next_pod_had_too() -> None:
+    """The kubelet may give an id again after a forced deletion; its old record tells of one pod."""
+    holdings = Holdings()
+    for uid in ("first", "second"):
+        record = Record(pods=frozenset({uid}))
+        holdings.observe(replace(seen(KEY, NODE), recorded={KEY: record}))
+    silent = replace(listing(recorded=(), started=time.monotonic()), stale=frozenset({KEY}))
+    holdings.observe(silent)
+    before = holdings.handed_out(*KEY)
+    holdings.observe(replace(silent, started=time.monotonic(), ended=frozenset({"first"})))
     assert (before, holdings.handed_out(*KEY)) == (True, False)
 
 

@@ -98,12 +98,12 @@ class Hold:
         """Whether it is proved that no container has the id any more.
 
         Two witnesses are needed: pod resources shows it nowhere, and a checkpoint that was
-        written after that does not have it (R47, R86).
+        written after that does not have it (R47, R86). Whoever had it before must have ended.
         """
         if self.flights or listing.started <= self.answered:
             return False
         if key in listing.stale:
-            return now - self.answered >= WRITE_SECONDS
+            return not self.former_pods and now - self.answered >= WRITE_SECONDS
         recorded = listing.recorded is not None and key in listing.recorded
         self.seen = self.seen or recorded or key in listing.held
         if key in listing.held:
@@ -115,4 +115,4 @@ class Hold:
         silent = listing.recorded is None or listing.written == self.absent
         if recorded or silent or now - self.answered < WRITE_SECONDS:
             return False
-        return not self.pods & listing.alive
+        return not self.pods

@@ -68,9 +68,8 @@ class Listing:
     the checkpoint, init containers included; None where it cannot be read. `started` is the
     monotonic time before the first of both was asked. `written` is the checkpoint's identity:
     another one was written later. `named` says of keys what hardware their answers name now,
-    `alive` which pods still have processes, `ended` which of those that were asked for have none,
-    as far as can be seen. `stale` keys are in the checkpoint only because the kubelet has not
-    written it since.
+    `ended` which of the pods that were asked for have no processes, as far as can be seen. `stale`
+    keys are in the checkpoint only because the kubelet has not written it since.
     """
 
     started: float
@@ -78,6 +77,5 @@ class Listing:
     recorded: Mapping[Key, Record] | None
     written: object = None
     named: Mapping[Key, Named] = field(default_factory=dict)
-    alive: frozenset[str] = frozenset()
     ended: frozenset[str] = frozenset()
     stale: frozenset[Key] = frozenset()

@@ -32,16 +32,15 @@ class HostEvidence:
     async def completed(self, listing: Listing, suspects: Collection[str]) -> Listing:
         """Return a listing with what the host says of it and of suspects, pods by their uid."""
         self._gone.clear()
-        lives = (await self._ask(self._hardware.lives, suspects) if suspects else None) or {}
-        alive = frozenset(uid for uid, life in lives.items() if life)
         named = await self.named(listing.recorded or {})
-        return replace(listing, named=named, alive=alive, ended=frozenset(lives) - alive)
+        return replace(listing, named=named, ended=await self._ended(suspects))
 
-    async def without_list(self, checkpoint: Checkpoint) -> Listing:
-        """Return what holds while pod resources says nothing.
+    async def without_list(self, checkpoint: Checkpoint, suspects: Collection[str]) -> Listing:
+        """Return what holds while pod resources says nothing, with what the host says of suspects.
 
         What is recorded is in use, unless all its pods have been gone for a minute.
         """
+        started = time.monotonic()
         records = checkpoint.records or {}
         await self._count_gone({uid for record in records.values() for uid in record.pods})
         until = time.monotonic() - _STALE_SECONDS
@@ -50,15 +49,19 @@ class HostEvidence:
         living = {key: record for key, record in records.items() if key not in stale}
         known = None if checkpoint.records is None else living
         held = {key: record.numa for key, record in living.items()}
-        named = await self.named(records)
-        now = time.monotonic()
-        return Listing(now, held, known, checkpoint.written, named=named, stale=stale)
+        named, ended = await self.named(records), await self._ended(suspects)
+        written = checkpoint.written
+        return Listing(started, held, known, written, named=named, ended=ended, stale=stale)
 
     async def named(self, records: Mapping[Key, Record]) -> Mapping[Key, Named]:
         """Return what hardware the answers in records name."""
         if not any(record.paths or record.cdi for record in records.values()):
             return {}
         return await self._ask(self._hardware.of_records, records) or {}
+
+    async def _ended(self, pods: Collection[str]) -> frozenset[str]:
+        lives = (await self._ask(self._hardware.lives, pods) if pods else None) or {}
+        return frozenset(uid for uid, life in lives.items() if not life)
 
     async def _count_gone(self, pods: Collection[str]) -> None:
         gone = await self._ask(self._hardware.gone, pods) if pods else None

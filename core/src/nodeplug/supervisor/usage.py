@@ -127,7 +127,7 @@ class UsageWatch:
         if listing is None:
             self._pause = min(2 * self._pause, _LONGEST_PAUSE)
             checkpoint = read_checkpoint(self._plugin_dir / CHECKPOINT)
-            self._take_in(await self._host.without_list(checkpoint))
+            self._take_in(await self._host.without_list(checkpoint, self._holdings.suspects()))
             self._holdings.doubt.set()
             return
         self._take_in(await self._host.completed(listing, self._holdings.suspects()))
