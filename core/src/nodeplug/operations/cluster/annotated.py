@@ -3,7 +3,6 @@
 import asyncio
 import json
 import logging
-import sys
 import zlib
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
@@ -14,7 +13,8 @@ from nodeplug.host.calls import call
 from nodeplug.host.files import remove_quietly, write_atomically
 from nodeplug.kubelet.sockets import HOME
 from nodeplug.meters.catalogue import CLUSTER_CALLS
-from nodeplug.operations.cluster.courier import ACCOUNT, last_line
+from nodeplug.operations.cluster.courier import ACCOUNT
+from nodeplug.operations.cluster.helper import last_line, start
 from nodeplug.operations.cluster.node_names import is_node_name
 from nodeplug.quarantine import QuarantineRule
 from nodeplug.supervisor.agent import Agent
@@ -66,15 +66,8 @@ class AnnotatedQuarantine:
             pause = min(2 * pause, _LONGEST_PAUSE)
 
     async def _values(self) -> AsyncGenerator[str | None, None]:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *("-m", "nodeplug.operations.cluster.follower"),
-            *(str(self._account), self._node, self._annotation),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            limit=_LINE_LIMIT,
-        )
+        arguments = str(self._account), self._node, self._annotation
+        process = await start("follower", *arguments, limit=_LINE_LIMIT)
         assert process.stdout is not None
         assert process.stderr is not None
         try:

@@ -14,6 +14,7 @@ _MESSAGE_LIMIT = 1024
 # The API server takes events of what has no namespace, as a node, there and nowhere else
 # (legacyValidateEvent in pkg/apis/core/validation/events.go).
 EVENTS_NAMESPACE = "default"
+_NODE_LIMIT = 253 - len(".nodeplug.01234567")
 _EVENTS = f"/api/v1/namespaces/{EVENTS_NAMESPACE}/events"
 
 
@@ -32,7 +33,7 @@ def event(node: str, news: News) -> Call:
         "metadata": {"name": _name(node, news), "namespace": EVENTS_NAMESPACE},
         "involvedObject": {"kind": "Node", "apiVersion": "v1", "name": node, "uid": node},
         "reason": news.reason,
-        "message": news.message[:_MESSAGE_LIMIT],
+        "message": _text(news.message),
         "type": "Warning" if news.warning else "Normal",
         "source": {"component": "nodeplug", "host": node},
         "firstTimestamp": now,
@@ -59,7 +60,7 @@ def condition(node: str, kind: str, troubles: Sequence[str], since: float) -> Ca
         "type": kind,
         "status": "False" if troubles else "True",
         "reason": "NotReady" if troubles else "Ready",
-        "message": "; ".join(troubles)[:_MESSAGE_LIMIT] or "all resources are served",
+        "message": _text("; ".join(troubles)) or "all resources are served",
         "lastHeartbeatTime": _now(),
         "lastTransitionTime": _now(since),
     }
@@ -85,8 +86,14 @@ def _node(node: str) -> str:
 
 
 def _name(node: str, news: News) -> str:
-    said = f"{news.reason}\0{news.message}".encode()
-    return f"{node}.nodeplug.{zlib.crc32(said):08x}"
+    # An object's name takes 253 characters at most, as does a node's.
+    known = f"{node}\0{news.reason}\0{_text(news.message)}".encode()
+    return f"{node[:_NODE_LIMIT].rstrip('.-')}.nodeplug.{zlib.crc32(known):08x}"
+
+
+def _text(message: str) -> str:
+    # A name of a file may hold what is no text for JSON.
+    return message[:_MESSAGE_LIMIT].encode(errors="backslashreplace").decode()[:_MESSAGE_LIMIT]
 
 
 def _now(seconds: float | None = None) -> str:

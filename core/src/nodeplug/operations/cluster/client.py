@@ -1,6 +1,7 @@
 """A process that calls the API server and ends: TLS stays out of the agent's memory.
 
-It reads a JSON list of calls from standard input and writes a JSON list of replies.
+It reads a JSON list of calls from standard input and writes a JSON list of replies: of each its
+status and its body.
 """
 
 import http.client
@@ -27,21 +28,23 @@ def main(account: Path) -> None:
 
 def _call(
     connection: http.client.HTTPSConnection, account: Path, call: dict[str, Any]
-) -> dict[str, Any]:
+) -> tuple[int, dict[str, Any]]:
     kind = {"Content-Type": call.get("type", "application/json")}
     body = json.dumps(call["body"]) if "body" in call else None
     connection.request(call["method"], call["path"], body, headers(account) | kind)
-    response = connection.getresponse()
-    data = response.read(_REPLY_LIMIT)
-    response.read()
-    return {"status": response.status, "body": _parsed(data)}
+    with connection.getresponse() as response:
+        data = response.read(_REPLY_LIMIT)
+        if not response.isclosed():  # there is more; the next call opens another connection
+            connection.close()
+    return response.status, _parsed(data)
 
 
-def _parsed(data: bytes) -> Any:
+def _parsed(data: bytes) -> dict[str, Any]:
     try:
-        return json.loads(data)
-    except ValueError:
-        return {"message": data[:200].decode(errors="replace")}
+        found = json.loads(data)
+    except (ValueError, RecursionError):
+        found = None
+    return found if isinstance(found, dict) else {"message": data[:200].decode(errors="replace")}
 
 
 if __name__ == "__main__":

@@ -1,13 +1,14 @@
 """Having calls made by a process of its own."""
 
 import asyncio
-import json
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
+
 from nodeplug.meters.catalogue import CLUSTER_CALLS
+from nodeplug.operations.cluster.helper import last_line, start
 from nodeplug.values.errors import ClusterError
 
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
@@ -43,48 +44,43 @@ class Reply(NamedTuple):
 
 
 class Courier:
-    """Makes calls with the rights of the service account in a folder."""
+    """Makes calls with the rights of the service account in a folder, one batch after the other."""
 
     def __init__(self, account: Path = ACCOUNT) -> None:
         self._account = account
+        self._busy = asyncio.Lock()
 
     async def send(self, calls: Sequence[Call]) -> list[Reply]:
         """Return the replies, in order. Raise ClusterError when the server cannot be reached."""
-        module = "nodeplug.operations.cluster.client"
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            module,
-            str(self._account),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
+        try:
+            async with self._busy:
+                replies = await self._sent(calls)
+        except ClusterError:
+            CLUSTER_CALLS.add("failed")
+            raise
+        for reply in replies:
+            CLUSTER_CALLS.add("accepted" if reply.good else "refused")
+        return replies
+
+    async def _sent(self, calls: Sequence[Call]) -> list[Reply]:
+        process = await start("client", str(self._account))
         try:
             async with asyncio.timeout(_SECONDS):
                 out, err = await process.communicate(_encoded(calls))
         except TimeoutError as error:
-            CLUSTER_CALLS.add("failed")
             raise ClusterError(f"no answer of the API server within {_SECONDS:.0f} s") from error
         finally:
             if process.returncode is None:
                 process.kill()
                 await process.wait()
         if process.returncode != 0:
-            CLUSTER_CALLS.add("failed")
             raise ClusterError(last_line(err))
-        replies = [Reply(each["status"], each["body"]) for each in json.loads(out)]
-        for reply in replies:
-            CLUSTER_CALLS.add("accepted" if reply.good else "refused")
-        return replies
+        try:
+            return msgspec.json.decode(out, type=list[Reply])
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise ClusterError(f"the client's replies cannot be read: {error}") from error
 
 
 def _encoded(calls: Sequence[Call]) -> bytes:
     shown = [{k: v for k, v in call._asdict().items() if v is not None} for call in calls]
-    return json.dumps(shown).encode()
-
-
-def last_line(text: bytes) -> str:
-    """Return what a process said last to its standard error."""
-    lines = text.decode(errors="backslashreplace").strip().splitlines()
-    return lines[-1] if lines else "the client ended without a word"
+    return msgspec.json.encode(shown)
