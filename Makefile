@@ -1,7 +1,7 @@
 # Each target works as the first command in a fresh clone: make and Python 3.11 or newer suffice.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench compare against chaos fuzz proto docs images charts e2e clean tools kubelets walk
+.PHONY: help demo test lint bench compare against chaos fuzz proto docs images charts e2e clean tools kubelets api-servers walk
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -10,6 +10,7 @@ PINS := constraints.txt $(addsuffix /pyproject.toml,$(MEMBERS))
 TOOLS := .tools
 HELM := $(if $(and $(shell command -v helm),$(shell command -v kubectl)),,$(TOOLS)/helm)
 KUBELETS ?= 1.34 1.37
+API_SERVERS ?= 1.37
 CHARTS := helm/nodeplug $(wildcard helm/nodeplug/charts/*/)
 PIP := $(BIN)/python -m pip --disable-pip-version-check install
 
@@ -23,6 +24,7 @@ help:
 	@echo 'make chaos   walk 10,000 random faults; FAULTS=n SEED=n'
 	@echo 'make fuzz    feed spoilt input to every reader; COUNT=n SEED=n'
 	@echo 'make kubelets build the device managers of real kubelets; KUBELETS="1.35 1.36"'
+	@echo 'make api-servers build the API servers that judge the charts; API_SERVERS="1.30 1.37"'
 	@echo 'make walk    compare the embedded kubelet with real ones step by step; STEPS=n SEED=n'
 	@echo 'make proto   generate the Python code of the kubelet API'
 	@echo 'make docs    generate docs/configuration.md and docs/privileges.md'
@@ -35,8 +37,8 @@ demo: $(VENV)/users
 	$(BIN)/nodeplug simulate
 
 test: lint tools $(if $(filter x86_64,$(shell uname -m)),$(HELM))
-	@if command -v go >/dev/null; then $(MAKE) --no-print-directory kubelets || \
-	    echo "nodeplug: tests on real kubelets will skip, their build failed" >&2; fi
+	@if command -v go >/dev/null; then $(MAKE) --no-print-directory kubelets api-servers || \
+	    echo "nodeplug: tests on real kubelets and API servers will skip, their build failed" >&2; fi
 	$(BIN)/pytest
 
 lint: $(VENV)/developers
@@ -125,6 +127,18 @@ $(TOOLS)/kubelet-%: tests/kubelets/go/kubernetes-%.mod tests/kubelets/go/kuberne
 	@mkdir -p $(TOOLS)
 	cd tests/kubelets/go && CGO_ENABLED=0 go build -buildvcs=false -trimpath -ldflags='-s -w' \
 	    -modfile=kubernetes-$*.mod -tags kubernetes_$(subst .,_,$*) -o $(CURDIR)/$@ .
+
+# The API server of each version, with its etcd. It refuses feature gates if it does not know what
+# version it is.
+api-servers: $(addprefix $(TOOLS)/api-server-,$(API_SERVERS))
+
+VERSION_OF = k8s.io/component-base/version
+$(TOOLS)/api-server-%: tests/api_servers/go/kubernetes-%.mod tests/api_servers/go/kubernetes-%.sum tests/api_servers/go/main.go
+	@mkdir -p $(TOOLS)
+	cd tests/api_servers/go && CGO_ENABLED=0 go build -buildvcs=false -trimpath -modfile=kubernetes-$*.mod \
+	    -ldflags="-s -w -X $(VERSION_OF).gitVersion=$$(sed -n 's/^\tk8s.io\/kubernetes //p' kubernetes-$*.mod) \
+	        -X $(VERSION_OF).gitMajor=$(word 1,$(subst ., ,$*)) -X $(VERSION_OF).gitMinor=$(word 2,$(subst ., ,$*))" \
+	    -o $(CURDIR)/$@ .
 
 # Debian packages that some tests need; without them those tests skip and say why.
 tools:

@@ -8,18 +8,12 @@ import pytest
 import yaml
 
 from support.chart_values import SCENARIOS
-from support.charts import SUBCHARTS, UMBRELLA, Charts, Manifest, of_kind
+from support.charts import SUBCHARTS, UMBRELLA, Charts, of_kind, own_kinds
 
 OLDEST = 30
 NEWEST = int(kubernetes_validate.latest_version().split(".")[1])
-# Kinds of other projects, of which there is no schema here.
-FOREIGN = {"NodeFeatureRule", "PodMonitor", "PrometheusRule", "SecurityContextConstraints"}
 
 each_scenario = pytest.mark.parametrize("scenario", SCENARIOS)
-
-
-def own_kinds(manifests: list[Manifest]) -> Iterator[Manifest]:
-    return (each for each in manifests if each["kind"] not in FOREIGN)
 
 
 @each_scenario

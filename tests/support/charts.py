@@ -99,6 +99,12 @@ def of_kind(manifests: list[Manifest], kind: str) -> list[Manifest]:
     return [each for each in manifests if each["kind"] == kind]
 
 
+def own_kinds(manifests: list[Manifest]) -> list[Manifest]:
+    """Return what is of Kubernetes itself: of the kinds of other projects there is no schema."""
+    foreign = {"NodeFeatureRule", "PodMonitor", "PrometheusRule", "SecurityContextConstraints"}
+    return [each for each in manifests if each["kind"] not in foreign]
+
+
 def pod_spec(workload: Manifest) -> dict[str, Any]:
     """Return the pod of a DaemonSet, or of a Pod."""
     spec: dict[str, Any] = workload["spec"]

@@ -3,6 +3,7 @@
 {{- include "nodeplug.checkAgent" . -}}
 {{- $agent := merge (dict "grants" (include "nodeplug.grants" . | fromJson)) . -}}
 {{- include "nodeplug.checkProbes" $agent -}}
+{{- include "nodeplug.checkRights" $agent -}}
 {{ include "nodeplug.configMap" $agent }}
 {{ include "nodeplug.daemonSet" $agent }}
 {{- if .values.serviceAccount.create }}
@@ -10,6 +11,9 @@
 {{- end }}
 {{- if and .values.rbac.create $agent.grants.rights }}
 {{ include "nodeplug.roles" $agent }}
+{{- end }}
+{{- if and .values.rbac.admissionPolicy $agent.grants.rights }}
+{{ include "nodeplug.policies" $agent }}
 {{- end }}
 {{- if .values.openshift.scc }}
 {{ include "nodeplug.scc" $agent }}

@@ -83,6 +83,21 @@
 {{- end -}}
 {{- end -}}
 
+{{/* Refuse rights to write to nodes that the admission policy would take back. */}}
+{{- define "nodeplug.checkRights" -}}
+{{- range $backend := ternary .backends list .values.rbac.admissionPolicy -}}
+{{- range $line := index $.foreign $backend | default list -}}
+{{- range $line.rights -}}
+{{- if and (regexMatch "^nodes(/|$)" .resource) (without .verbs "get" "list" "watch") -}}
+{{- include "nodeplug.refuse" (dict "at" (printf "foreign.%s.privileges: %s" $backend $line.feature)
+  "problem" (printf "asks for %s on %s, but the admission policy knows only what core writes there" (join ", " .verbs) .resource)
+  "remedy" "set rbac.admissionPolicy to false for this agent, and limit its account yourself") -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{/* Refuse devices of the backend `custom` that the agent could not see. */}}
 {{- define "nodeplug.checkPaths" -}}
 {{- $seen := list "/dev" "/sys" "/proc" -}}
