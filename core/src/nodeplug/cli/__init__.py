@@ -1,52 +1,23 @@
 """The command line: arguments in, exit codes out. Commands are imported when they run."""
 
-import importlib
-from collections.abc import Mapping
-
-import click
-
-from nodeplug._version import __version__
-from nodeplug.cli.lean import slim
-
-_COMMANDS = {
-    "allocations": "Show which pod has which device; end a hold by hand.",
-    "backends": "Show which backends are installed and whether their hardware is here.",
-    "config": "Check configuration files, print their schema.",
-    "conformance": "Judge any device plugin by the kubelet's rules.",
-    "devices": "Discover once and show the devices.",
-    "doctor": "Say what is wrong with this node, and what to do.",
-    "run": "Run the agent.",
-    "simulate": "Walk the main job on simulated hardware, on any machine.",
-    "topology": "Show where the devices are, and which are close to each other.",
-}
+import os
+import signal
+import sys
 
 
-class _LazyGroup(click.Group):
-    """A group that imports a command's module only to run it or to show its help."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        return [*_COMMANDS, *_of_backends()]
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        if cmd_name not in _COMMANDS:
-            return _of_backends().get(cmd_name)
-        if cmd_name == "run":
-            slim()
-        command: click.Command = importlib.import_module(f"nodeplug.cli.{cmd_name}").command
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        with formatter.section("Commands"):
-            backends = {name: group.help or "" for name, group in _of_backends().items()}
-            formatter.write_dl(list((_COMMANDS | backends).items()))
-
-
-@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="nodeplug")
 def main() -> None:
-    """Nodeplug: Kubernetes device plugins for every vendor, from one core."""
+    """Run the command line."""
+    _end_at_sigterm()
+    from nodeplug.cli.group import main as run  # noqa: PLC0415 - takes its time
+
+    run()
 
 
-def _of_backends() -> Mapping[str, click.Group]:
-    mounted: Mapping[str, click.Group] = importlib.import_module("nodeplug.cli.mounted").groups()
-    return mounted
+def _end_at_sigterm() -> None:
+    """End at SIGTERM from now on, where the kernel would drop it: it does so for process 1.
+
+    Imports take longer than a pod may live. There is nothing yet to be left in order.
+    """
+    if os.getpid() == 1:
+        code = 0 if sys.argv[1:2] == ["run"] else 128 + signal.SIGTERM
+        signal.signal(signal.SIGTERM, lambda *_: os._exit(code))

@@ -27,6 +27,7 @@ from nodeplug.cli.options import (
 from nodeplug.config.load import Configuration, Source, load_configuration
 from nodeplug.config.settings import AgentSettings
 from nodeplug.host.host import open_host
+from nodeplug.host.orphans import reap_orphans
 from nodeplug.kubelet.sockets import check_plugin_dir
 from nodeplug.log import set_up
 from nodeplug.operations.beside import recalled, run_beside
@@ -143,7 +144,7 @@ async def _serve(
     files = [source.path for source in sources]
     reloader = Reloader(files, load, agent, configuration.errors)
     beside = run_beside(agent, reloader, settings, [spec for spec, _ in backends])
-    running = asyncio.gather(agent.run(), reloader.run(), beside)
+    running = asyncio.gather(agent.run(), reloader.run(), beside, reap_orphans())
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, running.cancel)
