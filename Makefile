@@ -1,7 +1,7 @@
 # Each target works as the first command in a fresh clone: make and Python 3.11 or newer suffice.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench compare against chaos fuzz proto docs images charts e2e clean tools kubelets api-servers walk
+.PHONY: help demo test lint bench compare against chaos fuzz proto docs images raise-images lock charts e2e clean tools kubelets api-servers walk
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -30,6 +30,8 @@ help:
 	@echo 'make docs    generate docs/configuration.md and docs/privileges.md'
 	@echo 'make charts  generate and complete the Helm charts'
 	@echo 'make images  build the container images; BASE=image PREFIX=name TAG=tag TARGETS="custom all"'
+	@echo 'make lock    pin what images are made of, with hashes; after a change of constraints.txt'
+	@echo 'make raise-images  bring the digests of images of others up to date'
 	@echo 'make e2e     test on the cluster that KUBECONFIG names; see tests/e2e/README.md'
 	@echo 'make clean   remove what the other targets made'
 
@@ -82,6 +84,18 @@ charts: $(VENV)/users $(HELM)
 
 images:
 	images/build.sh $(TARGETS)
+
+raise-images:
+	images/raise.sh
+
+OURS := nodeplug $(subst _,-,$(patsubst plugins/%,nodeplug-%,$(filter plugins/%,$(MEMBERS))))
+LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --only-binary :all: \
+    --constraints constraints.txt --no-annotate --custom-compile-command 'make lock' $(OPTIONS)
+
+lock: $(VENV)/users
+	$(PIP) uv -c constraints.txt
+	printf './%s\n' $(MEMBERS) | $(LOCK) $(addprefix --no-emit-package ,$(OURS)) -o images/requirements.lock -
+	printf '%s\n' cyclonedx-bom hatchling | $(LOCK) -o images/build.lock -
 
 e2e: $(VENV)/developers $(HELM) charts
 	PATH=$$PATH:$(TOOLS) $(BIN)/pytest tests/e2e --junit-xml=e2e.xml

@@ -1,9 +1,10 @@
 #!/bin/sh
 # Build images and show what is in each: images/build.sh [TARGET...]
 #   TOOL     docker, buildah or podman; the first that there is
-#   BASE     an image with Python; python:3.11-slim
+#   BASE     an image with Python; that of the Containerfile
 #   PREFIX   what the images' names begin with; nodeplug
 #   TAG      their tag; the version of nodeplug
+#   SBOM     folder for a bill of materials of each image, in CycloneDX's JSON; dist
 #   PIP_CONF, CA_CERTIFICATES   files for the pip that fetches packages, if it needs any
 set -eu
 cd "$(dirname "$0")/.."
@@ -12,6 +13,8 @@ version=$(sed -n 's/^__version__ = "\(.*\)"$/\1/p' core/src/nodeplug/_version.py
 prefix=${PREFIX:-nodeplug}
 tag=${TAG:-$version}
 revision=$(git rev-parse HEAD 2>/dev/null || echo unknown)
+sbom=${SBOM:-dist}
+mkdir -p "$sbom"
 [ $# -gt 0 ] || set -- custom intel-fpga nvidia-gpu sriov-net all
 
 tool=${TOOL:-}
@@ -20,9 +23,10 @@ for each in docker buildah podman; do
 done
 [ -n "$tool" ] || { echo 'nodeplug: none of docker, buildah and podman works here; install one' >&2; exit 1; }
 
-secrets=
-[ -z "${PIP_CONF:-}" ] || secrets="$secrets --secret id=pip-conf,src=$PIP_CONF"
-[ -z "${CA_CERTIFICATES:-}" ] || secrets="$secrets --secret id=ca-certificates,src=$CA_CERTIFICATES"
+options=
+[ -z "${BASE:-}" ] || options="$options --build-arg BASE=$BASE"
+[ -z "${PIP_CONF:-}" ] || options="$options --secret id=pip-conf,src=$PIP_CONF"
+[ -z "${CA_CERTIFICATES:-}" ] || options="$options --secret id=ca-certificates,src=$CA_CERTIFICATES"
 
 build() {
     case $tool in
@@ -32,15 +36,15 @@ build() {
     esac
 }
 
-# What `nodeplug ARGUMENTS` prints in an image.
-run() {
+# What Python prints in an image.
+python() {
     image=$1; shift
     case $tool in
         buildah)
             container=$(buildah from --pull-never "$image")
-            buildah run "$container" -- /opt/nodeplug/bin/python3 -m nodeplug "$@" || { buildah rm "$container" >/dev/null; return 1; }
+            buildah run "$container" -- /opt/nodeplug/bin/python3 "$@" || { buildah rm "$container" >/dev/null; return 1; }
             buildah rm "$container" >/dev/null ;;
-        *) "$tool" run --rm --read-only --tmpfs /tmp --network none "$image" "$@" ;;
+        *) "$tool" run --rm --read-only --tmpfs /tmp --network none --entrypoint /opt/nodeplug/bin/python3 "$image" "$@" ;;
     esac
 }
 
@@ -63,11 +67,11 @@ for target in "$@"; do
     image=$prefix/$target:$tag
     # shellcheck disable=SC2086 - words, not one
     build --file images/Containerfile --target "$target" --tag "$image" \
-        --build-arg "BASE=${BASE:-python:3.11-slim}" --build-arg "VERSION=$tag" \
-        --build-arg "REVISION=$revision" $secrets .
+        --build-arg "VERSION=$tag" --build-arg "REVISION=$revision" $options .
     echo "== $image, $(size "$image")"
-    run "$image" backends
-    found=$(run "$image" backends | awk 'NR > 1 { print $1 }' | sort | xargs)
+    python "$image" -m nodeplug backends
+    found=$(python "$image" -m nodeplug backends | awk 'NR > 1 { print $1 }' | sort | xargs)
     [ "$found" = "$(expected "$target")" ] || { echo "nodeplug: $image has the backends $found" >&2; exit 1; }
-    run "$image" simulate
+    python "$image" -m nodeplug simulate
+    python "$image" -c 'print(open("/opt/nodeplug/sbom.cdx.json").read())' >"$sbom/$target-$tag.cdx.json"
 done

@@ -1,6 +1,7 @@
 # docker buildx bake --file images/docker-bake.hcl, from the repository's root.
 
-variable "BASE" { default = "python:3.11-slim" }
+# That of the Containerfile unless said.
+variable "BASE" { default = null }
 variable "PREFIX" { default = "nodeplug" }
 variable "TAG" { default = "0.1.0" }
 variable "REVISION" { default = "unknown" }
