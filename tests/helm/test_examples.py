@@ -9,7 +9,6 @@ import msgspec
 import pytest
 import yaml
 
-from nodeplug.config.settings import CDI_DIR, FEATURE_DIR, LEDGER_DIR, PLUGIN_DIR
 from nodeplug.offers import OfferRule
 from support.charts import UMBRELLA, Charts, configuration, of_kind, pod_spec
 from support.command import nodeplug
@@ -101,13 +100,3 @@ def test_a_configuration_for_the_agent_is_one_for_the_chart_too(charts: Charts, 
     config = yaml.safe_load((EXAMPLES / file).read_text())
     (rendered,) = of_kind(charts.render("custom", {"config": config}), "ConfigMap")
     assert configuration(rendered) == config
-
-
-def test_the_clean_up_is_valid_and_knows_the_folders() -> None:
-    """Those that agents write to by default."""
-    text = (ROOT / "helm/clean-up.yaml").read_text()
-    newest = kubernetes_validate.latest_version()
-    kubernetes_validate.validate(yaml.safe_load(text), newest, strict=True)
-    for folder in (PLUGIN_DIR, FEATURE_DIR, CDI_DIR, LEDGER_DIR):
-        below = folder.removeprefix("/var").removeprefix("/lib").removeprefix("/etc")
-        assert f"/host{below}/" in text
