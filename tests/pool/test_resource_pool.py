@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -10,6 +11,7 @@ from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2 as api
 from nodeplug.kubelet.translate import encode_listed
 from nodeplug.pool import LIST_LIMIT, ResourcePool
 from nodeplug.values.errors import ListTooLargeError, UnhealthyDeviceError, UnknownDeviceError
+from nodeplug.values.hardware import EXCLUSIVE
 from support.listing import RESOURCE, device, healths, listing, offer
 
 
@@ -241,3 +243,18 @@ def test_resolving_a_sick_device_gives_the_reason(pool: ResourcePool) -> None:
     pool.replace(offer(device("a", sick="too hot")))
     with pytest.raises(UnhealthyDeviceError, match=r"device a of example.com/thing .* too hot"):
         pool.resolve(["a"])
+
+
+def test_a_hold_that_keeps_back_only_its_own_device_is_waited_for(
+    pool: ResourcePool, holdings: Holdings
+) -> None:
+    """Of what a device in use has become, another is offered, even a sick one: until it is free."""
+    holdings.offer("example.com/other", {"b": False}, {"b": {"char 60:1": EXCLUSIVE}})
+    before, after = ({"a": {f"char 60:{n}": EXCLUSIVE}} for n in range(2))
+    pool.replace(replace(offer(device("a")), uses=before))
+    with holdings.allocating(RESOURCE, ["a"]):
+        pass
+    holdings.observe(listing(held=[(RESOURCE, "a")], started=time.monotonic()))
+    pool.replace(replace(offer(device("a")), uses=after))
+    assert healths(pool) == {"a": "shares char 60:1 with b of example.com/other"}
+    assert holdings.waiting() == {(RESOURCE, "a")}

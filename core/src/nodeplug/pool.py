@@ -270,6 +270,9 @@ class ResourcePool:
             return f"in use as {holder[1]} of {holder[0]}"
         if rival := self._holdings.rival(self.resource, offered.id):
             (resource, device), hardware = rival
+            if self._holdings.handed_out(self.resource, offered.id):
+                # A container had what the id was before: that may be all that keeps it back.
+                self._holdings.want((self.resource, offered.id))
             return f"shares {hardware} with {device} of {resource}"
         return ""
 
