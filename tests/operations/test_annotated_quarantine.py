@@ -96,7 +96,7 @@ async def test_a_reload_of_the_configuration_leaves_it_in_force(play: Play) -> N
     async with play.following():
         play.annotate(ONE)
         await play.stage.listed(allocatable=3)
-        reloader = Reloader([], lambda: Configuration(AgentSettings()), play.stage.agent)
+        reloader = Reloader({}, lambda: Configuration(AgentSettings()), play.stage.agent)
         await reloader._reload()
         assert play.reason("awk-board-1") == "quarantined: fan is loud"
 

@@ -16,10 +16,14 @@ import yaml
 
 from nodeplug.allocation import BackendHandle
 from nodeplug.cli.options import USAGE
+from nodeplug.config.load import Configuration
+from nodeplug.config.settings import AgentSettings
+from nodeplug.host.files import stamp
 from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2 as api
 from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2_grpc as api_grpc
 from nodeplug.offers import OfferRule
 from nodeplug.simulate.agent_process import AgentProcess
+from nodeplug.supervisor.reload import Reloader
 from nodeplug.testing import Kubelet
 from nodeplug.values.device import Device, Health
 from nodeplug.values.inventory import Inventory
@@ -141,6 +145,18 @@ async def test_a_file_that_is_written_in_place_is_taken_over(
     async with play(monkeypatch, PlainFile) as on:
         on.write(offers=rename())
         await on.listed(OTHER, 4)
+
+
+async def test_what_changes_before_anybody_watches_is_taken_over(tmp_path: Path) -> None:
+    """The file was read for the start; who watches it comes later."""
+    file = tmp_path / "nodeplug.yaml"
+    before = stamp(file)
+    file.touch()
+    changed = Configuration(AgentSettings(offers=(OfferRule(resource=BOARD, rename=OTHER),)))
+    async with stage() as play:
+        reloading = asyncio.create_task(Reloader({file: before}, lambda: changed, play.agent).run())
+        await play.listed(OTHER, allocatable=4)
+        reloading.cancel()
 
 
 async def test_a_device_is_quarantined_and_released_while_the_agent_runs(

@@ -5,7 +5,7 @@ import contextlib
 import logging
 import os
 import signal
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from nodeplug.cli.options import (
 )
 from nodeplug.config.load import Configuration, Source, load_configuration
 from nodeplug.config.settings import AgentSettings
+from nodeplug.host.files import stamp
 from nodeplug.host.host import open_host
 from nodeplug.host.orphans import reap_orphans
 from nodeplug.kubelet.sockets import check_plugin_dir
@@ -61,6 +62,7 @@ def command(
     if strict and len(specs) < len(set(names)):
         fail("a backend is broken and --strict is given", USAGE)
     load = partial(load_configuration, sources, specs, node_facts())
+    files = {source.path: stamp(source.path) for source in sources}
     configuration = _load(load, specs, strict=strict)
     plugin_dir = Path(configuration.agent.kubelet.device_plugin_dir)
     try:
@@ -73,7 +75,7 @@ def command(
     if all(backend.settings is None for backend in backends):
         fail("no backend can be served", USAGE)
     try:
-        asyncio.run(_serve(configuration, backends, sources, load, installation))
+        asyncio.run(_serve(configuration, backends, files, load, installation))
     except KubeletDirectoryError as error:
         fail(str(error), FAILED)
 
@@ -119,7 +121,7 @@ def _with_last_good(
 async def _serve(
     configuration: Configuration,
     backends: list[ConfiguredBackend],
-    sources: Sequence[Source],
+    files: Mapping[Path, object],
     load: Callable[[], Configuration],
     installation: str,
 ) -> None:
@@ -141,7 +143,6 @@ async def _serve(
         ledger_dir,
     )
     agent = Agent(backends, host, node)
-    files = [source.path for source in sources]
     reloader = Reloader(files, load, agent, configuration.errors)
     beside = run_beside(agent, reloader, settings, [spec for spec, _ in backends])
     running = asyncio.gather(agent.run(), reloader.run(), beside, reap_orphans())

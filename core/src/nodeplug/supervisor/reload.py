@@ -3,12 +3,13 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from nodeplug.config.load import Configuration
 from nodeplug.host.calls import call
+from nodeplug.host.files import stamp
 from nodeplug.host.watch import PathWatch
 from nodeplug.meters.catalogue import RELOADS
 from nodeplug.supervisor.agent import Agent
@@ -34,12 +35,13 @@ class Reloader:
     """Reads the files again when they change or when asked to, and hands what is valid on.
 
     A file that is wrong as a whole changes nothing; a section that is wrong leaves its backend as
-    it is. `problems` are those of the configuration that the agent was started with.
+    it is. `files` come with their stamps from before they were read for the agent's start,
+    `problems` are those of that configuration.
     """
 
     def __init__(
         self,
-        files: Sequence[Path],
+        files: Mapping[Path, object],
         load: Callable[[], Configuration],
         agent: Agent,
         problems: Sequence[Exception] = (),
@@ -57,6 +59,8 @@ class Reloader:
             for folder in {path.parent for path in paths}:
                 names = {path.name for path in paths if path.parent == folder}
                 changes.add(folder, frozenset({*names, _CONFIG_MAP_LINK}), written=True)
+            if any(stamp(file) != before for file, before in self._files.items()):
+                self.asked.set()
             tasks.create_task(self._reload_when_asked())
             async for _ in changes:
                 self.asked.set()
