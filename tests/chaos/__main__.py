@@ -1,7 +1,4 @@
-"""`make chaos`: `python -m chaos [FAULTS [SEED]] [hardware]`, with tests/ on PYTHONPATH.
-
-With `hardware`, what is behind ids is exchanged, too; `make chaos SEED='1 hardware'` passes it on.
-"""
+"""`make chaos`: `python -m chaos [FAULTS [SEED]]`, with tests/ on PYTHONPATH."""
 
 import asyncio
 import random
@@ -10,10 +7,10 @@ import sys
 from chaos.campaign import campaign
 
 
-def main(faults: int, seed: int, *, hardware: bool) -> None:
+def main(faults: int, seed: int) -> None:
     """Walk and print the result; a violation is a traceback and exit code 1."""
     print(f"seed {seed}", flush=True)  # noqa: T201
-    result = asyncio.run(campaign(faults, seed, hardware=hardware, say=_say))
+    result = asyncio.run(campaign(faults, seed, say=_say))
     print("\n".join(result.lines()))  # noqa: T201
 
 
@@ -22,9 +19,8 @@ def _say(text: str) -> None:
 
 
 if __name__ == "__main__":
-    numbers = [int(word) for word in sys.argv[1:] if word != "hardware"]
+    numbers = [int(word) for word in sys.argv[1:]]
     main(
         numbers[0] if numbers else 10_000,
         numbers[1] if len(numbers) > 1 else random.randrange(10**6),
-        hardware="hardware" in sys.argv[1:],
     )

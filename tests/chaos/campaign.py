@@ -12,8 +12,8 @@ from typing import NamedTuple
 import psutil
 
 from chaos.faults import DISK, FILES, LIVE, RESTARTS, Fault, kubelet_restarts
-from chaos.hardware_faults import HARDWARE
-from chaos.world import BrokenError, World, world
+from chaos.hardware_faults import HARDWARE, HARDWARE_RESTARTS
+from chaos.world import RESTART_SECONDS, BrokenError, World, world
 from support.slow_files import can_serve_files
 
 # How much an agent may have grown since it had settled.
@@ -48,31 +48,30 @@ class Result(NamedTuple):
             "",
             (
                 f"{total} faults, {self.pods} pods, seed {self.seed}, {self.seconds:.0f} s, "
-                f"0 violations; most growth of one process: {grown}"
+                f"0 violations, no hold stranded; most growth of one process: {grown}"
             ),
         ]
 
 
-async def campaign(  # noqa: PLR0913 - all but the first two are options
+async def campaign(
     faults: int,
     seed: int,
     *,
     restarts: float = 1.0,
-    hardware: bool = False,
     planted: str = "",
     say: Callable[[str], None] = lambda _: None,
 ) -> Result:
     """Walk; raise BrokenError with seed, step and the latest faults when anything is not true.
 
-    `restarts` is the weight of faults that replace the agent, against that of a long campaign.
-    `hardware` adds those that exchange what is behind ids; `planted` breaks the agent (`world`).
+    `restarts` is the weight of faults that replace the agent, against that of a long campaign;
+    `planted` breaks the agent (`world`).
     """
     dice = random.Random(seed)
-    table = [*LIVE, *(Fault(fault.weight * restarts, fault.act) for fault in RESTARTS)]
+    replacing = (*RESTARTS, *HARDWARE_RESTARTS)
+    table = [*LIVE, *HARDWARE, *(Fault(f.weight * restarts, f.act) for f in replacing)]
     table += FILES if can_serve_files() else ()
-    table += HARDWARE if hardware else ()
     started, done, walked = time.monotonic(), dict[str, list[float]](), list[str]()
-    async with world(dice, hardware=hardware, planted=planted) as play:
+    async with world(dice, planted=planted) as play:
         table += DISK if play.disks else ()
         growth = _Growth(play)
         for step in range(faults):
@@ -91,6 +90,7 @@ async def campaign(  # noqa: PLR0913 - all but the first two are options
                 await growth.look()
                 play.kubelet.journal.events.clear()
                 say(f"{step} faults, {play.admitted} pods")
+        await _end_all(play)
         return Result(seed, done, play.admitted, growth.most, time.monotonic() - started)
 
 
@@ -104,6 +104,19 @@ async def _one(play: World, fault: Fault) -> float:
     await fault.act(play)
     await play.settled()
     return time.monotonic() - started
+
+
+async def _end_all(play: World) -> None:
+    """Let all pods end and all hardware be sound: nothing may be held then, by whatever name."""
+    while play.pods:
+        await play.end_pod()
+    play.end_ghosts()
+    for vendor in play.vendors:
+        if vendor.lost:
+            await asyncio.to_thread(vendor.recover)
+    play.set(sick=(), missing=())
+    play.share_all()
+    await play.settled(RESTART_SECONDS)
 
 
 class _Growth:

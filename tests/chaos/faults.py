@@ -97,9 +97,7 @@ async def configuration_is_spoilt(world: World) -> None:
 
 
 async def offers_change(world: World) -> None:
-    resource = world.dice.choice(
-        [world.truth.board, *(vendor.resource for vendor in world.vendors)]
-    )
+    resource = world.dice.choice(world.shareable())
     policy = world.dice.choice(("packed", "spread", "aligned"))
     inject = world.dice.choice(("devices", "cdi"))
     world.rules = [{"resource": resource, "policy": policy, "inject": inject}]

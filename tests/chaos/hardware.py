@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from nodeplug.testing import ContainerRun
 from nodeplug_intel_fpga.ids import af_resource, region_resource
 from nodeplug_intel_fpga.simulator import A10, FILTER, LOOPBACK, S10
 from nodeplug_sriov_net.adapters import address_of, function_place, intel_adapter
@@ -43,6 +44,11 @@ class Nodes:
         except FileNotFoundError:
             return ""
         return str(found.st_rdev if stat.S_ISCHR(found.st_mode) else (found.st_dev, found.st_ino))
+
+    def leads(self, name: str) -> str:
+        """Return the name of the node that one leads to."""
+        path = self._dev / name
+        return str(path.readlink()) if path.is_symlink() else name
 
     def twins(self) -> list[str]:
         """Return those that are there."""
@@ -203,6 +209,17 @@ class Hardware:
         if resource in {ADAPTER, FUNCTION}:
             return self.adapter.parts(device_id)
         return self.cards.ports(resource, device_id) or frozenset({f"id {device_id}"})
+
+    def node(self, resource: str, device_id: str) -> str:
+        """Return the node that a device leads to now; "" for what has no other ever."""
+        return self.nodes.leads(device_id.removeprefix("dev:")) if resource == TWIN else ""
+
+    def given(self, resource: str, device_id: str, run: ContainerRun) -> str:
+        """Return likewise the node that a container was given: what it led to shortly before."""
+        if resource != TWIN:
+            return ""
+        path = f"/dev/{device_id.removeprefix('dev:')}"
+        return Path((run.devices.get(path) or run.mounts[path]).host_path).name
 
     def boot(self) -> None:
         """Let the kernel be another one: /dev is made anew, without copies."""

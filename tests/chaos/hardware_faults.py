@@ -4,20 +4,15 @@ import asyncio
 from contextlib import suppress
 
 from chaos.faults import Fault
-from chaos.hardware import TWINS, Hardware
+from chaos.hardware import TWINS
 from chaos.truth import DOMAINS, Unit
 from chaos.world import RESTART_SECONDS, World
 from nodeplug.testing import AdmissionError
 
 
-def _of(world: World) -> Hardware:
-    assert world.hardware is not None
-    return world.hardware
-
-
 async def replicas_change(world: World) -> None:
     """Share a device that somebody may have alone, or no longer share it."""
-    resource = world.dice.choice([world.truth.board, *(v.resource for v in world.vendors)])
+    resource = world.dice.choice(world.shareable())
     shared = any((r["resource"], r.get("replicas")) == (resource, 2) for r in world.rules)
     world.rules = [{"resource": resource, "replicas": 1 if shared else 2}]
     world.configure()
@@ -35,7 +30,7 @@ async def resource_is_renamed_by_a_restart(world: World) -> None:
 
 async def twin_comes_or_goes(world: World) -> None:
     """Another node of the same number, or a link, of another backend."""
-    nodes = _of(world).nodes
+    nodes = world.hardware.nodes
     name, board = world.dice.choice(TWINS), world.dice.choice(nodes.boards)
     # Of two links to one node either may give it its id, which then stays: one is enough.
     make = world.dice.choice((nodes.copy, nodes.copy if nodes.links() else nodes.link))
@@ -47,7 +42,7 @@ async def twin_comes_or_goes(world: World) -> None:
 
 async def link_moves(world: World) -> None:
     """Keep the id, and let the device be another one."""
-    nodes = _of(world).nodes
+    nodes = world.hardware.nodes
     missing = [name for name in TWINS if name not in nodes.twins()]
     names = nodes.links() or missing
     if names:
@@ -59,7 +54,7 @@ async def mode_changes(world: World) -> None:
 
     An agent that starts cannot know of a card without any function loaded that it is sick.
     """
-    hardware = _of(world)
+    hardware = world.hardware
     [vendor] = [each for each in world.vendors if each.resource in hardware.cards.names]
     if vendor.lost:
         await asyncio.to_thread(vendor.recover)
@@ -73,7 +68,7 @@ async def mode_changes(world: World) -> None:
 
 async def functions_are_made_or_removed(world: World) -> None:
     """Let an adapter be one device or several."""
-    await asyncio.to_thread(_of(world).adapter.toggle)
+    await asyncio.to_thread(world.hardware.adapter.toggle)
 
 
 async def evidence_is_late(world: World) -> None:
@@ -106,8 +101,7 @@ async def evidence_is_missing_at_a_start(world: World) -> None:
 
 
 async def pod_is_deleted_by_force(world: World) -> None:
-    """Its containers live on, for a time. That it has a device is known within a second or two."""
-    await asyncio.sleep(2.5)
+    """Its containers live on, for a time."""
     await world.delete_by_force()
     await world.settled(RESTART_SECONDS)
     await _shake(world)
@@ -122,7 +116,7 @@ async def node_reboots(world: World) -> None:
     await world.kubelet.lose_power()
     await world.agent.kill()
     world.end_ghosts()
-    hardware = _of(world)
+    hardware = world.hardware
     hardware.boot()
     hardware.nodes.swap(*world.dice.sample(hardware.nodes.boards, 2))
     world.look_again()
@@ -152,7 +146,7 @@ def _ready(world: World) -> bool:
 
 async def _end_what_has_become_something_else(world: World) -> None:
     """Leave out what would start anew with somebody else's device."""
-    changed = {held.pod for held in world.held if held.parts != world.truth.parts(held.unit)}
+    changed = {held.pod for held in world.held if world.truth.is_doubtful(held)}
     for pod, _ in [each for each in world.pods if each[0].uid in changed]:
         await world.end_pod(pod)
 
@@ -167,13 +161,16 @@ async def _shake(world: World) -> None:
 
 HARDWARE = (
     Fault(8, replicas_change),
-    Fault(2, resource_is_renamed_by_a_restart),
     Fault(12, twin_comes_or_goes),
     Fault(8, link_moves),
     Fault(4, mode_changes),
     Fault(6, functions_are_made_or_removed),
     Fault(2, evidence_is_late),
-    Fault(1, evidence_is_missing_at_a_start),
     Fault(4, pod_is_deleted_by_force),
-    Fault(2, node_reboots),
+)
+# Those that replace the agent.
+HARDWARE_RESTARTS = (
+    Fault(0.5, resource_is_renamed_by_a_restart),
+    Fault(0.5, evidence_is_missing_at_a_start),
+    Fault(0.5, node_reboots),
 )

@@ -5,7 +5,7 @@ import pytest
 from chaos.campaign import campaign
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(240)
 async def test_a_hundred_faults_break_nothing() -> None:
     """`make chaos` walks ten thousand."""
     result = await campaign(100, seed=1, restarts=3)

@@ -17,9 +17,9 @@ if "run" in sys.orig_argv:
 _FOUND = "given away twice|is healthy but should not be|is offered beside"
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(240)
 @pytest.mark.parametrize("seed", range(5))
 async def test_an_agent_that_does_not_look_at_holds_is_found(seed: int) -> None:
     """Else a campaign without violations would say nothing."""
     with pytest.raises(BrokenError, match=_FOUND):
-        await campaign(200, seed, hardware=True, planted=_BLIND)
+        await campaign(200, seed, planted=_BLIND)

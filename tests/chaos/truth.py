@@ -35,7 +35,7 @@ class Unit(NamedTuple):
 
 
 class Held(NamedTuple):
-    """What a pod with live containers got: the hardware as it was then.
+    """What a pod with live containers got: the hardware as it was then, and the node it is at.
 
     `gone` says that the kubelet was told to forget the pod.
     """
@@ -43,6 +43,7 @@ class Held(NamedTuple):
     pod: str
     unit: Unit
     parts: frozenset[str]
+    node: str
     gone: bool = False
 
 
@@ -112,20 +113,27 @@ class Truth:
     def resources(self) -> list[str]:
         """Return the resources that pods may ask for."""
         remote = [] if self._world.hanging else [REMOTE]
-        own = self._world.hardware.names if self._world.hardware else []
         vendors = [vendor.resource for vendor in self._world.vendors]
+        own = self._world.hardware.names
         return [*dict.fromkeys([self.board, self.renamed, *remote, *vendors, *own])]
 
     def allowed(self, resource: str) -> set[str]:
         """Return the ids that may be Healthy: sound, and not in use as anything else."""
         units = (Unit(resource, each) for each in self._public(resource))
-        return {unit.id for unit in units if not self._in_use(unit)}
+        return {unit.id for unit in units if not any(True for _ in self._users(unit))}
 
     def parts(self, unit: Unit) -> frozenset[str]:
         """Return what hardware an id leads to now."""
-        if self._world.hardware is None:
-            return frozenset({unit.device})
         return self._world.hardware.parts(unit.resource, unit.device)
+
+    def is_doubtful(self, held: Held) -> bool:
+        """Whether it does not matter how an id in use is shown: it has become something else.
+
+        Its answer names another node, perhaps of the same device; a container that starts again
+        gets that (R45). Or the kubelet alone decides, as it was told that the pod is gone.
+        """
+        node = self._world.hardware.node(held.unit.resource, held.unit.device)
+        return held.gone or (held.node, held.parts) != (node, self.parts(held.unit))
 
     def holds(self) -> bool:
         """Whether the kubelet's view is the truth."""
@@ -185,15 +193,16 @@ class Truth:
         names = self._names()
         shown = {Unit(name, each) for name in names for each in self.shown(name)}
         allowed = {Unit(name, each) for name in names for each in self.allowed(name)}
-        doubtful = {held.unit for held in self._world.held if self._is_doubtful(held)}
+        doubtful = {held.unit for held in self._world.held if self.is_doubtful(held)}
         for unit in sorted(shown - allowed - doubtful):
-            yield f"{unit} is healthy but should not be"
+            why = next(self._users(unit), "it is not sound")
+            yield f"{unit} is healthy but should not be: {why}"
         offered = self._by_part(shown)
         for unit in sorted(shown - doubtful):
             if rival := next(self._rivals(unit, offered, doubtful), None):
                 yield f"{unit} is offered beside {rival}"
         for unit in sorted(allowed - shown - doubtful):
-            if not any(self._rivals(unit, offered, frozenset())):
+            if not (any(self._rivals(unit, offered, frozenset())) or self._is_unproven(unit)):
                 yield f"{unit} should be healthy but is not"
 
     def _names(self) -> list[str]:
@@ -216,16 +225,18 @@ class Truth:
                 found.setdefault(part, []).append(unit)
         return found
 
-    def _is_doubtful(self, held: Held) -> bool:
-        """Whether it does not matter how an id in use is shown: it has become something else.
+    def _is_unproven(self, unit: Unit) -> bool:
+        """Whether a pod had it lately, and no disk has room to write down that it has not now."""
+        disks = self._world.disks
+        ended = self._world.ended if disks and disks.are_full else ()
+        return any(held.unit == unit or held.parts & self.parts(unit) for held in ended)
 
-        Or the kubelet alone decides, as it was told that the pod is gone.
-        """
-        return held.gone or held.parts != self.parts(held.unit)
-
-    def _in_use(self, unit: Unit) -> bool:
+    def _users(self, unit: Unit) -> Iterator[Held]:
+        """Yield what pods have that excludes this."""
         parts = self.parts(unit)
-        return any(parts & held.parts and not unit.shares(held.unit) for held in self._world.held)
+        for held in self._world.held:
+            if parts & held.parts and not unit.shares(held.unit):
+                yield held
 
     def _public(self, resource: str) -> Iterator[str]:
         """Yield the ids of devices that are sound, as they are offered."""
@@ -243,9 +254,8 @@ class Truth:
         if resource == REMOTE:
             return {f"{REMOTE_DIR}:{name}" for name in REMOTE_DISKS}
         lost = {vendor.lost for vendor in self._world.vendors}
-        hardware = self._world.hardware
-        if hardware and resource in hardware.names:
-            return hardware.devices(resource) - lost
+        if resource in self._world.hardware.names:
+            return self._world.hardware.devices(resource) - lost
         vendors = (each.sound for each in self._world.vendors if each.resource == resource)
         return next(vendors, frozenset()) - lost
 

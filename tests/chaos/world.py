@@ -5,6 +5,7 @@ import os
 import random
 import shutil
 import tempfile
+from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
@@ -19,7 +20,7 @@ from nodeplug.kubelet.evidence import ask_kubelet
 from nodeplug.kubelet.served import served_devices
 from nodeplug.loader import installed, load_each
 from nodeplug.simulate.agent_process import AgentProcess
-from nodeplug.testing import AdmissionError, Kubelet, Pod
+from nodeplug.testing import AdmissionError, ContainerRun, Kubelet, Pod
 from nodeplug_sriov_net.simulator import SriovNetSimulator
 from support.awkward.backend import AwkwardSimulator
 from support.awkward.state import State, write_state
@@ -36,6 +37,7 @@ RESTART_SECONDS = 20.0
 _LOG_LINES = 20
 _EVENTS_LENGTH = 3000
 _MOST_DEVICES = 2
+_LATELY = 30
 
 
 class BrokenError(AssertionError):
@@ -43,12 +45,9 @@ class BrokenError(AssertionError):
 
 
 class World:
-    """All that the campaign acts on. `dice` decides everything that is left to chance.
+    """All that the campaign acts on. `dice` decides everything that is left to chance."""
 
-    With `hardware`, devices have nodes that can have twins, and more that can be exchanged.
-    """
-
-    def __init__(self, folder: Path, dice: random.Random, *, hardware: bool = False) -> None:
+    def __init__(self, folder: Path, dice: random.Random) -> None:
         self.folder = folder
         self.dice = dice
         specs = [s for s in load_each(installed()).values() if isinstance(s, BackendSpec)]
@@ -71,12 +70,13 @@ class World:
             cdi_dir=folder / "cdi",
         )
         self.state = State()
-        self.hardware = self._own_hardware() if hardware else None
+        self.hardware = self._own_hardware()
         self.truth = Truth(self)
         self.vendors = [VendorTruth(simulator) for simulator in self.simulators]
         self.pods: list[tuple[Pod, str]] = []
         self.ghosts: list[Pod] = []
         self.held: list[Held] = []
+        self.ended: deque[Held] = deque(maxlen=_LATELY)
         self.admitted = 0
         self.disks: SmallDisks | None = None
 
@@ -105,6 +105,10 @@ class World:
         """Change the awkward hardware."""
         self.state = State(**{f: getattr(self.state, f) for f in State.__struct_fields__} | facts)
         write_state(self.host, self.state)
+
+    def shareable(self) -> list[str]:
+        """Return the resources whose devices several pods may share at times."""
+        return [self.truth.board, *(vendor.resource for vendor in self.vendors)]
 
     async def settled(self, seconds: float = EVENT_SECONDS) -> None:
         """Wait until the kubelet's view is the truth, all of it, and so is what is written."""
@@ -156,20 +160,21 @@ class World:
 
     async def admit_once(self, resource: str) -> None:
         """Admit a pod as `admit` does, but raise AdmissionError if it is refused."""
-        free = self.truth.allowed(resource) - self.kubelet.held(resource)
+        held = {h.unit.id for h in self.held if h.unit.resource == resource and not h.gone}
+        free = self.truth.allowed(resource) - held
         able = free & self.truth.shown(resource)
         if not able:
             return
         count = self.dice.randint(1, min(_MOST_DEVICES, len(able)))
-        before = self.kubelet.held(resource)
         pod = Pod.of({resource: count})
         await self.kubelet.admit(pod)
-        await self.kubelet.start_container(pod, pod.containers[0].name)
-        given = self.kubelet.held(resource) - before
+        [container] = pod.containers
+        run = await self.kubelet.start_container(pod, container.name)
+        given = self.kubelet.pod_status(pod)[container.name][resource].keys()
         if not given <= free or len(given) != count:
             raise BrokenError(f"a pod got {sorted(given)} of {sorted(free)}")
         self.pods.append((pod, resource))
-        self._take(pod, [Unit(resource, each) for each in given])
+        self.held += [self._held(pod, Unit(resource, each), run) for each in given]
         self.admitted += 1
 
     async def end_pod(self, chosen: Pod | None = None) -> None:
@@ -185,9 +190,13 @@ class World:
         self.held = [h._replace(parts=self.truth.parts(h.unit)) for h in self.held]
 
     async def delete_by_force(self) -> None:
-        """Let the kubelet forget a pod whose containers live, and free what it had."""
+        """Let the kubelet forget a pod whose containers live, and free what it had.
+
+        An agent that has not seen yet which pod has a device cannot know of it afterwards.
+        """
         if self.pods:
             pod, resource = self.pods.pop(self.dice.randrange(len(self.pods)))
+            await self.written(lambda: self._unknown(pod), RESTART_SECONDS)
             self.kubelet.forget(pod)
             self.held = [h._replace(gone=h.gone or h.pod == pod.uid) for h in self.held]
             self.ghosts.append(pod)
@@ -196,6 +205,16 @@ class World:
             with suppress(AdmissionError):
                 await self.kubelet.admit(nothing)
             await self.kubelet.remove(nothing)
+
+    def share_all(self) -> None:
+        """Share all that may be shared; what was given to one alone must be free for that."""
+        self.rules = [{"resource": name, "replicas": 2} for name in self.shareable()]
+        self.configure()
+
+    def _unknown(self, pod: Pod) -> Sequence[str]:
+        """Return a pod's name unless an agent has noted that it has devices."""
+        noted = self.agent.plugin_dir.with_name("ledger").glob("*.jsonl")
+        return [] if any(pod.uid in file.read_text() for file in noted) else [pod.name]
 
     def end_ghosts(self) -> None:
         """Let the containers end whose pods the kubelet has forgotten."""
@@ -209,10 +228,13 @@ class World:
             raise BrokenError(f"after the reboot {lost} were refused")
         self.forget(rejected)
 
-    def _take(self, pod: Pod, units: Sequence[Unit]) -> None:
-        self.held += [Held(pod.uid, unit, self.truth.parts(unit)) for unit in units]
+    def _held(self, pod: Pod, unit: Unit, run: ContainerRun) -> Held:
+        node = self.hardware.given(unit.resource, unit.device, run)
+        parts = frozenset({self.hardware.nodes.identity(node)}) if node else self.truth.parts(unit)
+        return Held(pod.uid, unit, parts, node)
 
     def _release(self, *pods: str) -> None:
+        self.ended += [each for each in self.held if each.pod in pods]
         self.held = [each for each in self.held if each.pod not in pods]
 
     def forget(self, rejected: Sequence[str]) -> None:
@@ -246,9 +268,7 @@ def disks_of(play: World) -> Iterator[None]:
 
 
 @asynccontextmanager
-async def world(
-    dice: random.Random, *, hardware: bool = False, planted: str = ""
-) -> AsyncGenerator[World, None]:
+async def world(dice: random.Random, *, planted: str = "") -> AsyncGenerator[World, None]:
     """Make a world whose agent has settled, and clear it away.
 
     `planted` is code that every agent runs at its start: to break a rule of its own.
@@ -260,7 +280,7 @@ async def world(
         (folder / "site/sitecustomize.py").write_text(planted)
     before = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = environment(folder / "site")["PYTHONPATH"]
-    play = World(folder, dice, hardware=hardware)
+    play = World(folder, dice)
     try:
         with disks_of(play):
             async with play.kubelet:

@@ -23,14 +23,16 @@ def small_disks(*folders: Path) -> Iterator["SmallDisks"]:
 
 
 class SmallDisks:
-    """Disks with an end that is near."""
+    """Disks with an end that is near; `are_full` says whether it is reached."""
 
     def __init__(self, folders: Sequence[Path]) -> None:
+        self.are_full = False
         self._folders = folders
 
     @contextmanager
     def full(self, *, of_files: bool = False) -> Iterator[None]:
         """Leave no byte free, and with `of_files` no room for one more file, link or socket."""
+        self.are_full = True
         ballast = [folder / ".ballast" for folder in self._folders]
         for place in ballast:
             place.mkdir()
@@ -40,6 +42,7 @@ class SmallDisks:
         finally:
             for place in ballast:
                 _empty(place)
+            self.are_full = False
 
 
 def _fill(place: Path, *, of_files: bool) -> None:
