@@ -1,5 +1,6 @@
 """Claims about the events of simulated hardware."""
 
+import asyncio
 import logging
 import socket
 import stat
@@ -7,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from nodeplug.host import uevent_hub
+from nodeplug.host.fallbacks import fallbacks
 from nodeplug.host.socket_uevents import SocketUevents, send_uevent
 from nodeplug.host.uevents import Resync, Uevent
 
@@ -128,15 +131,33 @@ async def test_a_slow_subscriber_gets_one_resync_instead_of_a_backlog(path: Path
         assert (first, action_of(second)) == (Resync(), "add")
 
 
-async def test_a_source_that_cannot_open_warns_once_and_stays_silent(
+async def test_a_source_that_cannot_open_warns_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Two subscribers of a socket in a missing folder hear nothing; one warning says why."""
+    """With two subscribers of a socket in a missing folder one warning says why."""
     source = SocketUevents(tmp_path / "missing/uevents")
     with caplog.at_level(logging.WARNING, "nodeplug.host"):
         async with source.subscribe(), source.subscribe():
             pass
     assert [record.message for record in caplog.records] == ["kernel events unavailable"]
+
+
+async def test_a_source_that_cannot_open_tries_again_and_tells_to_look_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever comes, subscribers need not."""
+    monkeypatch.setattr(uevent_hub, "_RETRY_SECONDS", 0.01)
+    path = tmp_path / "late/uevents"
+    async with SocketUevents(path).subscribe() as events:
+        assert await anext(events) == Resync()
+        assert "kernel events" in fallbacks()
+        path.parent.mkdir()
+        while fallbacks():  # noqa: ASYNC110 - it is told by a state
+            await asyncio.sleep(0)
+        send_uevent(path, event("add"))
+        while isinstance(told := await anext(events), Resync):
+            pass
+        assert told.action == "add"
 
 
 async def test_a_source_that_opens_later_serves_those_who_waited(tmp_path: Path) -> None:

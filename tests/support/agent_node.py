@@ -2,7 +2,7 @@
 
 import shutil
 import tempfile
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -36,6 +36,7 @@ class Node:
 async def node(
     monkeypatch: pytest.MonkeyPatch,
     sections: Mapping[str, Mapping[str, object]],
+    before: Sequence[str] = (),
     **settings: object,
 ) -> AsyncGenerator[Node, None]:
     folder = Path(tempfile.mkdtemp(prefix="np", dir="/tmp"))
@@ -43,6 +44,7 @@ async def node(
     install(folder / "site", "awkward", AWKWARD)
     monkeypatch.setenv("PYTHONPATH", environment(folder / "site")["PYTHONPATH"])
     agent = AgentProcess(folder, sections)
+    agent.before = before
     agent.settings = {**agent.settings, **settings}
     agent.offer([])
     AwkwardSimulator(agent.host_root)

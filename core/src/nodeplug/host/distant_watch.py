@@ -1,29 +1,30 @@
 """Watching directories on file systems that may hang."""
 
 import asyncio
-import logging
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from threading import Thread
 from typing import Self, TypeVarTuple
 
+from nodeplug.host.fallbacks import fall_back, recover
 from nodeplug.host.inbox import Inbox
-from nodeplug.host.watch import Changed, PathWatch
+from nodeplug.host.steady_watch import SteadyWatch
+from nodeplug.host.watch import Changed
 
-_log = logging.getLogger("nodeplug.host")
-
-Order = Callable[[PathWatch], None]
+Order = Callable[[SteadyWatch], None]
 Args = TypeVarTuple("Args")
+
+_NAME = "watch of file systems that may hang"
+_RETRY_SECONDS = 10.0
 
 
 class DistantWatch:
-    """A `PathWatch` on a thread of its own: a call that hangs there holds up no event loop.
+    """A `SteadyWatch` on a thread of its own: a call that hangs there holds up no event loop.
 
     `async with DistantWatch(watched) as watch`. `add` and `remove` return at once; `watched` is
     called, on the event loop, when directories that were added are watched: look at them then.
-    What cannot be watched is logged, and left to a slow look. The thread starts with the first
-    directory; one that hangs is left to itself, at the end too.
+    The thread starts with the first directory; one that hangs is left to itself, at the end too.
     """
 
     def __init__(self, watched: Callable[[], None]) -> None:
@@ -31,12 +32,15 @@ class DistantWatch:
         self._inbox: Inbox[Changed] = Inbox()
         self._near = asyncio.get_running_loop()
         self._far: asyncio.AbstractEventLoop | None = None
+        self._retries: list[asyncio.TimerHandle] = []
         self._orders: asyncio.Queue[Order | None] = asyncio.Queue()
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        for retry in self._retries:
+            retry.cancel()
         self._order(None)
         self._inbox.close()
 
@@ -46,8 +50,13 @@ class DistantWatch:
     def add(self, directory: Path) -> None:
         """Watch a directory for all names, from some moment on."""
         if self._far is None:
-            self._far = asyncio.new_event_loop()
-            Thread(target=self._run, args=(self._far,), name="watch", daemon=True).start()
+            try:
+                self._far = _begun(self._run)
+            except (OSError, RuntimeError) as error:  # too many files or threads
+                fall_back(_NAME, "directory not watched", str(error))
+                self._retries.append(self._near.call_later(_RETRY_SECONDS, self.add, directory))
+                return
+            recover(_NAME)
         self._order(lambda watch: self._add(watch, directory))
 
     def remove(self, directory: Path) -> None:
@@ -61,13 +70,11 @@ class DistantWatch:
     def _run(self, far: asyncio.AbstractEventLoop) -> None:
         try:
             far.run_until_complete(self._serve())
-        except OSError as error:
-            _log.warning("directories not watched", extra={"nodeplug": {"error": str(error)}})
         finally:
             far.close()
 
     async def _serve(self) -> None:
-        async with PathWatch() as watch:
+        async with SteadyWatch("file systems that may hang") as watch:
             passing = asyncio.create_task(self._pass_on(watch))
             passing.add_done_callback(lambda _: self._orders.put_nowait(None))
             while (order := await self._orders.get()) is not None:
@@ -76,17 +83,23 @@ class DistantWatch:
             with suppress(asyncio.CancelledError):
                 await passing
 
-    async def _pass_on(self, watch: PathWatch) -> None:
+    async def _pass_on(self, watch: SteadyWatch) -> None:
         async for change in watch:
             _call_soon(self._near, self._inbox.put, change)
 
-    def _add(self, watch: PathWatch, directory: Path) -> None:
-        try:
-            watch.add(directory)
-        except OSError as error:
-            facts = {"directory": str(directory), "error": str(error)}
-            _log.warning("directory not watched", extra={"nodeplug": facts})
+    def _add(self, watch: SteadyWatch, directory: Path) -> None:
+        watch.add(directory)
         _call_soon(self._near, self._watched)
+
+
+def _begun(run: Callable[[asyncio.AbstractEventLoop], None]) -> asyncio.AbstractEventLoop:
+    far = asyncio.new_event_loop()
+    try:
+        Thread(target=run, args=(far,), name="watch", daemon=True).start()
+    except RuntimeError:
+        far.close()
+        raise
+    return far
 
 
 def _call_soon(

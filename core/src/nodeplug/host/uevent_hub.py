@@ -6,11 +6,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
 from typing import Protocol
 
+from nodeplug.host.fallbacks import fall_back, forget, recover
 from nodeplug.host.inbox import Inbox
 from nodeplug.host.uevents import Resync, Uevent
 
 _log = logging.getLogger("nodeplug.host")
 
+_NAME = "kernel events"
+_RETRY_SECONDS = 10.0
 # At most so many events are read before other work on the loop gets its turn.
 _BATCH = 256
 
@@ -37,8 +40,8 @@ class Reader(Protocol):
 class UeventHub:
     """A `UeventSource` over one socket: opened with the first subscriber, closed with the last.
 
-    Where the socket cannot be opened, a warning is logged once and subscribers hear nothing; the
-    next subscriber tries again.
+    Where the socket cannot be opened, that is a fallback: it is tried again, with the next
+    subscriber and every 10 s, and each time all are told to look.
     """
 
     def __init__(self, open_reader: Callable[[], Awaitable[Reader]]) -> None:
@@ -46,7 +49,7 @@ class UeventHub:
         self._opening = asyncio.Lock()
         self._reader: Reader | None = None
         self._inboxes: dict[Inbox[Uevent], frozenset[str]] = {}
-        self._warned = False
+        self._retrying: asyncio.Task[None] | None = None
 
     @asynccontextmanager
     async def subscribe(
@@ -70,23 +73,31 @@ class UeventHub:
             return
         try:
             reader = await self._open_reader()
-        except OSError as error:
-            self._warn_once(error)
+        except (OSError, RuntimeError) as error:  # no more files or threads
+            fall_back(_NAME, "kernel events unavailable", str(error))
+            self._retrying = self._retrying or asyncio.create_task(self._retry())
             return
+        recover(_NAME)
         self._reader = reader
         asyncio.get_running_loop().add_reader(reader.fileno(), self._pump, reader)
 
+    async def _retry(self) -> None:
+        while self._reader is None:
+            await asyncio.sleep(_RETRY_SECONDS)
+            async with self._opening:
+                await self._open()
+            self._publish(Resync())
+        self._retrying = None
+
     def _close(self) -> None:
+        retrying, self._retrying = self._retrying, None
+        if retrying is not None:
+            retrying.cancel()
+            forget(_NAME)
         reader, self._reader = self._reader, None
         if reader is not None:
             asyncio.get_running_loop().remove_reader(reader.fileno())
             reader.close()
-
-    def _warn_once(self, error: OSError) -> None:
-        if not self._warned:
-            self._warned = True
-            facts = {"error": str(error)}
-            _log.warning("kernel events unavailable", extra={"nodeplug": facts})
 
     def _pump(self, reader: Reader) -> None:
         lost: Exception | None = None

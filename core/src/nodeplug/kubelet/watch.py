@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from nodeplug.host.watch import PathWatch
+from nodeplug.host.steady_watch import SteadyWatch
 from nodeplug.kubelet.sockets import KUBELET_SOCKET, check_plugin_dir
 from nodeplug.meters.catalogue import KUBELET_RESTARTS
 
@@ -39,7 +39,7 @@ class KubeletWatch:
 
     async def run(self) -> None:
         """Watch until cancelled. Raise KubeletDirectoryError once the mount is a dead one."""
-        async with PathWatch() as changes, asyncio.TaskGroup() as tasks:
+        async with SteadyWatch("the kubelet") as changes, asyncio.TaskGroup() as tasks:
             changes.add(self._plugin_dir, names=frozenset({KUBELET_SOCKET}))
             tasks.create_task(self._poll())
             async for _ in changes:

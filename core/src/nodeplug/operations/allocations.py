@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from nodeplug.holdings import Key, physical_id
-from nodeplug.host.watch import PathWatch
+from nodeplug.host.steady_watch import SteadyWatch
 from nodeplug.kubelet.evidence import CHECKPOINT
 from nodeplug.kubelet.served import Served, served_devices
 from nodeplug.kubelet.sockets import KUBELET_SOCKET
@@ -78,12 +78,11 @@ async def follow(
     """Tell all rows, or why there are none, again and again until cancelled.
 
     The kubelet writes a checkpoint at every list and every allocation (R3), which is when to look
-    again; that a pod has ended is seen after `interval` seconds at the latest. OSError is raised
-    where no more files can be watched.
+    again; that a pod has ended is seen after `interval` seconds at the latest.
     """
     news = asyncio.Event()
     folder, socket = sources.plugin_dir.absolute(), sources.pod_resources.absolute()
-    async with PathWatch() as changes:
+    async with SteadyWatch("allocations") as changes:
         changes.add(folder, frozenset({KUBELET_SOCKET, CHECKPOINT}))
         if socket.parent != folder:
             changes.add(socket.parent, frozenset({socket.name}))
@@ -105,7 +104,7 @@ async def _look_or_error(sources: Sources) -> list[Row] | PodResourcesError:
         return error
 
 
-async def _pass_on(changes: PathWatch, news: asyncio.Event) -> None:
+async def _pass_on(changes: SteadyWatch, news: asyncio.Event) -> None:
     async for _ in changes:
         news.set()
 

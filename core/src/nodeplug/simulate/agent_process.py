@@ -17,8 +17,8 @@ _STOP_SECONDS = 10.0
 class AgentProcess:
     """`nodeplug run` below a folder: simulated host, kubelet directory, configuration, log.
 
-    `sections` are the backends' configurations, `settings` what else the configuration says. It
-    may be started again after it has ended.
+    `sections` are the backends' configurations, `settings` what else the configuration says,
+    `before` a command that takes another one. It may be started again after it has ended.
     """
 
     def __init__(self, folder: Path, sections: Mapping[str, Mapping[str, object]]) -> None:
@@ -28,6 +28,7 @@ class AgentProcess:
         self.log = folder / "agent.log"
         self._names = list(sections)
         self.config = folder / "nodeplug.yaml"
+        self.before: Sequence[str] = ()
         self._process: Process | None = None
         for directory in (self.host_root, self.plugin_dir):
             directory.mkdir(exist_ok=True)
@@ -52,7 +53,7 @@ class AgentProcess:
         backends = [part for name in self._names for part in ("--backend", name)]
         with self.log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "nodeplug", "run"),
+                *(*self.before, sys.executable, "-m", "nodeplug", "run"),
                 *(*backends, "--config", str(self.config)),
                 stdin=DEVNULL,
                 stdout=log,

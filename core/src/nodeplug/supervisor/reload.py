@@ -10,7 +10,7 @@ from typing import NamedTuple
 from nodeplug.config.load import Configuration
 from nodeplug.host.calls import call
 from nodeplug.host.files import stamp
-from nodeplug.host.watch import PathWatch
+from nodeplug.host.steady_watch import SteadyWatch
 from nodeplug.meters.catalogue import RELOADS
 from nodeplug.supervisor.agent import Agent
 from nodeplug.values.errors import ConfigError
@@ -54,7 +54,7 @@ class Reloader:
 
     async def run(self) -> None:
         """Watch until cancelled."""
-        async with PathWatch() as changes, asyncio.TaskGroup() as tasks:
+        async with SteadyWatch("the configuration") as changes, asyncio.TaskGroup() as tasks:
             paths = [file.absolute() for file in self._files]
             for folder in {path.parent for path in paths}:
                 names = {path.name for path in paths if path.parent == folder}

@@ -1,7 +1,6 @@
 """When to look at the host again."""
 
 import asyncio
-import logging
 import posixpath
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager, suppress
@@ -11,14 +10,13 @@ from typing import Final
 from nodeplug.host.distant_watch import DistantWatch
 from nodeplug.host.host import Host
 from nodeplug.host.root import HostRoot
+from nodeplug.host.steady_watch import SteadyWatch
 from nodeplug.host.uevents import Resync, Uevent
-from nodeplug.host.watch import Changed, PathWatch
+from nodeplug.host.watch import Changed
 from nodeplug_custom.globs import Place, Step
 from nodeplug_custom.interest import Interest
 from nodeplug_custom.nearness import is_near
 from nodeplug_custom.settings import CustomSettings
-
-_log = logging.getLogger("nodeplug.custom")
 
 # The first event is answered at once; those of a burst are gathered for so long.
 _GATHER_SECONDS: Final = 0.010
@@ -35,7 +33,7 @@ class Changes:
     def __init__(
         self,
         root: HostRoot,
-        sources: tuple[Events, PathWatch, DistantWatch],
+        sources: tuple[Events, SteadyWatch, DistantWatch],
         interest: Interest,
         pause: float,
         changed: asyncio.Event,
@@ -67,7 +65,7 @@ class Changes:
         for directory in filterfalse(is_near, new):
             self._distant.add(self._root.path(directory))
         for directory in filter(is_near, new):
-            self._add(directory)
+            self._watch.add(self._root.path(directory))
         self._looked = asyncio.get_running_loop().time()
         return any(map(is_near, new))
 
@@ -109,13 +107,6 @@ class Changes:
             directory, name = posixpath.split(event.devname)
         return any(step.matches(name) for step in self._steps.get(directory, ()))
 
-    def _add(self, directory: str) -> None:
-        try:
-            self._watch.add(self._root.path(directory))
-        except OSError as error:
-            facts = {"directory": directory, "error": str(error)}
-            _log.warning("directory not watched", extra={"nodeplug": facts})
-
 
 @asynccontextmanager
 async def changes(
@@ -126,7 +117,7 @@ async def changes(
     changed = asyncio.Event()
     async with (
         host.uevents.subscribe() as uevents,
-        PathWatch() as watch,
+        SteadyWatch("devices by path") as watch,
         DistantWatch(changed.set) as distant,
     ):
         sources = uevents, watch, distant

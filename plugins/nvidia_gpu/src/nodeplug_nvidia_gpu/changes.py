@@ -1,16 +1,14 @@
 """What asks for a look at the driver before its time, and the wait for what a look has shown."""
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 from nodeplug.host.host import Host
+from nodeplug.host.steady_watch import SteadyWatch
 from nodeplug.host.uevents import Resync, Uevent
-from nodeplug.host.watch import Changed, PathWatch
-
-_log = logging.getLogger("nodeplug.nvidia_gpu")
+from nodeplug.host.watch import Changed
 
 # PCI: NVIDIA's vendor number, as uevents have it.
 _VENDOR = "10DE:"
@@ -51,11 +49,10 @@ async def changes(
     host: Host, watched: Mapping[Path, frozenset[str] | None], look: Callable[[], None]
 ) -> AsyncIterator[Changes]:
     """Listen to the kernel from entry to exit."""
-    async with host.uevents.subscribe(("pci", "module")) as uevents, PathWatch() as paths:
+    async with (
+        host.uevents.subscribe(("pci", "module")) as uevents,
+        SteadyWatch("NVIDIA's driver") as paths,
+    ):
         for directory, names in watched.items():
-            try:
-                paths.add(directory, names)
-            except OSError as error:
-                facts = {"directory": str(directory), "error": str(error)}
-                _log.warning("directory not watched", extra={"nodeplug": facts})
+            paths.add(directory, names)
         yield Changes((uevents, aiter(paths)), look)
