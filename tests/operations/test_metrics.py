@@ -72,6 +72,12 @@ def test_a_ledger_that_cannot_be_written_is_shown() -> None:
     assert [sample.value for samples in found for sample in samples] == [1, 0]
 
 
+def test_a_fallback_is_shown() -> None:
+    """Without it all looks well, only later."""
+    shown = reported(fallbacks={"watch of x": "directory not watched"})["nodeplug_fallback"]
+    assert [(sample.labels, sample.value) for sample in shown] == [((("what", "watch of x"),), 1)]
+
+
 async def test_reasons_without_number_make_no_series_without_number(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -1,12 +1,15 @@
 """An agent on a machine whose limits are reached."""
 
+import json
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from support.agent_node import Node, node
+from support.command import write_config
 from support.namespaces import with_own_limits
 
 FILE = "example.com/file"
@@ -47,6 +50,17 @@ async def test_an_agent_without_inotify_serves_and_follows(
         play.agent.offer([{"resource": FILE, "replicas": 3}])
         await play.listed(FILE, 3)
         assert play.agent.running
+
+
+@pytest.mark.parametrize("limit", ["instances", "watches"])
+def test_the_doctor_sees_that_nothing_can_be_watched(tmp_path: Path, limit: str) -> None:
+    """Its finding names the limits."""
+    file = write_config(tmp_path, {"kubelet": {"devicePluginDir": str(tmp_path)}})
+    command = [sys.executable, "-m", "nodeplug", "doctor", "--backend", "custom"]
+    words = [*limited(**{limit: 0}), *command, "--config", str(file), "--output", "json"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
+    found = {each["subject"]: each for each in json.loads(done.stdout)["findings"]}
+    assert "fs.inotify.max_user_instances" in found["inotify"]["remedy"]
 
 
 async def test_an_agent_whose_watches_run_out_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:

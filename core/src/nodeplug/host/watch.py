@@ -202,6 +202,18 @@ class PathWatch:
             self._inbox.put(Changed(target.directory, name))
 
 
+def shortage() -> str:
+    """Return why this process could watch nothing now, or empty."""
+    from asyncinotify import Inotify, Mask  # noqa: PLC0415 - see above
+
+    try:
+        with Inotify() as inotify:
+            inotify.add_watch("/", Mask(_ATTRIB | _ONLYDIR))
+    except OSError as error:
+        return error.strerror or str(error)
+    return ""
+
+
 def _wants(target: _Target, mask: int, name: str) -> bool:
     if mask & _WRITTEN and not target.written:
         return False

@@ -39,6 +39,12 @@ def families(report: AgentReport, tally: Tally) -> Iterator[Family]:
     )
     yield from _devices(report, tally)
     yield from _holds(report)
+    yield Family(
+        "nodeplug_fallback",
+        "gauge",
+        "What lacks something that it should have, and does without.",
+        [Sample("", (("what", what),), 1) for what in sorted(report.fallbacks)],
+    )
 
 
 def configuration(report: ReloadReport) -> Iterator[Family]:

@@ -15,6 +15,7 @@ from nodeplug.backend import BackendSpec
 from nodeplug.config.settings import CDI_DIR
 from nodeplug.holdings import Holdings
 from nodeplug.host.calls import Lane, call
+from nodeplug.host.fallbacks import fallbacks
 from nodeplug.host.host import Host
 from nodeplug.host.ledger import Ledger
 from nodeplug.host.root import HostRoot
@@ -144,7 +145,8 @@ class Agent:
         now = time.monotonic()
         holds = {key: now - since for key, since in self._holdings.blocking().items()}
         present = self._watch.identity is not None
-        return AgentReport(resources, backends, present, stale, holds, self._ledger.trouble)
+        trouble = self._ledger.trouble
+        return AgentReport(resources, backends, present, stale, holds, trouble, fallbacks())
 
     async def run(self) -> None:
         """Serve until cancelled. Raise KubeletDirectoryError when the directory is unusable."""

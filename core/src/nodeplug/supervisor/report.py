@@ -37,7 +37,8 @@ class AgentReport(msgspec.Struct, frozen=True):
 
     `holds` says of each resource and device that containers may have, and that keeps something
     from being offered, for how many seconds that has been so. `ledger_trouble` is why what was
-    given is not written down for other agents, or empty.
+    given is not written down for other agents, or empty. `fallbacks` say what lacks something that
+    it should have, and what that is.
     """
 
     resources: tuple[ResourceReport, ...]
@@ -46,3 +47,4 @@ class AgentReport(msgspec.Struct, frozen=True):
     stale: float
     holds: Mapping[tuple[str, str], float] = {}
     ledger_trouble: str = ""
+    fallbacks: Mapping[str, str] = {}

@@ -46,6 +46,7 @@ _CHECKS: Sequence[Callable[[Patient], Iterable[Finding]]] = (
     rights.rights,
     machine.iommu,
     machine.numa,
+    machine.watches,
     versions.mixed_versions,
 )
 # These ask somebody.

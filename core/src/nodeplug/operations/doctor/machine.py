@@ -1,8 +1,9 @@
-"""IOMMU and NUMA: what firmware and kernel must tell for devices to be used well."""
+"""What firmware and kernel must give for devices to be used well: IOMMU, NUMA, watches."""
 
 from collections.abc import Iterator
 
 from nodeplug.backend import Finding
+from nodeplug.host.watch import shortage
 from nodeplug.operations.doctor.patient import Patient, problem, warning
 from nodeplug.values.device import Device
 
@@ -45,6 +46,14 @@ def numa(patient: Patient) -> Iterator[Finding]:
             remedy = "correct the setting, or the driver, that names them"
             rule = "the kubelet drops nodes that it does not know (R35)"
             yield warning(f"backend {name}", finding, remedy, rule)
+
+
+def watches(_: Patient) -> Iterator[Finding]:
+    """Try whether the kernel lets directories be watched."""
+    if trouble := shortage():
+        remedy = "raise fs.inotify.max_user_instances and fs.inotify.max_user_watches"
+        finding = f"directories cannot be watched: {trouble}"
+        yield warning("inotify", finding, remedy, "the agent then looks every 2 s")
 
 
 def _wants_iommu(device: Device) -> bool:
