@@ -101,7 +101,7 @@ e2e: $(VENV)/developers $(HELM) charts
 	PATH=$$PATH:$(TOOLS) $(BIN)/pytest tests/e2e --junit-xml=e2e.xml
 
 clean:
-	rm -rf $(VENV) $(TOOLS) e2e.xml $(addsuffix /charts/nodeplug-lib-*.tgz,$(CHARTS)) .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(TOOLS) dist e2e.xml $(addsuffix /charts/nodeplug-lib-*.tgz,$(CHARTS)) .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find core plugins tests benchmarks docs helm -name __pycache__ -prune -exec rm -rf {} +
 
 # The two stamps: what users need, and what developers need besides.
