@@ -14,6 +14,7 @@ import click
 
 from nodeplug._version import __version__
 from nodeplug.backend import BackendSpec
+from nodeplug.cli.lean import settle
 from nodeplug.cli.options import (
     FAILED,
     USAGE,
@@ -70,6 +71,7 @@ def command(
     except KubeletDirectoryError as error:
         fail(str(error), USAGE)
     set_up(configuration.agent.log.level, configuration.agent.log.format)
+    settle()
     installation = installation or installation_of(sources)
     backends = _with_last_good(configuration, specs, LastGood(plugin_dir, installation))
     if all(backend.settings is None for backend in backends):

@@ -2,6 +2,7 @@
 
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from nodeplug.holdings.keys import Key, Listing, Named, Record
 from nodeplug.values.hardware import NO_USES, HardwareKey, Uses, united
@@ -15,6 +16,7 @@ def numbers(uses: Uses) -> AbstractSet[HardwareKey]:
 # The kubelet writes its checkpoint after our answer; a write that began before it lacks the id.
 WRITE_SECONDS = 2.0
 _NEVER = object()
+_NOTHING: Named = MappingProxyType({})
 
 
 @dataclass(slots=True)
@@ -30,7 +32,7 @@ class Hold:
     """
 
     given: Uses = field(default_factory=lambda: NO_USES)
-    named: Named = field(default_factory=dict)
+    named: Named = field(default_factory=lambda: _NOTHING)
     uses: Uses = field(default_factory=lambda: NO_USES)
     numa: tuple[int, ...] = ()
     paths: frozenset[str] | None = None
@@ -75,7 +77,7 @@ class Hold:
         """Note that a container was given the id at this moment."""
         self.answered, self.own, self.seen, self.absent = now, own, False, _NEVER
         self.paths = None
-        self.named = {}
+        self.named = _NOTHING
 
     def name(self, named: Named) -> bool:
         """Note what is behind the nodes on record; return whether that is new.

@@ -5,7 +5,7 @@ The kubelet never says that a device is free again (R46, R47); it is learnt from
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Container as AbstractContainer
 from collections.abc import Set as AbstractSet
 from functools import partial
@@ -64,7 +64,7 @@ class Holdings:
         self._renamed: set[str] = set()
         self._devices: dict[str, Sound] = {}
         self._nodes: dict[str, Callable[[str], AbstractSet[str]]] = {}
-        self._units: dict[Unit, set[Key]] = {}
+        self._by_unit: Mapping[Unit, Sequence[Key]] | None = None
         self._rivals = Rivals()
         self._lost: Mapping[Unit, Rival] = {}
         self._wanted: dict[Key, float] = {}
@@ -397,7 +397,7 @@ class Holdings:
     def _hold(self, key: Key) -> Hold:
         if key not in self._holds:
             self._holds[key] = Hold()
-            self._units.setdefault((key[0], physical_id(key[1])), set()).add(key)
+            self._by_unit = None
         return self._holds[key]
 
     def _reckon(self, key: Key) -> None:
@@ -423,10 +423,7 @@ class Holdings:
 
     def _drop(self, key: Key) -> None:
         del self._holds[key]
-        unit = key[0], physical_id(key[1])
-        self._units[unit].discard(key)
-        if not self._units[unit]:
-            del self._units[unit]
+        self._by_unit = None
         self._reindex(key, self._indexed[key] if key in self._buried else NO_USES)
 
     def _exhume(self, key: Key) -> None:
@@ -459,10 +456,18 @@ class Holdings:
             self.generation += 1
             self.rivals_changed()
 
+    def _held_of(self, unit: Unit) -> Sequence[Key]:
+        if self._by_unit is None:
+            found: dict[Unit, list[Key]] = {}
+            for key in self._holds:
+                found.setdefault((key[0], physical_id(key[1])), []).append(key)
+            self._by_unit = found
+        return self._by_unit.get(unit, ())
+
     def _rank(self, unit: Unit) -> int:
         resource, device = unit
         offered = self._offered_as(unit)
-        if held := self._units.get(unit):
+        if held := self._held_of(unit):
             # What has become of a device in use is nobody's yet.
             nodes = self._nodes[resource](device)
             return 0 if all(self._holds[k].is_of(numbers(offered), nodes) for k in held) else 3

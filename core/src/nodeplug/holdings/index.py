@@ -1,7 +1,7 @@
 """Who uses which hardware."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any, Generic, TypeVar
+from collections.abc import Iterator
+from typing import Generic, TypeVar
 
 from nodeplug.values.hardware import HardwareKey, Use, Uses, meet
 
@@ -9,29 +9,40 @@ _Holder = TypeVar("_Holder")
 
 
 class UseIndex(Generic[_Holder]):
-    """The uses of any number of holders, found by hardware."""
+    """The uses of any number of holders, found by hardware; nearly all hardware has one."""
 
     def __init__(self) -> None:
-        self._by_hardware: dict[HardwareKey, dict[_Holder, Use]] = {}
+        self._first: dict[HardwareKey, tuple[_Holder, Use]] = {}
+        self._others: dict[HardwareKey, dict[_Holder, Use]] = {}
 
     def put(self, holder: _Holder, before: Uses, after: Uses) -> None:
         """Let a holder have other uses than before."""
         for hardware in before.keys() - after.keys():
-            holders = self._by_hardware[hardware]
-            del holders[holder]
-            if not holders:
-                del self._by_hardware[hardware]
+            self._remove(holder, hardware)
         for hardware, use in after.items():
-            self._by_hardware.setdefault(hardware, {})[holder] = use
+            if self._first.setdefault(hardware, (holder, use))[0] == holder:
+                self._first[hardware] = holder, use
+            else:
+                self._others.setdefault(hardware, {})[holder] = use
+
+    def _remove(self, holder: _Holder, hardware: HardwareKey) -> None:
+        others = self._others.get(hardware, {})
+        if self._first[hardware][0] != holder:
+            del others[holder]
+        elif others:
+            self._first[hardware] = others.popitem()
+        else:
+            del self._first[hardware]
+        if not others:
+            self._others.pop(hardware, None)
 
     def meeting(self, uses: Uses) -> Iterator[tuple[_Holder, HardwareKey]]:
         """Yield every holder whose use excludes one of these, with the hardware."""
-        if self._by_hardware.keys().isdisjoint(uses):
+        if self._first.keys().isdisjoint(uses):
             return
         for hardware, use in uses.items():
-            for holder, other in self._by_hardware.get(hardware, _NOBODY).items():
-                if meet(use, other):
-                    yield holder, hardware
-
-
-_NOBODY: Mapping[Any, Use] = {}
+            if hardware in self._first:
+                others = self._others.get(hardware, {}).items()
+                for holder, other in (self._first[hardware], *others):
+                    if meet(use, other):
+                        yield holder, hardware

@@ -6,6 +6,7 @@ import re
 import stat
 from collections.abc import Iterable, Iterator
 from itertools import chain
+from sys import intern
 from typing import NamedTuple
 
 from nodeplug.host.root import HostRoot
@@ -62,6 +63,8 @@ _OF_INPUT = re.compile(r".*/input\d+/(?:event|js|mouse)\d+")
 # watchdog_cdev_register), and the misc device is not below it.
 _WATCHDOG = re.compile(r".*/(?:misc/watchdog|watchdog/watchdog0)")
 _LOOP = re.compile(r".*/block/loop\d+")
+# What the kernel knows nothing of.
+_ONLY_OURS = ("id ", "path ")
 _BY_NAME = {"char": "/dev/char", "block": "/dev/block", "pci": "/bus/pci/devices"}
 
 
@@ -74,7 +77,9 @@ class Hardware:
     def __init__(self, root: HostRoot) -> None:
         self._nodes = _Nodes(root)
         self._devices = _Devices(str(root.sys), self._nodes)
-        self._reached: dict[HardwareKey, tuple[frozenset[HardwareKey], frozenset[HardwareKey]]] = {}
+        self._reached: dict[
+            HardwareKey, tuple[tuple[HardwareKey, ...], tuple[HardwareKey, ...]]
+        ] = {}
 
     def roots(self, nodes: Iterable[str], own: Uses = NO_USES) -> dict[HardwareKey, Use]:
         """Return what a device is that has these nodes, given as host paths, and uses of its own.
@@ -100,9 +105,12 @@ class Hardware:
         return self._nodes.key(key.removeprefix("path ")) if key.startswith("path ") else key
 
     def _uses(self, key: HardwareKey, use: Use) -> Iterator[Uses]:
+        if key.startswith(_ONLY_OURS):
+            yield {key: use}
+            return
         if key not in self._reached:
             taken = self._devices.taken(key)
-            self._reached[key] = frozenset(taken), frozenset(self._devices.above(taken.values()))
+            self._reached[key] = tuple(taken), tuple(self._devices.above(taken.values()))
         whole, parts = self._reached[key]
         yield dict.fromkeys(whole, use)
         yield dict.fromkeys(parts, PART)
@@ -151,8 +159,8 @@ class _Nodes:
             return ""
         number = f"{os.major(found.st_rdev)}:{os.minor(found.st_rdev)}"
         if stat.S_ISCHR(found.st_mode):
-            return f"char {number}"
-        return f"block {number}" if stat.S_ISBLK(found.st_mode) else ""
+            return intern(f"char {number}")
+        return intern(f"block {number}") if stat.S_ISBLK(found.st_mode) else ""
 
     def _number_in_sysfs(self, path: str) -> HardwareKey:
         """Return the key of a node that cannot be seen, where the host's /dev is not mounted."""

@@ -3,6 +3,7 @@
 import os
 import stat
 from pathlib import Path
+from sys import intern
 from typing import Literal, NamedTuple
 
 from nodeplug.values.hardware import HardwareKey
@@ -32,8 +33,9 @@ class Seen(NamedTuple):
     @property
     def key(self) -> HardwareKey:
         """The device number as hardware, "" for what is no device node."""
-        is_node = self.kind in {"char", "block"}
-        return f"{self.kind} {os.major(self.number)}:{os.minor(self.number)}" if is_node else ""
+        if self.kind not in {"char", "block"}:
+            return ""
+        return intern(f"{self.kind} {os.major(self.number)}:{os.minor(self.number)}")
 
 
 def see(path: Path) -> Seen:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 
 from nodeplug.values.device import Device, Health
-from nodeplug.values.edits import NO_EDITS, ContainerEdits, DeviceNode, Mount
+from nodeplug.values.edits import EMPTY, NO_EDITS, ContainerEdits, DeviceNode, Mount
 from nodeplug.values.hardware import NO_USES
 from nodeplug_custom.selection import Entry, Sighting
 from nodeplug_custom.settings import MountSettings
@@ -82,9 +82,13 @@ def _edits(entry: Entry, seen: Sighting) -> ContainerEdits:
     return ContainerEdits(
         nodes=nodes,
         mounts=mounts,
-        envs={name: fill(text, values) for name, text in resource.env.items()},
-        annotations={name: fill(text, values) for name, text in resource.annotations.items()},
+        envs=_filled(resource.env, values),
+        annotations=_filled(resource.annotations, values),
     )
+
+
+def _filled(templates: Mapping[str, str], values: Mapping[str, str]) -> Mapping[str, str]:
+    return {name: fill(text, values) for name, text in templates.items()} or EMPTY
 
 
 def mount_of(settings: MountSettings, values: Mapping[str, str]) -> Mount:

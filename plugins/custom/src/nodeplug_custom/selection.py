@@ -196,7 +196,7 @@ class _Eyes:
         folder, _, name = path.rpartition("/")
         if folder not in self._folders:
             self._folders[folder] = resolve(self._root, folder or "/").rstrip("/")
-        real = f"{self._folders[folder]}/{name}"
+        real = f"{self._folders[folder]}/{name}" if folder != self._folders[folder] else path
         seen = see_unless_link(self._top + real)
         if seen is None:
             real = resolve(self._root, path)
