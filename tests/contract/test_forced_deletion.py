@@ -9,6 +9,7 @@ import pytest
 from kubelets.kinds import Kind
 from nodeplug.holdings import hold
 from nodeplug.kubelet.evidence import CHECKPOINT, read_checkpoint
+from nodeplug.supervisor import host_evidence
 from nodeplug.testing import AdmissionError, Pod
 from support.awkward.state import State
 from support.stage import BOARD, Stage, stage
@@ -85,6 +86,28 @@ async def test_a_pod_that_was_deleted_by_force_keeps_its_devices_without_pod_res
         play.pod_resources.rename(play.pod_resources.with_suffix(".away"))
         await play.kubelet.remove(pod)
         await assert_free_once_the_pod_ends(play, group)
+
+
+async def test_without_pod_resources_what_a_pod_without_a_cgroup_had_is_free_at_last(
+    kind: Kind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kubelet still has it on record, and may have for long: it frees when it must."""
+    monkeypatch.setattr(hold, "WRITE_SECONDS", 0.0)
+    monkeypatch.setattr(host_evidence, "_STALE_SECONDS", 0.0)
+    async with stage(State(boards=1), kind=kind) as play:
+        pod = Pod.of({BOARD: 1})
+        group = cgroup(play, pod)
+        await play.kubelet.admit(pod)
+        play.set(State(boards=1, renamed=("awk-board-0",)))
+        await play.kubelet.until(lambda: play.kubelet.devices(RENAMED) == SICK, 5)
+        await known(play)
+        play.pod_resources.rename(play.pod_resources.with_suffix(".away"))
+        await play.agent._usage._look()
+        with pytest.raises(AdmissionError):
+            await play.kubelet.admit(Pod.of({RENAMED: 1}))
+        shutil.rmtree(group)
+        await play.listed(RENAMED, allocatable=1)
+        assert read_checkpoint(play.directory / CHECKPOINT).records
 
 
 async def test_a_pod_that_was_deleted_by_force_is_known_to_the_next_agent(
