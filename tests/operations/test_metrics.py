@@ -7,12 +7,15 @@ from typing import Any
 
 import pytest
 
-from nodeplug.meters.family import Sample
+from nodeplug.meters.family import Family, Sample
 from nodeplug.offers import OfferRule
-from nodeplug.operations import state, tally
+from nodeplug.operations import observatory, state, tally
+from nodeplug.operations.exposition import render
 from nodeplug.supervisor.reload import ReloadReport
 from nodeplug.supervisor.report import AgentReport
 from nodeplug.testing import AdmissionError, Pod
+from nodeplug.testing.kubelet import pod_services
+from nodeplug.testing.kubelet.podresources import PodResources
 from support.awkward.state import State
 from support.held_board import held_board
 from support.stage import BOARD, EXTRA, stage
@@ -230,11 +233,48 @@ async def test_what_is_no_question_gets_its_status(request_text: bytes, status: 
 async def test_an_endless_request_is_cut_off() -> None:
     """Its memory is bounded, and the next one is answered."""
     async with stage() as play, watched(play) as watch:
-        reader, writer = await asyncio.open_connection("127.0.0.1", watch.port)
-        writer.write(b"x" * 100_000)
-        assert await reader.read() == b""
-        writer.close()
+        answer = await exchange(watch.port, b"x" * 100_000)
+        assert answer.split()[1] == b"400"
         assert (await watch.get("/healthz"))[0] == 200
+
+
+async def test_the_kubelet_is_asked_once_a_second_whoever_asks_us(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each List costs it all pods of the node; all its clients share a limit (R85)."""
+    asked = 0
+
+    async def listed(self: PodResources, request: Any, context: Any) -> Any:
+        nonlocal asked
+        asked += 1
+        return await PodResources.List(self, request, context)
+
+    counted = type("Counted", (PodResources,), {"List": listed})
+    monkeypatch.setattr(pod_services, "PodResources", counted)
+    async with stage() as play, watched(play, pods=True) as watch:
+        started, before = time.monotonic(), asked
+        while time.monotonic() - started < 3:
+            await asyncio.gather(*[watch.get("/metrics") for _ in range(8)])
+        assert 1 <= asked - before <= time.monotonic() - started + 1
+
+
+async def test_a_page_is_made_once_a_second_however_many_ask_for_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else anybody could have all of the agent's time."""
+    made = 0
+
+    async def counted(families: list[Family], kind: str) -> bytes:
+        nonlocal made
+        made += 1
+        return await render(families, kind)
+
+    monkeypatch.setattr(observatory, "render", counted)
+    async with stage() as play, watched(play, stands=1) as watch:
+        started = time.monotonic()
+        for _ in range(20):
+            await asyncio.gather(*[watch.get("/metrics") for _ in range(8)])
+        assert made <= time.monotonic() - started + 1
 
 
 def test_resident_memory_is_that_of_this_process() -> None:

@@ -1,5 +1,11 @@
 """Ready is what can be used; healthy is what a restart would not mend."""
 
+import socket
+from typing import Any
+
+import grpc.aio
+import pytest
+
 from nodeplug.supervisor.reload import ReloadReport
 from support.awkward.state import State
 from support.stage import BOARD, stage
@@ -63,3 +69,35 @@ async def test_an_agent_that_does_not_look_any_more_is_not_healthy() -> None:
         status, text = await watch.get("/healthz")
         assert status == 503
         assert "nobody has looked for the kubelet for 6" in text
+
+
+async def test_readiness_keeps_one_connection_to_each_socket(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A new one each time costs memory that does not come back."""
+    made: list[str] = []
+    connect = grpc.aio.insecure_channel
+
+    def counted(target: str, **options: Any) -> grpc.aio.Channel:
+        made.append(target)
+        return connect(target, **options)
+
+    async with stage() as play, watched(play) as watch:
+        await watch.until("/readyz", 200, "ok")
+        sockets = {f"unix:{each.socket}" for each in play.agent.report().resources}
+        monkeypatch.setattr(grpc.aio, "insecure_channel", counted)
+        for _ in range(20):
+            assert (await watch.get("/readyz"))[0] == 200
+        assert [target for target in made if target in sockets] == []
+
+
+async def test_a_socket_that_took_the_place_of_another_is_asked_anew() -> None:
+    """A connection to the former one would say that all is well."""
+    async with stage() as play, watched(play) as watch:
+        await watch.until("/readyz", 200, "ok")
+        path = next(r.socket for r in play.agent.report().resources if r.pool.resource == BOARD)
+        path.unlink()
+        with socket.socket(socket.AF_UNIX) as deaf:
+            deaf.bind(str(path))
+            status, text = await watch.get("/readyz")
+        assert (status, "its own socket does not answer" in text) == (503, True)

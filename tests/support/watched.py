@@ -35,6 +35,18 @@ class Watch:
         self.port = port
         self.reload = ReloadReport((), 0)
 
+    async def open(self) -> None:
+        """Wait until somebody listens."""
+        async with asyncio.timeout(5):
+            while True:
+                try:
+                    _, writer = await asyncio.open_connection("127.0.0.1", self.port)
+                except ConnectionRefusedError:
+                    await asyncio.sleep(0.005)
+                else:
+                    writer.close()
+                    return
+
     async def get(self, path: str) -> tuple[int, str]:
         head, _, body = (
             await exchange(self.port, f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
@@ -59,30 +71,18 @@ class Watch:
 
 
 @asynccontextmanager
-async def watched(play: Stage, **settings: bool) -> AsyncGenerator[Watch, None]:
+async def watched(play: Stage, stands: float = 0, **settings: bool) -> AsyncGenerator[Watch, None]:
     watch = Watch(free_port())
     view = View(play.agent.report, lambda: watch.reload, play.pod_resources)
     options = MetricsSettings(address="127.0.0.1", **settings)
-    task = asyncio.create_task(Observatory(view, options).run(watch.port))
+    task = asyncio.create_task(Observatory(view, options, stands).run(watch.port))
     try:
-        await _until_open(watch.port)
+        await watch.open()
         yield watch
     finally:
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
-
-
-async def _until_open(port: int) -> None:
-    async with asyncio.timeout(5):
-        while True:
-            try:
-                _, writer = await asyncio.open_connection("127.0.0.1", port)
-            except ConnectionRefusedError:
-                await asyncio.sleep(0.005)
-            else:
-                writer.close()
-                return
 
 
 def _shown(name: str, labels: dict[str, str]) -> str:

@@ -1,8 +1,11 @@
 """Asking the kubelet which container has which device."""
 
+import asyncio
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
+from weakref import WeakKeyDictionary
 
 import grpc.aio
 
@@ -16,6 +19,8 @@ OPTIONS = (
     ("grpc.use_local_subchannel_pool", 1),
 )
 _LIST_SECONDS = 5.0
+# R85: all its clients share 100 calls a second, and each List costs it the pods of the node.
+_PAUSE_SECONDS = 1.0
 
 
 class Assignment(NamedTuple):
@@ -30,13 +35,50 @@ class Assignment(NamedTuple):
 
 
 async def list_pods(socket: Path) -> api.ListPodResourcesResponse | None:
-    """Return the kubelet's answer, or None while it gives none."""
+    """Return the kubelet's answer, or None while it gives none.
+
+    It says what was so after this was called. A kubelet that answers is asked once a second at
+    most: whoever in this process waits for the next answer gets the same one.
+    """
+    loop = asyncio.get_running_loop()
+    askers = _ASKERS.setdefault(loop, {})
+    return await askers.setdefault(socket, _Asker(socket)).next()
+
+
+class _Asker:
+    """Asks one kubelet, for all of the process."""
+
+    def __init__(self, socket: Path) -> None:
+        self._socket = socket
+        self._next: asyncio.Task[api.ListPodResourcesResponse | None] | None = None
+        self._earliest = 0.0
+
+    async def next(self) -> api.ListPodResourcesResponse | None:
+        """Return an answer to a question that has not been asked yet."""
+        if self._next is None:
+            self._next = asyncio.create_task(self._ask())
+        return await asyncio.shield(self._next)
+
+    async def _ask(self) -> api.ListPodResourcesResponse | None:
+        await asyncio.sleep(max(0, self._earliest - time.monotonic()))
+        self._next, self._earliest = None, time.monotonic() + _PAUSE_SECONDS
+        answer = await _answer(self._socket)
+        if answer is None:
+            self._earliest = 0.0
+        return answer
+
+
+async def _answer(socket: Path) -> api.ListPodResourcesResponse | None:
     async with grpc.aio.insecure_channel(f"unix:{socket}", options=OPTIONS) as channel:
         stub = api_grpc.PodResourcesListerStub(channel)
         try:
             return await stub.List(api.ListPodResourcesRequest(), timeout=_LIST_SECONDS)
         except grpc.aio.AioRpcError:
             return None
+
+
+# An event loop's tasks are no other's.
+_ASKERS: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Path, _Asker]] = WeakKeyDictionary()
 
 
 def assignments(reply: api.ListPodResourcesResponse) -> Iterator[Assignment]:

@@ -1,22 +1,83 @@
 """Asking a device plugin's own socket, as the kubelet would."""
 
+import asyncio
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from itertools import starmap
 from pathlib import Path
+from typing import NamedTuple
 
 import grpc.aio
 
+from nodeplug.host.calls import Lane
+from nodeplug.host.files import stamp
 from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2 as api
 from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2_grpc as api_grpc
 
 _SECONDS = 1.0
+_OPTIONS = (("grpc.default_authority", "localhost"), ("grpc.use_local_subchannel_pool", 1))
 
 
 async def trouble_at(socket: Path) -> str:
     """Return why the plugin at this socket does not answer, or empty if it does."""
-    options = [("grpc.default_authority", "localhost"), ("grpc.use_local_subchannel_pool", 1)]
-    async with grpc.aio.insecure_channel(f"unix:{socket}", options=options) as channel:
-        try:
-            stub = api_grpc.DevicePluginStub(channel)
-            await stub.GetDevicePluginOptions(api.Empty(), timeout=_SECONDS)
-        except grpc.aio.AioRpcError as error:
-            return error.details() or error.code().name
+    async with grpc.aio.insecure_channel(f"unix:{socket}", options=_OPTIONS) as channel:
+        return await _trouble_on(channel)
+
+
+class _Kept(NamedTuple):
+    stamp: object
+    channel: grpc.aio.Channel
+
+
+class Prober:
+    """Asks the same sockets again and again, on a connection to each that it keeps.
+
+    A new one each time would cost the process more memory than it gets back.
+    """
+
+    def __init__(self) -> None:
+        self._kept: dict[Path, _Kept] = {}
+        self._disk = Lane()
+        self._one_by_one = asyncio.Lock()
+
+    async def troubles(self, sockets: AbstractSet[Path]) -> Mapping[Path, str]:
+        """Return why the plugin at each socket does not answer, empty for one that does."""
+        async with self._one_by_one:
+            try:
+                stamps = await self._disk.call(_stamps, sockets, timeout=_SECONDS)
+            except (RuntimeError, TimeoutError):
+                return dict.fromkeys(sockets, "its directory does not answer")
+            for socket in self._kept.keys() - sockets:
+                await self._drop(socket)
+            answers = await asyncio.gather(*starmap(self._trouble_at, stamps.items()))
+            return dict(zip(stamps, answers, strict=True))
+
+    async def _trouble_at(self, socket: Path, stamp: object) -> str:
+        # A connection outlives the file that it was made by, and the kubelet's next would fail.
+        if stamp is None:
+            return "there is no such file"
+        kept = self._kept.get(socket)
+        if kept is None or kept.stamp != stamp:
+            await self._drop(socket)
+            channel = grpc.aio.insecure_channel(f"unix:{socket}", options=_OPTIONS)
+            kept = self._kept[socket] = _Kept(stamp, channel)
+        if trouble := await _trouble_on(kept.channel):
+            await self._drop(socket)
+        return trouble
+
+    async def _drop(self, socket: Path) -> None:
+        if kept := self._kept.pop(socket, None):
+            await kept.channel.close()
+
+
+def _stamps(paths: AbstractSet[Path]) -> dict[Path, object]:
+    return {path: stamp(path) for path in paths}
+
+
+async def _trouble_on(channel: grpc.aio.Channel) -> str:
+    try:
+        stub = api_grpc.DevicePluginStub(channel)
+        await stub.GetDevicePluginOptions(api.Empty(), timeout=_SECONDS)
+    except grpc.aio.AioRpcError as error:
+        return error.details() or error.code().name
     return ""

@@ -1,14 +1,37 @@
-"""A web server for three pages. It answers GET and HEAD and closes the connection."""
+"""A web server for three pages. It answers GET and HEAD and closes the connection.
+
+Anybody may reach its port. So there is a bound to the clients and to what the kernel and this
+process keep for each, and a client that does not ask, or does not read, gives way to the next.
+"""
 
 import asyncio
 import logging
+import socket
+import struct
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
+from functools import partial
 from typing import NamedTuple
 
+from nodeplug.operations.lanes import Lane
+
+# Those who have not asked yet, or get little: so many that a probe, which asks as it connects, is
+# answered before as many others have come.
+_ASKING = 128
+_LITTLE = 16 * 1024
+# Those who get more.
+_READING = 16
 _REQUEST_LIMIT = 8192
-_REQUEST_SECONDS = 5.0
-_CONNECTIONS_LIMIT = 16
+_SECONDS = 5.0
+# What the kernel keeps for a client, in bytes: memory of the agent's control group, as ours is.
+_SEND_BUFFER = 64 * 1024
+_RECEIVE_BUFFER = 8 * 1024
+_BACKLOG = 128
+# What a client may say after its request, in parts of so many bytes.
+_PART = 16 * 1024
+_PARTS = 16
+_PAUSE_SECONDS = 0.1
+# Linger for no time: what the client has not read is dropped at once (socket(7)).
+_AT_ONCE = struct.pack("ii", 1, 0)
 _STATUS = {
     200: "OK",
     400: "Bad Request",
@@ -37,34 +60,47 @@ class PageServer:
 
     def __init__(self, pages: Mapping[str, Page]) -> None:
         self._pages = pages
-        self._open = 0
+        self._failing: dict[str, str] = {}
+        self._open = Lane(_ASKING)
+        self._reading = Lane(_READING)
 
     async def run(self, address: str, port: int) -> None:
         """Serve until cancelled. Raise OSError when the port cannot be had."""
-        server = await asyncio.start_server(
-            self._connected, address or None, port, limit=_REQUEST_LIMIT
-        )
-        async with server:
-            where = [":".join(map(str, each.getsockname()[:2])) for each in server.sockets]
-            _log.info("serving metrics", extra={"nodeplug": {"addresses": where}})
-            await server.serve_forever()
-
-    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._open += 1
+        listeners = await _listen(address, port)
         try:
-            if self._open <= _CONNECTIONS_LIMIT:
-                await self._answer(reader, writer)
-        except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-            return
+            where = [":".join(map(str, each.getsockname()[:2])) for each in listeners]
+            _log.info("serving metrics", extra={"nodeplug": {"addresses": where}})
+            async with asyncio.TaskGroup() as tasks:
+                for listener in listeners:
+                    tasks.create_task(self._accept(listener, tasks))
         finally:
-            self._open -= 1
-            writer.close()
-            with suppress(OSError):
-                await writer.wait_closed()
+            for listener in listeners:
+                listener.close()
 
-    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        async with asyncio.timeout(_REQUEST_SECONDS):
-            request = await reader.readuntil(b"\r\n\r\n")
+    async def _accept(self, listener: socket.socket, tasks: asyncio.TaskGroup) -> None:
+        while True:
+            try:
+                client, _ = await asyncio.get_running_loop().sock_accept(listener)
+            except OSError:  # no descriptor is left
+                self._open.make_room()
+                await asyncio.sleep(_PAUSE_SECONDS)
+                continue
+            tasks.create_task(self._serve(client)).add_done_callback(partial(_close, client))
+            await asyncio.sleep(0)  # all others have a turn before the next
+
+    async def _serve(self, client: socket.socket) -> bool:
+        """Return whether the client has taken all that there was for it."""
+        try:
+            with self._open.place():
+                head, body = await self._reply(await _request(client))
+                if len(body) <= _LITTLE:
+                    return await _hand_over(client, head, body)
+            with self._reading.place():
+                return await _hand_over(client, head, body)
+        except (OSError, TimeoutError):
+            return False
+
+    async def _reply(self, request: bytes) -> tuple[bytes, bytes]:
         first, *rest = request.decode("latin-1").rstrip().split("\r\n")
         method, _, target = first.partition(" ")
         answer = await self._page(method, target.split(" ")[0].split("?")[0], _headers(rest))
@@ -74,9 +110,7 @@ class PageServer:
             f"Content-Length: {len(answer.body)}\r\n"
             "Connection: close\r\n\r\n"
         )
-        writer.write(head.encode() + (b"" if method == "HEAD" else answer.body))
-        async with asyncio.timeout(_REQUEST_SECONDS):
-            await writer.drain()
+        return head.encode(), b"" if method == "HEAD" else answer.body
 
     async def _page(self, method: str, path: str, headers: Mapping[str, str]) -> Answer:
         if not path.startswith("/"):
@@ -86,10 +120,66 @@ class PageServer:
         if path not in self._pages:
             return Answer(404, f"there are {', '.join(self._pages)}\n".encode())
         try:
-            return await self._pages[path](headers)
+            answer = await self._pages[path](headers)
         except Exception as error:  # noqa: BLE001 - answered with 500
-            _log.exception("page failed", extra={"nodeplug": {"path": path}})
+            self._tell(path, error)
             return Answer(500, f"{type(error).__name__}\n".encode())
+        self._failing.pop(path, None)
+        return answer
+
+    def _tell(self, path: str, error: Exception) -> None:
+        """Log why a page fails, once however often it is asked for."""
+        if self._failing.get(path) != repr(error):
+            self._failing[path] = repr(error)
+            _log.error("page failed", extra={"nodeplug": {"path": path}}, exc_info=error)
+
+
+async def _listen(address: str, port: int) -> list[socket.socket]:
+    """Return a socket for each address of that name, or of this host where it is empty."""
+    bound = await asyncio.get_running_loop().create_server(
+        asyncio.Protocol, address or None, port, start_serving=False
+    )
+    listeners = [each.dup() for each in bound.sockets]
+    bound.close()
+    for listener in listeners:
+        # Each connection has these from its listener.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
+        listener.listen(_BACKLOG)
+    return listeners
+
+
+async def _request(client: socket.socket) -> bytes:
+    """Return the head of a request, or what was sent in its place until the limit."""
+    data = b""
+    async with asyncio.timeout(_SECONDS):
+        while b"\r\n\r\n" not in data and len(data) < _REQUEST_LIMIT:
+            part = await asyncio.get_running_loop().sock_recv(client, _REQUEST_LIMIT)
+            if not part:
+                raise ConnectionResetError("the client has gone")
+            data += part
+    return data
+
+
+async def _hand_over(client: socket.socket, head: bytes, body: bytes) -> bool:
+    """Send, and wait until the client has taken it and gone; return whether it did."""
+    loop = asyncio.get_running_loop()
+    async with asyncio.timeout(_SECONDS):
+        await loop.sock_sendall(client, head)
+        await loop.sock_sendall(client, body)
+        client.shutdown(socket.SHUT_WR)
+        for _ in range(_PARTS):
+            if not await loop.sock_recv(client, _PART):
+                return True
+            await asyncio.sleep(0)
+    return False
+
+
+def _close(client: socket.socket, served: "asyncio.Task[bool]") -> None:
+    """End a connection; of one that was broken off, the kernel keeps nothing either."""
+    if served.cancelled() or not served.result():
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
+    client.close()
 
 
 def _headers(lines: list[str]) -> dict[str, str]:

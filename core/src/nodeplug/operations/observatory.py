@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 
 from nodeplug.backend import METRICS_PORT, BackendSpec
 from nodeplug.config.settings import MetricsSettings
@@ -12,6 +13,7 @@ from nodeplug.operations import per_device, state
 from nodeplug.operations.exposition import OPENMETRICS, PROMETHEUS, render
 from nodeplug.operations.http import Answer, PageServer
 from nodeplug.operations.probes import Probes
+from nodeplug.operations.shared import STANDS_SECONDS, Shared
 from nodeplug.operations.tally import Tally
 from nodeplug.operations.view import View
 from nodeplug.supervisor.report import AgentReport
@@ -28,33 +30,52 @@ def port_of(settings: MetricsSettings, specs: Sequence[BackendSpec]) -> int:
 
 
 class Observatory:
-    """Shows an agent to Prometheus and to the kubelet's probes."""
+    """Shows an agent to Prometheus and to the kubelet's probes.
 
-    def __init__(self, view: View, settings: MetricsSettings) -> None:
+    `stands` is for how many seconds a page holds: so much of the agent's time anybody can take.
+    """
+
+    def __init__(
+        self, view: View, settings: MetricsSettings, stands: float = STANDS_SECONDS
+    ) -> None:
         self._view = view
         self._probes = Probes(view)
         self._settings = settings
         self._tally = Tally()
+        formats = PROMETHEUS, OPENMETRICS
+        self._metrics = {each: Shared(partial(self._rendered, each), stands) for each in formats}
+        self._readiness = Shared(self._probes.readyz, stands)
 
     async def run(self, port: int) -> None:
         """Serve until cancelled, as soon as the port is free."""
-        pages = {
-            "/metrics": self._metrics,
-            "/healthz": self._probes.healthz,
-            "/readyz": self._probes.readyz,
-        }
+        pages = {"/metrics": self._page, "/healthz": self._healthz, "/readyz": self._readyz}
         server = PageServer(pages)
-        while True:
-            try:
-                await server.run(self._settings.address, port)
-            except OSError as error:
-                facts = {"address": self._settings.address, "port": port, "error": str(error)}
-                _log.error("metrics cannot be served", extra={"nodeplug": facts})
-            await asyncio.sleep(_RETRY_SECONDS)
+        try:
+            while True:
+                await self._serve(server, port)
+                await asyncio.sleep(_RETRY_SECONDS)
+        finally:
+            for each in (*self._metrics.values(), self._readiness):
+                each.forget()
 
-    async def _metrics(self, headers: Mapping[str, str]) -> Answer:
+    async def _serve(self, server: PageServer, port: int) -> None:
+        try:
+            await server.run(self._settings.address, port)
+        except OSError as error:
+            facts = {"address": self._settings.address, "port": port, "error": str(error)}
+            _log.error("metrics cannot be served", extra={"nodeplug": facts})
+
+    async def _page(self, headers: Mapping[str, str]) -> Answer:
         wants_openmetrics = "application/openmetrics-text" in headers.get("accept", "")
-        content_type = OPENMETRICS if wants_openmetrics else PROMETHEUS
+        return await self._metrics[OPENMETRICS if wants_openmetrics else PROMETHEUS].get()
+
+    async def _healthz(self, _: Mapping[str, str]) -> Answer:
+        return self._probes.healthz()
+
+    async def _readyz(self, _: Mapping[str, str]) -> Answer:
+        return await self._readiness.get()
+
+    async def _rendered(self, content_type: str) -> Answer:
         report = self._view.agent()
         families: list[Family] = []
         if self._settings.per_device:

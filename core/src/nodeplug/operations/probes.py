@@ -1,9 +1,7 @@
 """Whether the process is alive, and whether it does its work: each with why not."""
 
-import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
-from nodeplug.kubelet.probe import trouble_at
 from nodeplug.operations.http import Answer
 from nodeplug.operations.view import View
 from nodeplug.supervisor.report import ResourceReport
@@ -18,14 +16,14 @@ class Probes:
     def __init__(self, view: View) -> None:
         self._view = view
 
-    async def healthz(self, _: Mapping[str, str]) -> Answer:
+    def healthz(self) -> Answer:
         """Answer 200 while the agent's own parts turn: a restart would help nothing else."""
         stale = self._view.agent().stale
         if stale > _STALE_SECONDS:
             return _answer([f"nobody has looked for the kubelet for {stale:.0f} s"])
         return _answer([])
 
-    async def readyz(self, _: Mapping[str, str]) -> Answer:
+    async def readyz(self) -> Answer:
         """Answer 200 if every resource is registered, is being listened to, and answers."""
         return _answer(await self.troubles())
 
@@ -38,9 +36,10 @@ class Probes:
         ]
         if not report.kubelet_present:
             return [*found, "the kubelet is not there"]
-        answers = await asyncio.gather(*[trouble_at(each.socket) for each in report.resources])
-        for resource, own in zip(report.resources, answers, strict=True):
-            found += [f"{resource.pool.resource}: {line}" for line in _troubles(resource, own)]
+        answers = await self._view.prober.troubles({each.socket for each in report.resources})
+        for each in report.resources:
+            lines = _troubles(each, answers[each.socket])
+            found += [f"{each.pool.resource}: {line}" for line in lines]
         return found
 
 
