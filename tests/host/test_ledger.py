@@ -69,7 +69,7 @@ def join(folder: Path) -> Iterator[Join]:
     """Let a test open ledgers that are closed at its end."""
     with ExitStack() as stack:
 
-        def opened(owner: str = "release a", **options: Path) -> Ledger:
+        def opened(owner: str = "release a", **options: str) -> Ledger:
             ledger = Ledger(folder, owner, **options)
             stack.callback(ledger.close)
             ledger.open()
@@ -97,7 +97,7 @@ def recorder(folder: Path) -> Iterator[Callable[[str], Child]]:
 
 
 def entry(device: str, resource: str = BOARD, **facts: object) -> LedgerEntry:
-    made = LedgerEntry(resource, device, time.monotonic(), HARDWARE)
+    made = LedgerEntry(resource, device, time.monotonic(), HARDWARE, owner="release a")
     return msgspec.structs.replace(made, **facts)
 
 
@@ -115,7 +115,7 @@ def files(folder: Path) -> list[Path]:
     return sorted(folder.glob("*.jsonl"))
 
 
-async def leave(folder: Path, *entries: LedgerEntry, **options: Path) -> None:
+async def leave(folder: Path, *entries: LedgerEntry, **options: str) -> None:
     """Record entries as an agent that is gone by now."""
     ledger = Ledger(folder, "an agent that is gone", **options)
     await record(ledger, *entries)
@@ -140,7 +140,7 @@ def make_read_only(disk: Path) -> None:
 async def test_what_one_agent_records_is_news_to_another(join: Join) -> None:
     """Before it gives anything away, an agent knows what all others gave."""
     one, other = join(), join()
-    given = entry("a", pods=("uid",), backend="custom", installation="release a")
+    given = entry("a", pods=("uid",))
     await record(one, given)
     assert await record(other) == [given]
 
@@ -483,6 +483,7 @@ async def test_what_a_killed_agent_gave_is_taken_over(
     gone.wait()
     news = await record(ledger)
     assert (devices(news), list(ledger.own)) == (["of-child"], [(BOARD, "of-child")])
+    assert ledger.own[BOARD, "of-child"].owner == "release other, pid 7 of pod x"
     assert devices(told(folder)) == ["of-child"]
 
 
@@ -576,12 +577,9 @@ def short_of_descriptors(*_: object) -> None:
     raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
 
-async def test_what_was_before_the_boot_is_forgotten(
-    join: Join, folder: Path, tmp_path: Path
-) -> None:
+async def test_what_was_before_the_boot_is_forgotten(join: Join, folder: Path) -> None:
     """No container of then runs now, and the clock has begun again."""
-    (tmp_path / "boot_id").write_text("another boot\n")
-    await leave(folder, entry("a"), boot_id=tmp_path / "boot_id")
+    await leave(folder, entry("a"), boot="another boot")
     ledger = join()
     assert (await record(ledger), dict(ledger.own), files(folder)) == ([], {}, [])
 

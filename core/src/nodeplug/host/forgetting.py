@@ -10,12 +10,12 @@ import time
 import zlib
 from collections.abc import Iterator
 from contextlib import suppress
-from functools import lru_cache
 from pathlib import Path
 from typing import Final, TypeVar
 
 import msgspec
 
+from nodeplug.host.boot import boot_id
 from nodeplug.host.files import remove_quietly, write_atomically
 
 FOLDER: Final = "forget"
@@ -27,7 +27,6 @@ LIFE_SECONDS: Final = 60.0
 _REQUEST, _ANSWERS = ".json", ".taken"
 _FILES_LIMIT: Final = 1000
 _SIZE_LIMIT: Final = 1 << 16
-_BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 
 _Kind = TypeVar("_Kind")
 
@@ -51,7 +50,7 @@ class Request(msgspec.Struct, frozen=True):
     def of(cls, resource: str, device: str, reason: str, who: str) -> "Request":
         """Return a request that is made now."""
         at = time.strftime("%Y-%m-%dT%H:%M:%S%z")
-        return cls(resource, device, reason, who, time.monotonic(), at, _boot())
+        return cls(resource, device, reason, who, time.monotonic(), at, boot_id())
 
 
 class Taken(msgspec.Struct, frozen=True):
@@ -108,7 +107,7 @@ def _stem(request: Request) -> str:
 
 def _is_good(request: Request) -> bool:
     age = time.monotonic() - request.asked
-    return request.boot == _boot() and 0 <= age <= LIFE_SECONDS
+    return request.boot == boot_id() and 0 <= age <= LIFE_SECONDS
 
 
 def _sweep(folder: Path) -> None:
@@ -149,11 +148,3 @@ def _content(path: Path) -> bytes:
         return b""
     finally:
         os.close(fd)
-
-
-@lru_cache(maxsize=1)
-def _boot() -> str:
-    try:
-        return _BOOT_ID.read_text().strip()
-    except OSError:
-        return ""

@@ -12,6 +12,7 @@ from typing import Final
 
 import msgspec
 
+from nodeplug.host.boot import boot_id
 from nodeplug.host.files import stamp
 from nodeplug.host.ledger_files import (
     SUFFIX,
@@ -38,7 +39,6 @@ _LOCK_NAME: Final = "lock"
 _SMALL: Final = 1 << 16  # a file up to this size is not worth making smaller
 # Kernels stamp a change with the time of their last tick, so one may follow with the same stamp.
 _TICK_NS: Final = 20_000_000
-_BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 
 
 class LedgerBusyError(AllocationRefusedError):
@@ -53,11 +53,11 @@ class Ledger:
     memory only, and they are written as soon as that works again. It is for one event loop.
     """
 
-    def __init__(self, folder: Path | None, owner: str, boot_id: Path = _BOOT_ID) -> None:
+    def __init__(self, folder: Path | None, owner: str, boot: str | None = None) -> None:
         self.trouble = "" if folder else "no folder for the ledger is set"
         self._folder = folder
         self._stem = f"{zlib.crc32(owner.encode()):08x}"
-        self._header = Header(_text(boot_id))
+        self._header = Header(boot_id() if boot is None else boot, owner)
         self._lock = Lock(folder / _LOCK_NAME, owner) if folder else None
         self._in_turn = self._writable = False
         self._file: OwnFile | None = None
@@ -225,7 +225,7 @@ class Ledger:
 
     def _get_to_know(self, name: str, place: "os.DirEntry[str]") -> None:
         try:
-            file = opened(place, self._header)
+            file = opened(place, self._header.boot)
         except OSError:
             self._stamp = None  # the next turn tries again
         else:
@@ -299,7 +299,7 @@ class Ledger:
         for name, file in list(self._others.items()):
             if self.trouble or not file.abandoned():
                 continue
-            living = (file.living[key] for key in file.living if self._is_older(file.living[key]))
+            living = [each for each in file.living.values() if self._is_older(each)]
             self.append(living)
             if not self.trouble:
                 with suppress(OSError):
@@ -338,10 +338,3 @@ class _Turn(AbstractAsyncContextManager[list[LedgerEntry]]):
 
 def _answered(entry: LedgerEntry) -> float:
     return entry.answered
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text().strip()
-    except OSError:
-        return ""

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
+from msgspec import structs
 
 from nodeplug.values.hardware import Uses
 
@@ -31,6 +32,7 @@ class LedgerEntry(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     the answer, which all processes of a boot count alike. `hardware` tells what the container
     uses. While an answer is `under_way` its time is that of the question. `pods` are the uids of
     those that have it, once that is known: a kubelet forgets those that are deleted by force.
+    `owner` is the agent that gave it, "" for the one whose file it is.
     `ended` takes back what was said before of the same resource and device.
     """
 
@@ -38,8 +40,7 @@ class LedgerEntry(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     device: str
     answered: float
     hardware: Uses
-    backend: str = ""
-    installation: str = ""
+    owner: str = ""
     under_way: bool = False
     pods: tuple[str, ...] = ()
     ended: bool = False
@@ -51,9 +52,10 @@ class LedgerEntry(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 
 
 class Header(msgspec.Struct, frozen=True):
-    """The first line of a file."""
+    """The first line of a file: of which boot and, for people, of which agent it tells."""
 
     boot: str
+    owner: str = ""
 
 
 _decode_entry = msgspec.json.Decoder(LedgerEntry).decode
@@ -162,13 +164,13 @@ def _is_ours(fd: int) -> bool:
     return stat.S_ISREG(facts.st_mode) and facts.st_uid == os.geteuid()
 
 
-def opened(place: "os.DirEntry[str]", header: Header) -> "OtherFile | None":
+def opened(place: "os.DirEntry[str]", boot: str) -> "OtherFile | None":
     """Open another agent's file; None if it is none. Raises OSError where that fails."""
     if not place.is_file(follow_symlinks=False):
         return None
     fd = os.open(place.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     if _is_ours(fd):
-        return OtherFile(fd, place.inode(), header)
+        return OtherFile(fd, place.inode(), boot)
     os.close(fd)
     return None
 
@@ -176,11 +178,12 @@ def opened(place: "os.DirEntry[str]", header: Header) -> "OtherFile | None":
 class OtherFile:
     """Another agent's file, read as it grows. `living` is what it says by now."""
 
-    def __init__(self, fd: int, inode: int, header: Header) -> None:
+    def __init__(self, fd: int, inode: int, boot: str) -> None:
         self.inode = inode
         self.living: dict[Key, LedgerEntry] = {}
         self._fd = fd
-        self._expected = header
+        self._boot = boot
+        self._owner = ""
         self._current: bool | None = None
         self._size = self._offset = 0
 
@@ -218,7 +221,8 @@ class OtherFile:
         try:
             if self._current is None:
                 self._current = False
-                self._current = _decode_header(line) == self._expected
+                header = _decode_header(line)
+                self._owner, self._current = header.owner, header.boot == self._boot
             elif self._current:
                 return self._note(_decode_entry(line))
         except _UNREADABLE:
@@ -230,7 +234,7 @@ class OtherFile:
         if entry.ended:
             self.living.pop(key, None)
         else:
-            self.living[key] = entry
+            self.living[key] = entry if entry.owner else structs.replace(entry, owner=self._owner)
         return key
 
     def abandoned(self) -> bool:

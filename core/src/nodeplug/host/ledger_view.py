@@ -4,19 +4,18 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from nodeplug.host.ledger_files import SUFFIX, Header, Key, opened
-
-_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+from nodeplug.host.boot import boot_id
+from nodeplug.host.ledger_files import SUFFIX, Key, opened
 
 
 def written_down(folder: Path) -> frozenset[Key]:
     """Return what agents have noted that containers have; takes no lock and changes nothing."""
     found: set[Key] = set()
     with suppress(OSError):
-        header = Header(_BOOT_ID.read_text().strip())
+        boot = boot_id()
         with os.scandir(folder) as places:
             for place in places:
-                if place.name.endswith(SUFFIX) and (file := opened(place, header)):
+                if place.name.endswith(SUFFIX) and (file := opened(place, boot)):
                     file.read()
                     found |= file.living.keys()
                     file.close()

@@ -14,11 +14,11 @@ from nodeplug.allocation import Allocator, BackendHandle
 from nodeplug.backend import BackendSpec
 from nodeplug.config.settings import CDI_DIR
 from nodeplug.holdings import Holdings
+from nodeplug.host.boot import boot_id
 from nodeplug.host.calls import Lane, call
 from nodeplug.host.fallbacks import fallbacks
 from nodeplug.host.host import Host
 from nodeplug.host.ledger import Ledger
-from nodeplug.host.root import HostRoot
 from nodeplug.kubelet.serving import ServedResource, Site
 from nodeplug.kubelet.sockets import HOME, REGISTRY_HOME, SocketDirectory
 from nodeplug.kubelet.translate import encode_listed
@@ -105,7 +105,7 @@ class Agent:
         owner = f"the agent for {names} of installation {installation!r}, process {os.getpid()}"
         ledger_dir = node.ledger_dir or plugin_dir / HOME / "ledger"
         self._holdings.rivals_changed = self._refresh_soon
-        self._ledger = Ledger(ledger_dir, owner, _boot_id(host.root))
+        self._ledger = Ledger(ledger_dir, owner, boot_id(host.root.root))
         forgetting = Forgetting(ledger_dir, owner, self._holdings)
         self._hardware = HardwareLook(host.root, node.cdi_dir)
         host = replace(host, identities=identities(plugin_dir, installation, writes=True))
@@ -321,9 +321,3 @@ class Agent:
 
     def _pools(self) -> list[ResourcePool]:
         return [owned.served.pool for owned in self._resources.values()]
-
-
-def _boot_id(root: HostRoot) -> Path:
-    """Return where the kernel tells of this boot; agents of one node must read the same."""
-    path = Path("proc/sys/kernel/random/boot_id")
-    return root.root / path if (root.root / path).exists() else "/" / path
