@@ -278,3 +278,12 @@ def test_numbers_are_sorted_as_numbers() -> None:
     """However long they are, with and without zeros before them."""
     texts = ["b" + "9" * 5000, "a10b", "b", "a10", "a2", "a1", "a01", "a", "1"]
     assert sorted(texts, key=natural) == ["1", "a", "a01", "a1", "a2", "a10", "a10b", "b", texts[0]]
+
+
+def test_a_mark_stays_until_it_is_known_to_be_gone(tmp_path: Path) -> None:
+    """Over a restart, too; nobody else's goes."""
+    file = tmp_path / "identities.json"
+    assert Identities(file).marks("a", {"one", "two"}, ()) == {"one", "two"}
+    assert Identities(file).marks("a", (), {"two"}) == {"one"}
+    assert Identities(file).marks("a", (), {"three"}) == {"one"}
+    assert Identities(file).marks("b", (), ()) == frozenset()

@@ -4,12 +4,16 @@ import asyncio
 import os
 import time
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from nodeplug.host.identities import Identities
 from nodeplug_sriov_net.adapters import address_of, intel_adapter
 from nodeplug_sriov_net.network import Network
+from nodeplug_sriov_net.plugin import build
 from support.network import Cable, another_network, ip, private_network
 from support.sriov_host import FakeHost, discover, settings
 from support.sriov_stage import served
@@ -141,6 +145,23 @@ async def test_an_uplink_that_goes_down_is_not_advertised_meanwhile(cabled: Fake
         await play.healthy()
         ip("link set ens1 up")
         await play.healthy(VF1)
+
+
+async def test_an_uplink_that_is_down_is_known_after_a_restart(
+    cabled: FakeHost, tmp_path: Path
+) -> None:
+    """An agent that starts meanwhile has never seen its route."""
+
+    async def advertised() -> set[str]:
+        host = replace(cabled.host, identities=Identities(tmp_path / "identities.json"))
+        return {*(await discover(build(listening({}), host, None))).devices}
+
+    ip("route add default dev ens1v0")
+    assert await advertised() == {VF1}
+    ip("link set ens1v0 down")
+    assert await advertised() == {VF1}
+    ip("link set ens1v0 up")
+    assert await advertised() == {VF0, VF1}
 
 
 async def test_lost_messages_are_made_up_for(

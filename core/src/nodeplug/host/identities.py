@@ -1,4 +1,4 @@
-"""Which thing has which id, and which things belong together, whatever comes and goes beside them.
+"""Which thing has which id, which things belong together and which are marked, whatever comes.
 
 Backends say what is there; what was seen before decides. It is kept in a file, for it must be the
 same after a restart of the agent and of the host.
@@ -67,10 +67,13 @@ class _Thing(msgspec.Struct):
 class _Document(msgspec.Struct):
     things: dict[str, list[_Thing]] = {}
     groups: dict[str, list[Group]] = {}
+    marks: dict[str, list[str]] = {}
 
 
 class Identities:
-    """The memory of ids and groups, for all backends; each uses scopes that begin with its name.
+    """The memory of ids, groups and marks, for all backends.
+
+    Each of them uses scopes that begin with its name.
 
     Without a file it lasts as long as the process; one that does not write is what a command has
     beside the agent. The methods block, and any thread may call
@@ -85,6 +88,7 @@ class Identities:
         self._lasting: dict[str, dict[str, Known]] = {}
         self._passing: dict[str, dict[str, Known]] = {}
         self._groups: dict[str, list[Group]] = {}
+        self._marks: dict[str, list[str]] = {}
 
     def assign(self, scope: str, wanted: Sequence[Claim], *, lasting: bool = True) -> list[str]:
         """Return the ids of all things of a scope that are there, in their order.
@@ -125,12 +129,29 @@ class Identities:
         present = {each for column in columns for each in column}
         return [row for row in grouped if not present.isdisjoint(row)]
 
+    def marks(
+        self, scope: str, marked: Collection[str], unmarked: Collection[str]
+    ) -> frozenset[str]:
+        """Return which things bear a mark: those that do now, or did when that was last known.
+
+        Of what is in neither collection that is not known now; 1,000 marks are remembered.
+        """
+        with self._lock:
+            self._load()
+            before = self._marks.get(scope, [])
+            others = [each for each in before if each not in marked and each not in unmarked]
+            now = [*others, *sorted(marked)][-_GONE_LIMIT:]
+            self._marks[scope] = now
+            changed = set(now) != set(before)
+        self._keep(changed=changed)
+        return frozenset(now)
+
     def _load(self) -> None:
         if self._loaded:
             return
         self._loaded = True
         document = self._disk.read() if self._disk else _Document()
-        self._groups = document.groups
+        self._groups, self._marks = document.groups, document.marks
         for scope, things in document.things.items():
             known = self._lasting.setdefault(scope, {})
             ids: set[str] = set()
@@ -149,7 +170,7 @@ class Identities:
                 scope: [_Thing(identity, *each) for identity, each in known.items()]
                 for scope, known in self._lasting.items()
             }
-            document = msgspec.to_builtins(_Document(things, self._groups))
+            document = msgspec.to_builtins(_Document(things, self._groups, self._marks))
         # Names of files may be no Unicode; json, unlike msgspec, has a way to write them.
         return json.dumps(document).encode()
 

@@ -22,7 +22,7 @@ async def explain(settings: SriovNetSettings, host: Host) -> Sequence[Verdict]:
     async with listen(host.root, settings, lambda _: None) as ears:
         functions = await call(Survey(host.root).look, timeout=_LOOK_SECONDS)
         heard = await ears.hear(functions.values())
-    pools, memory = Pools(settings), Memory()
+    pools, memory = Pools(settings), Memory(host.identities)
     found = Viewer(host.root, pools, memory).candidates(functions, heard)
     return [verdict for each in found for verdict in _verdicts(each, pools, memory)]
 

@@ -1,10 +1,11 @@
 """What must be remembered of devices that the host shows in part only."""
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
+from nodeplug.host.identities import Identities
 from nodeplug_sriov_net.candidates import Candidate
 from nodeplug_sriov_net.facts import Function, is_uio, is_vfio
 from nodeplug_sriov_net.selector_settings import SelectorSettings
@@ -18,14 +19,18 @@ class Place(msgspec.Struct, frozen=True):
 
 
 class Memory:
-    """What devices were before; outlives a reload of the configuration, not the process.
+    """What devices were before; outlives a reload of the configuration.
+
+    Which of them are uplinks of the host outlives the process and the boot, too: `identities` is
+    asked for that.
 
     A network device that is given to a container leaves the host's network namespace, and its
     function then shows none; so does an RDMA device where the RDMA subsystem is set to it.
     `looking` is held while somebody looks at the host.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, identities: Identities | None = None) -> None:
+        self._identities = identities or Identities()
         self.looking = threading.Lock()
         self._whole: dict[str, Candidate] = {}
         self._places: dict[str, Place] = {}
@@ -35,7 +40,9 @@ class Memory:
 
         What has not changed is the same object as before.
         """
-        devices = [self._complete(each) for each in found]
+        completed = self._with_uplinks([self._complete(each) for each in found])
+        known = ((each, self._whole.get(each.id)) for each in completed)
+        devices = [before if before == each else each for each, before in known]
         self._whole = {each.id: each for each in devices}
         for gone in self._places.keys() - self._whole.keys():
             del self._places[gone]
@@ -49,6 +56,18 @@ class Memory:
         """Take note of where a device is served."""
         self._places[device_id] = place
 
+    def _with_uplinks(self, found: Sequence[Candidate]) -> list[Candidate]:
+        """Mark what is an uplink although it has lost its route, as one that is down has."""
+        marked = {each.id for each in found if each.uplink}
+        unmarked = {each.id for each in found if not each.uplink and _is_no_uplink(each)}
+        uplinks = self._identities.marks("sriov_net/uplinks", marked, unmarked)
+        return [
+            msgspec.structs.replace(each, uplink=True)
+            if each.id in uplinks and not each.uplink
+            else each
+            for each in found
+        ]
+
     def _complete(self, found: Candidate) -> Candidate:
         before = self._whole.get(found.id)
         if before is None:
@@ -58,16 +77,18 @@ class Memory:
         owner_is_same = _driver_of(found.owner) == _driver_of(before.owner) is not None
         if found.owner_link is None and owner_is_same:  # it is in a container, or is made anew
             found = msgspec.structs.replace(found, owner_link=before.owner_link)
-        return before if found == before else found
+        return found
 
 
 def _with_own(found: Candidate, before: Candidate) -> Candidate:
     links, part = found.links or before.links, found.part
     if part.capable and not part.rdma:
         part = msgspec.structs.replace(part, rdma=before.part.rdma)
-    # An uplink that is down has lost its route, and is an uplink all the same.
-    uplink = found.uplink or (before.uplink and not any(link.carrier for link in links))
-    return msgspec.structs.replace(found, links=links, part=part, uplink=uplink)
+    return msgspec.structs.replace(found, links=links, part=part)
+
+
+def _is_no_uplink(found: Candidate) -> bool:
+    return _is_user_space(found.driver) or any(link.carrier for link in found.links)
 
 
 def _driver_of(function: Function | None) -> str | None:

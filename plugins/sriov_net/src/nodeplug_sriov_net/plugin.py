@@ -26,7 +26,8 @@ from nodeplug_sriov_net.survey import Survey
 
 def build(settings: SriovNetSettings, host: Host, previous: Backend | None) -> SriovNetBackend:
     """Make the backend; it remembers what the one before it saw."""
-    memory = previous.memory if isinstance(previous, SriovNetBackend) else Memory()
+    known = previous.memory if isinstance(previous, SriovNetBackend) else None
+    memory = known or Memory(host.identities)
     return SriovNetBackend(settings, host, memory)
 
 
