@@ -124,7 +124,7 @@ async def test_what_was_missed_between_two_watches_is_found(
     ],
 )
 async def test_a_wrong_value_is_named_and_the_last_good_one_stands(
-    play: Play, value: str, problem: str
+    play: Play, value: str, problem: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """As with a configuration file."""
     play.annotate(ONE)
@@ -136,7 +136,8 @@ async def test_a_wrong_value_is_named_and_the_last_good_one_stands(
                 await asyncio.sleep(0.01)
         [text] = follower.problems
         assert text.startswith(f"annotation {KEY}: ")
-        assert problem in text
+        [line] = [r for r in caplog.records if r.message == "annotation refused"]
+        assert problem in line.nodeplug["error"]  # type: ignore[attr-defined]
         assert play.stage.allocatable() == 3
         play.annotate(TWO)
         await play.stage.listed(allocatable=2)

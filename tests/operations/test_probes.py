@@ -1,12 +1,16 @@
 """Ready is what can be used; healthy is what a restart would not mend."""
 
 import socket
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import grpc.aio
 import pytest
 
-from nodeplug.supervisor.reload import ReloadReport
+from nodeplug.config.load import Source, load_configuration
+from nodeplug.supervisor.reload import Reloader, ReloadReport
+from support.awkward.backend import SPEC
 from support.awkward.state import State
 from support.stage import BOARD, stage
 from support.watched import watched
@@ -101,3 +105,46 @@ async def test_a_socket_that_took_the_place_of_another_is_asked_anew() -> None:
             deaf.bind(str(path))
             status, text = await watch.get("/readyz")
         assert (status, "its own socket does not answer" in text) == (503, True)
+
+
+SECRET = "hunter2"  # noqa: S105 - of nothing
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        (f"log: {{level: {SECRET}}}", "log.level"),
+        (f"metrics: {{port: {SECRET}}}", "metrics.port"),
+        (f"a: {SECRET}: b", "line 1, column 11"),
+        (f"{SECRET}: 1\n{SECRET}: 2", "line 2, column 1"),
+        (f"[{SECRET}", "line 1, column 9"),
+        (f"\0{SECRET}", "c.yaml"),
+        (f"quarantine: [{{devices: {{}}, reason: {SECRET}}}]", "quarantine[0]"),
+        (f"quarantine: [{{devices: {{id: ['!', {SECRET}]}}}}]", "quarantine[0]"),
+        (f"offers: [{{resource: {SECRET}}}]", "offers[0]"),
+        (f"backends: {{awkward: {{boards: {SECRET}}}}}", "backends.awkward"),
+    ],
+)
+async def test_readiness_tells_where_a_configuration_is_wrong_but_no_value(
+    text: str, place: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is for anybody who reaches the port, and for all who may read nodes; the log is not."""
+    file = tmp_path / "c.yaml"
+    file.write_text(text)
+    async with stage() as play, watched(play) as watch:
+        load = partial(load_configuration, [Source(file)], {"awkward": SPEC})
+        reloader = Reloader({}, load, play.agent)
+        await reloader._reload()
+        watch.reload = reloader.report
+        status, shown = await watch.get("/readyz")
+    assert status == 503
+    assert place in shown
+    assert SECRET not in shown
+    assert "reload refused" in caplog.text
+
+
+async def test_readiness_does_not_tell_what_a_backend_failed_with() -> None:
+    """Its error may quote its settings."""
+    async with stage() as play, watched(play) as watch:
+        play.set(State(crash=True))
+        await watch.until("/readyz", 503, "backend awkward: failed\n")

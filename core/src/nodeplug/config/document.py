@@ -40,9 +40,9 @@ def read_document(path: Path) -> Any:
         with path.open("rb") as file:
             data = file.read(_SIZE_LIMIT + 1)
     except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}", str(path)) from error
     if len(data) > _SIZE_LIMIT:
-        raise ConfigError(f"{path}: is larger than {_SIZE_LIMIT} bytes")
+        raise ConfigError(f"{path}: is larger than {_SIZE_LIMIT} bytes", str(path))
     return parse_document(data, path)
 
 
@@ -52,12 +52,13 @@ def parse_document(data: bytes, path: Path) -> Any:
         return yaml.load(data, Loader=_StrictLoader)  # noqa: S506 - a SafeLoader
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
-        place = f" line {mark.line + 1}, column {mark.column + 1}:" if mark else ""
-        raise ConfigError(f"{path}:{place} {error.problem or error.context}") from error
+        place = f"{path}: line {mark.line + 1}, column {mark.column + 1}" if mark else str(path)
+        raise ConfigError(f"{place}: {error.problem or error.context}", place) from error
     except RecursionError as error:
-        raise ConfigError(f"{path}: is nested too deeply") from error
+        raise ConfigError(f"{path}: is nested too deeply", str(path)) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: is not YAML: {' '.join(str(error).split())}") from error
+        text = " ".join(str(error).split())
+        raise ConfigError(f"{path}: is not YAML: {text}", str(path)) from error
 
 
 def convert(data: Any, kind: type[T], file: Path, prefix: str = "") -> T:
@@ -72,14 +73,13 @@ def convert(data: Any, kind: type[T], file: Path, prefix: str = "") -> T:
         path = path.rstrip("`")
         if unknown := re.search(r"unknown field `(.*)`", problem):
             key = f"{prefix}{path}.{unknown[1]}".lstrip(".")
-            raise ConfigError(
-                f"{file}: {key}: is not a known key; `nodeplug config schema` lists them"
-            ) from error
-        key = f"{prefix}{path}".lstrip(".") or "(top level)"
-        if isinstance(error.__cause__, ValueError):  # a check of the type itself, which says all
-            raise ConfigError(f"{file}: {key}: {problem}") from error
-        value = _shown(_find(data, path))
-        raise ConfigError(f"{file}: {key}: {_plain(problem)}, found {value}") from error
+            problem = "is not a known key; `nodeplug config schema` lists them"
+        else:
+            key = f"{prefix}{path}".lstrip(".") or "(top level)"
+            if not isinstance(error.__cause__, ValueError):  # a check of the type itself says all
+                problem = f"{_plain(problem)}, found {_shown(_find(data, path))}"
+        place = f"{file}: {key}"
+        raise ConfigError(f"{place}: {problem}", place) from error
 
 
 def _find(data: Any, path: str) -> Any:

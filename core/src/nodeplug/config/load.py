@@ -110,14 +110,15 @@ def _part(source: Source, specs: Mapping[str, BackendSpec]) -> _Part:
 def _translated(source: Source, spec: BackendSpec) -> _Part:
     path = source.path
     if spec.reader is None:
-        raise ConfigError(f"{path}: backend {spec.name} reads no other plugin's files")
+        text = f"{path}: backend {spec.name} reads no other plugin's files"
+        raise ConfigError(text, str(path))
     try:
         found = spec.reader(read_document(path))
     except InvalidValueError as error:
-        raise ConfigError(f"{path}: {error}") from error
+        raise ConfigError(f"{path}: {error}", str(path)) from error
     document = {"backends": {spec.name: found.section}, "offers": list(found.offers)}
     convert(document, AgentSettings, path)
-    refused = [ConfigError(f"{path}: {line}") for line in found.refused]
+    refused = [ConfigError(f"{path}: {line}", str(path)) for line in found.refused]
     ignored = [f"{path}: {line}" for line in found.ignored]
     return _Part(document, {spec.name: refused} if refused else {}, ignored)
 

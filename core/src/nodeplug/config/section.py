@@ -42,7 +42,8 @@ def _without_wrong_entries(
             kept.append(entry)
         except ConfigError as error:
             tried, true = f"{spec.entries}[{len(kept)}]", f"{spec.entries}[{number}]"
-            wrong.append(ConfigError(str(error).replace(tried, true, 1)))
+            told = (text.replace(tried, true, 1) for text in (str(error), error.place))
+            wrong.append(ConfigError(*told))
     return BrokenSectionError([*errors[:-1], *wrong], settings if kept else None)
 
 

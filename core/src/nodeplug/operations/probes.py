@@ -8,6 +8,7 @@ from nodeplug.supervisor.report import ResourceReport
 
 # The watch looks every 2 s, come what may.
 _STALE_SECONDS = 30.0
+_LINES_LIMIT = 100
 
 
 class Probes:
@@ -28,12 +29,14 @@ class Probes:
         return _answer(await self.troubles())
 
     async def troubles(self) -> list[str]:
-        """Return why the agent is not ready, one line each."""
+        """Return why the agent is not ready, one line each.
+
+        Anybody may be shown it: what a backend failed with, and values, stand in the log.
+        """
         report = self._view.agent()
         found = [f"configuration: {line}" for line in self._view.configuration().problems]
-        found += [
-            f"backend {each.name}: {each.trouble}" for each in report.backends if each.trouble
-        ]
+        failing = {each.name: each.trouble for each in report.backends if each.trouble}
+        found += [f"backend {name}: {why.partition(':')[0]}" for name, why in failing.items()]
         if not report.kubelet_present:
             return [*found, "the kubelet is not there"]
         answers = await self._view.prober.troubles({each.socket for each in report.resources})
@@ -53,5 +56,8 @@ def _troubles(resource: ResourceReport, own: str) -> Iterator[str]:
 
 
 def _answer(troubles: Sequence[str]) -> Answer:
-    text = "\n".join(troubles) or "ok"
+    lines = list(troubles[:_LINES_LIMIT])
+    if more := len(troubles) - len(lines):
+        lines.append(f"and {more} more")
+    text = "\n".join(lines) or "ok"
     return Answer(503 if troubles else 200, f"{text}\n".encode(errors="backslashreplace"))

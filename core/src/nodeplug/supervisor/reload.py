@@ -25,7 +25,10 @@ _log = logging.getLogger("nodeplug.config")
 
 
 class ReloadReport(NamedTuple):
-    """What was wrong with the configuration last, and when it was read, since the epoch."""
+    """Where the configuration was wrong last, and when it was read, since the epoch.
+
+    Anybody may be shown the problems: they tell no values, which stand in the log.
+    """
 
     problems: tuple[str, ...]
     at: float
@@ -47,7 +50,7 @@ class Reloader:
         problems: Sequence[Exception] = (),
     ) -> None:
         self.asked = asyncio.Event()
-        self.report = ReloadReport(tuple(map(str, problems)), time.time())
+        self.report = ReloadReport(tuple(map(without_value, problems)), time.time())
         self._files = files
         self._load = load
         self._agent = agent
@@ -89,7 +92,13 @@ class Reloader:
             _log.info("configuration reloaded", extra={"nodeplug": {"changed": changed}})
 
     def _note(self, errors: Sequence[Exception]) -> None:
-        self.report = ReloadReport(tuple(map(str, errors)), time.time())
+        self.report = ReloadReport(tuple(map(without_value, errors)), time.time())
         RELOADS.add("refused" if errors else "accepted")
-        for problem in self.report.problems:
-            _log.error("reload refused", extra={"nodeplug": {"error": problem}})
+        for error in errors:
+            _log.error("reload refused", extra={"nodeplug": {"error": str(error)}})
+
+
+def without_value(error: Exception) -> str:
+    """Return where a configuration is wrong."""
+    place = error.place if isinstance(error, ConfigError) else ""
+    return f"{place or 'somewhere'}: wrong; the agent's log says how"

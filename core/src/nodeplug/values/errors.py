@@ -10,8 +10,7 @@ class NodeplugError(Exception):
     """
 
     def __str__(self) -> str:
-        text = super().__str__()
-        return text if text.isprintable() else text.encode("unicode_escape").decode()
+        return _on_one_line(super().__str__())
 
 
 class InvalidValueError(NodeplugError, ValueError):
@@ -19,7 +18,15 @@ class InvalidValueError(NodeplugError, ValueError):
 
 
 class ConfigError(NodeplugError):
-    """A configuration file is wrong. The text names file, key, value and remedy."""
+    """A configuration file is wrong. The text names file, key, value and remedy.
+
+    `place` is the file with key or line, as far as it is known: it holds no value, so anybody may
+    be shown it.
+    """
+
+    def __init__(self, text: str, place: str = "") -> None:
+        super().__init__(text)
+        self.place = _on_one_line(place)
 
 
 class BrokenSectionError(ConfigError):
@@ -83,3 +90,7 @@ class ResourceLostError(NodeplugError):
 
 class ClusterError(NodeplugError):
     """The API server could not be asked, or said no."""
+
+
+def _on_one_line(text: str) -> str:
+    return text if text.isprintable() else text.encode("unicode_escape").decode()

@@ -18,6 +18,7 @@ from nodeplug.operations.cluster.helper import last_line, start
 from nodeplug.operations.cluster.node_names import is_node_name
 from nodeplug.quarantine import QuarantineRule
 from nodeplug.supervisor.agent import Agent
+from nodeplug.supervisor.reload import without_value
 from nodeplug.values.errors import ClusterError, ConfigError
 
 _SHORTEST_PAUSE = 5.0
@@ -32,7 +33,7 @@ _log = logging.getLogger("nodeplug.cluster")
 class AnnotatedQuarantine:
     """Follows one annotation and hands its rules to the agent.
 
-    `problems` is what is wrong with its value; the last good one stands meanwhile, and over a
+    `problems` is where its value is wrong; the last good one stands meanwhile, and over a
     restart, whether or not the API server answers then.
     """
 
@@ -83,7 +84,7 @@ class AnnotatedQuarantine:
         try:
             rules = _parsed(value, self._annotation)
         except ConfigError as error:
-            self.problems = (str(error),)
+            self.problems = (without_value(error),)
             _log.error("annotation refused", extra={"nodeplug": {"error": str(error)}})
             return
         self.problems = ()
