@@ -189,7 +189,7 @@ class OtherFile:
 
     def read(self) -> Iterable[Key]:
         """Take in what was appended and return of what it tells."""
-        size = min(os.fstat(self._fd).st_size, _FILE_LIMIT)
+        size = self._end()
         if size == self._size:
             return ()
         if size < self._size:  # agents only append: somebody else cut it off
@@ -201,7 +201,10 @@ class OtherFile:
 
     def grown(self) -> bool:
         """Whether there is something to read."""
-        return min(os.fstat(self._fd).st_size, _FILE_LIMIT) != self._size
+        return self._end() != self._size
+
+    def _end(self) -> int:
+        return min(os.lseek(self._fd, 0, os.SEEK_END), _FILE_LIMIT)  # far quicker than fstat
 
     def _chunk(self) -> bytes:
         """Return the next whole lines; one that is too long comes in pieces, which say nothing."""
