@@ -16,6 +16,7 @@ from benchmarks import trials
 from benchmarks.stand import NotServedError
 from benchmarks.trees import NoTreeError, Tree, earlier, working
 from benchmarks.trials import Sizes, Trial
+from nodeplug.cli.interrupts import end_at_interrupt
 
 _USUAL = Sizes(
     calls=256,
@@ -166,6 +167,7 @@ def main(commit: str, rounds: int, quick: bool, only: Sequence[str]) -> None:  #
     """
     if os.geteuid():
         raise click.ClickException("making device nodes needs root")
+    end_at_interrupt()
     sizes, rounds = (_QUICK, 1) if quick else (_USUAL, rounds)
     chapters = [each for each in _CHAPTERS if not only or each.trial.__name__ in only]
     try:

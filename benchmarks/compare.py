@@ -12,6 +12,7 @@ import click
 from benchmarks.report import Comparison, show_beside
 from benchmarks.sides import ours, theirs
 from benchmarks.versus import Counts, compared
+from nodeplug.cli.interrupts import end_at_interrupt
 from nodeplug.conformance.verdicts import Broken
 from nodeplug.loader import installed
 
@@ -52,6 +53,7 @@ def main(  # noqa: PLR0913, PLR0917 - as many options
     """
     if bool(change) != bool(undo):
         raise click.UsageError("--change and --undo go together")
+    end_at_interrupt()
 
     async def figures() -> AsyncIterator[Comparison]:
         async with (

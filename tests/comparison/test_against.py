@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from support.interrupts import IN_BACKGROUND
 from support.needs import require
 from support.repository import ROOT
 
@@ -59,7 +60,7 @@ def test_a_commit_that_is_none_is_one_line() -> None:
 def test_nothing_is_left_of_a_run_that_is_ended(how: signal.Signals, code: int) -> None:
     """No worktree, no agent, no folder."""
     with subprocess.Popen(
-        (*QUICK[:-1], "--only", "alone", "HEAD"),
+        (*IN_BACKGROUND, *QUICK[:-1], "--only", "alone", "HEAD"),
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

@@ -15,6 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
+from support.interrupts import IN_BACKGROUND
 from support.repository import ROOT
 
 MINIMAL = f"{sys.executable} {ROOT / 'benchmarks/minimal_plugin.py'} {{dir}}"
@@ -147,7 +148,7 @@ def begun(*options: str) -> Iterator[tuple[subprocess.Popen[str], set[Path], str
     """Run a comparison whose plugins both serve; give its folders and the mark of its processes."""
     mark = uuid.uuid4().hex
     with subprocess.Popen(
-        words(MINIMAL, *options),
+        (*IN_BACKGROUND, *words(MINIMAL, *options)),
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -42,6 +42,7 @@ from support.awkward.backend import SPEC, Settings
 from support.awkward.state import State
 from support.command import Result, environment, nodeplug, write_config
 from support.held_board import SHARED, held_board
+from support.interrupts import IN_BACKGROUND
 from support.packages import install
 from support.plugin import Plugin
 from support.stage import BOARD, Stage, stage
@@ -303,7 +304,8 @@ async def test_watching_prints_an_allocation_and_ends_at_an_interrupt() -> None:
     """One JSON object in a line, with the time."""
     async with stage() as play:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "nodeplug", "allocations", "--watch", "--interval", "60"),
+            *(*IN_BACKGROUND, sys.executable, "-m", "nodeplug"),
+            *("allocations", "--watch", "--interval", "60"),
             *("--config", str(config_of(play)), "--output", "json"),
             stdout=asyncio.subprocess.PIPE,
             env=environment(None),

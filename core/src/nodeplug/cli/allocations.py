@@ -14,6 +14,7 @@ import msgspec
 from nodeplug.backend import BackendSpec
 from nodeplug.cli import forget
 from nodeplug.cli.discovered import ask_each
+from nodeplug.cli.interrupts import end_at_interrupt
 from nodeplug.cli.options import (
     FAILED,
     config_option,
@@ -72,6 +73,8 @@ def command(  # noqa: PLR0913, PLR0917 - click's way
     configuration = load_or_leave(sources, specs)
     kubelet = configuration.agent.kubelet
     directories = Path(kubelet.pod_resources_socket), Path(kubelet.device_plugin_dir)
+    if watch:
+        end_at_interrupt()
     with suppress(KeyboardInterrupt):
         interval = interval if watch else 0
         sys.exit(asyncio.run(_show(specs, configuration, directories, interval, output)))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from nodeplug.cli.interrupts import end_at_interrupt
 from nodeplug.cli.options import FAILED, USAGE, fail, output_option
 from nodeplug.cli.tables import print_json, printable
 from nodeplug.conformance.judge import judge
@@ -52,6 +53,7 @@ def command(  # noqa: PLR0913 - all are options
     """Judge any device plugin by the kubelet's rules. Exit 1 if it breaks one that it must keep."""
     if bool(plugin) == bool(socket):
         fail("give --command to start a plugin, or --socket for one that runs", USAGE)
+    end_at_interrupt()
     subject = Subject(plugin, socket and socket.absolute(), seconds, change, undo)
     try:
         verdicts = asyncio.run(_judge(subject, quiet=output == "json"))

@@ -7,6 +7,7 @@ import time
 import click
 
 from nodeplug.backend import BackendSpec
+from nodeplug.cli.interrupts import end_at_interrupt
 from nodeplug.cli.options import FAILED, USAGE, fail, output_option
 from nodeplug.cli.progress import Progress
 from nodeplug.cli.tables import print_json
@@ -22,6 +23,7 @@ from nodeplug.values.errors import LoadError
 def command(names: tuple[str, ...], output: str) -> None:
     """Walk the main job on simulated hardware: kubelet, agent, pods. Exit 1 if a check broke."""
     started = time.monotonic()
+    end_at_interrupt()
     results = load_each(names or installed())
     for result in results.values():
         if isinstance(result, LoadError):
