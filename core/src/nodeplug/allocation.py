@@ -5,18 +5,20 @@ import logging
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from nodeplug.backend import Backend, Preparer
 from nodeplug.cdi.names import named
 from nodeplug.holdings import Holdings
 from nodeplug.host.ledger import Ledger, LedgerEntry
 from nodeplug.offers import Offer, OfferedDevice
-from nodeplug.placement.atlas import Atlas
-from nodeplug.placement.prefer import prefer
 from nodeplug.pool import ResourcePool
 from nodeplug.values.device import Device
 from nodeplug.values.edits import ContainerEdits, merge
 from nodeplug.values.errors import AllocationRefusedError, NodeplugError, UnfitRequestError
+
+if TYPE_CHECKING:
+    from nodeplug.placement.atlas import Atlas
 
 # R43: the kubelet sets no deadline and admits no other pod meanwhile.
 ALLOCATE_SECONDS = 10.0
@@ -52,8 +54,8 @@ class Allocator:
         self._holdings = holdings
         self._ledger = ledger
         self._backend = backend
-        self._charted = pool.offer
-        self._atlas = Atlas.of(pool.offer)
+        self._charted: Offer | None = None
+        self._atlas: Atlas | None = None
 
     @property
     def prefers(self) -> bool:
@@ -113,7 +115,11 @@ class Allocator:
         offer = self._pool.offer
         if offer.policy is None:
             return []
-        if self._charted is not offer:
+        # Few resources have a policy, and others need none of this in memory.
+        from nodeplug.placement.atlas import Atlas  # noqa: PLC0415
+        from nodeplug.placement.prefer import prefer  # noqa: PLC0415
+
+        if self._atlas is None or self._charted is not offer:
             self._charted, self._atlas = offer, Atlas.of(offer)
         return prefer(self._atlas, offer.policy, available, must, size)
 

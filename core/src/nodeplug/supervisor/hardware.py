@@ -7,7 +7,6 @@ from pathlib import Path
 from nodeplug.cdi.store import nodes_of
 from nodeplug.holdings import Derived, Key, Known, Named, Record
 from nodeplug.holdings.keys import replicas_of
-from nodeplug.host.cgroups import pod_is_gone, pod_lives
 from nodeplug.host.hardware import Hardware
 from nodeplug.host.root import HostRoot
 from nodeplug.offers import Offer, OfferedDevice
@@ -61,10 +60,14 @@ class HardwareLook:
 
     def lives(self, pods: Iterable[str]) -> Mapping[str, bool | None]:
         """Return whether pods, by uid, have processes; None where that cannot be seen."""
+        from nodeplug.host.cgroups import pod_lives  # noqa: PLC0415 - asked after forced deletions
+
         return {uid: pod_lives(self._root, uid) for uid in pods}
 
     def gone(self, pods: Iterable[str]) -> Collection[str]:
         """Return which of these pods, by uid, are surely no more."""
+        from nodeplug.host.cgroups import pod_is_gone  # noqa: PLC0415 - likewise
+
         return {uid for uid in pods if pod_is_gone(self._root, uid)}
 
     def _of_offer(self, hardware: Hardware, offer: Offer) -> Offer:
