@@ -27,6 +27,7 @@ from support.awkward.state import State, write_state
 # So many calls are a turn; one more in each is for an agent beside the one that is measured.
 _TURN_CALLS = 8
 _WARM_CALLS = 16
+_FEW = 8
 _OPTIONS = [("grpc.default_authority", "localhost")]
 
 Call = Callable[[], object]
@@ -155,6 +156,18 @@ async def _serving(stand: Stand, name: str, count: int) -> Contender:
 async def _stands(trees: Sequence[Tree]) -> AsyncGenerator[list[Stand], None]:
     async with AsyncExitStack() as stack:
         yield [await stack.enter_async_context(open_stand(tree)) for tree in trees]
+
+
+async def few(trees: Sequence[Tree], sizes: Sizes) -> Sequence[Sample]:
+    """Give the eight devices of a usual node."""
+    async with _stands(trees) as stands:
+        agents = await asyncio.gather(*[_serving(each, "one", _FEW) for each in stands])
+        await asyncio.sleep(sizes.quiet_seconds)
+        for stand in stands:
+            with ExitStack() as stack:
+                for call in _calls(stand, stack, "one"):
+                    await asyncio.to_thread(call)
+        return [{"memory": agent.memory()} for agent in agents]
 
 
 class _Simulated:
