@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from fuzz import hosts, netlink
 from fuzz.bitstreams import mutated
 from fuzz.engine import Feed, Target, refusal, spoilt
 from fuzz.samples import CHECKPOINT, CONFIGURATION, PEERS, UEVENTS
@@ -161,4 +162,9 @@ TARGETS = (
     ),
     Target("kernel events", partial(_spoilt_bytes, UEVENTS), partial(_plain, _uevent)),
     *(Target(f"hardware of {name}", _seeds, partial(_host, spec)) for name, spec in SPECS.items()),
+    Target("hardware of custom, one odd", _seeds, partial(hosts.feed, hosts.cameras)),
+    Target("hardware of intel_fpga, one odd", _seeds, partial(hosts.feed, hosts.cards)),
+    Target("hardware of sriov_net, one odd", _seeds, partial(hosts.feed, hosts.adapters)),
+    Target("hardware of nvidia_gpu, one odd", _seeds, hosts.feed_gpus),
+    Target("netlink of sriov_net", netlink.packets, netlink.feed),
 )

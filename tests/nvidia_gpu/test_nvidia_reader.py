@@ -112,6 +112,10 @@ def test_what_is_no_such_file_is_refused(document: object) -> None:
             "flags.plugin.sharedDevicesAllocationPolicy: 'x' is neither",
         ),
         ("imex: {channelIDs: [-1]}", "imex.channelIDs: "),
+        (
+            "sharing: {timeSlicing: {resources: 5}}",
+            "sharing.timeSlicing.resources[0].name: is missing",
+        ),
         ("sharing: {mps: {resources: [{name: nvidia.com/gpu}]}}", "sharing.mps: is not served"),
         ("resources: {gpus: [{name: gpu}]}", "resources.gpus[0].pattern: is missing"),
         ("resources: {gpus: [{pattern: T4}]}", "resources.gpus[0].name: is missing"),

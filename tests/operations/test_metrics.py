@@ -150,6 +150,16 @@ async def test_a_crashed_backend_is_counted_and_shown_as_down() -> None:
         assert (await watch.samples())["nodeplug_backend_up{backend=awkward}"] == 0
 
 
+async def test_what_no_device_can_be_made_of_is_counted() -> None:
+    """Its neighbours are served."""
+    async with stage(State(odd=("awk-board-1",)), agents=0) as play:
+        play.start_agent()
+        await play.listed(allocatable=3)
+        async with watched(play) as watch:
+            samples = await watch.samples()
+            assert samples["nodeplug_left_out_devices{backend=awkward}"] == 1
+
+
 async def test_a_refused_configuration_is_shown() -> None:
     """With the time of the last look."""
     async with stage() as play, watched(play) as watch:

@@ -7,44 +7,22 @@ from typing import Any
 import pytest
 
 from nodeplug_sriov_net import netlink
+from nodeplug_sriov_net.candidates import main_link
 from nodeplug_sriov_net.conversation import Conversation
 from nodeplug_sriov_net.devlink import Devlink
 from nodeplug_sriov_net.network import Network
+from support.netlink_messages import (
+    DEVLINK_FAMILY,
+    attribute,
+    link,
+    message,
+    reporter,
+    text,
+)
 from support.sriov_host import FakeHost
 
-# linux/if_link.h, linux/devlink.h
-IFLA_IFNAME, IFLA_VFINFO_LIST, IFLA_VF_INFO, IFLA_VF_LINK_STATE = 3, 22, 1, 5
-BUS, DEVICE, REPORTER, NAME, STATE = 1, 2, 114, 115, 116
 RUNNING, VERSION_NAME, VERSION_VALUE = 101, 103, 104
-DEVLINK_FAMILY, RECOVERED = 21, 54
-
-
-def attribute(kind: int, *parts: bytes) -> bytes:
-    body = b"".join(parts)
-    return struct.pack("HH", 4 + len(body), kind) + body + bytes(-len(body) % 4)
-
-
-def text(kind: int, value: str) -> bytes:
-    return attribute(kind, value.encode() + b"\0")
-
-
-def message(kind: int, body: bytes, number: int = 0, port: int = 0) -> bytes:
-    return struct.pack("IHHII", 16 + len(body), kind, 0, number, port) + body
-
-
-def link(*states: int) -> bytes:
-    infos = [
-        attribute(IFLA_VF_INFO, attribute(IFLA_VF_LINK_STATE, struct.pack("II", index, state)))
-        for index, state in enumerate(states)
-    ]
-    head = struct.pack("BxHiII", 0, 1, 7, 0x1, 0)
-    return head + text(IFLA_IFNAME, "ens1") + attribute(IFLA_VFINFO_LIST, *infos)
-
-
-def reporter(name: str, state: int, bus: str = "pci") -> bytes:
-    inside = text(NAME, name) + attribute(STATE, struct.pack("B", state))
-    place = text(BUS, bus) + text(DEVICE, "0000:3b:00.0")
-    return struct.pack("BBH", RECOVERED, 1, 0) + place + attribute(REPORTER, inside)
+PHYS_PORT_NAME = 38
 
 
 def decoded(socket: Any, data: bytes) -> Any:
@@ -75,6 +53,23 @@ marks: list[object] = []
 
 def hear(devlink: Devlink, body: bytes) -> None:
     devlink._socket.enqueue(message(DEVLINK_FAMILY, body), None)
+
+
+def test_an_odd_message_takes_no_other_along(fake: FakeHost) -> None:
+    """The kernel tells several links in one packet, and each ends where it says."""
+    network = Network(fake.host.root, lambda _: None)
+    first, last = (link(index=number, name=f"ens{number}") for number in (1, 3))
+    packet = b"".join(message(netlink.NEWLINK, body) for body in (first, bytes(4), last))
+    network._socket.enqueue(packet, None)
+    assert network.links.keys() == {1, 3}
+
+
+def test_names_that_are_no_unicode_are_texts(fake: FakeHost) -> None:
+    """The kernel takes nearly any bytes for the name of a link or a port."""
+    network = Network(fake.host.root, lambda _: None)
+    port = attribute(PHYS_PORT_NAME, b"p\xff0\0")
+    network._socket.enqueue(message(netlink.NEWLINK, link() + port), None)
+    assert main_link([*network.links.values()]) == network.links[7]
 
 
 async def test_a_failed_reporter_is_told_and_so_is_its_recovery(devlink: Devlink) -> None:

@@ -133,6 +133,10 @@ async def sick_devices(node: Ward) -> None:
     node.play.set(State(sick=("awk-board-1", "awk-board-2")))
 
 
+async def odd_device(node: Ward) -> None:
+    node.play.set(State(odd=("awk-board-1",)))
+
+
 async def broken_section(node: Ward) -> None:
     node.document["backends"] = {"awkward": {"domain": 5}}
 
@@ -275,6 +279,7 @@ FAULTS = (
     Fault(failing_checks, "warning", "checks of backend awkward", "ZeroDivisionError"),
     Fault(crashing_backend, "problem", "backend awkward", "crashed on demand"),
     Fault(sick_devices, "problem", "awk-board-1, awk-board-2", "unhealthy: told to be sick"),
+    Fault(odd_device, "warning", "board 1", "is not served by awkward: device awk-board-1: NUMA"),
     Fault(broken_section, "problem", "configuration", "backends.awkward.domain"),
     Fault(idle_rule, "warning", "offers[0]", f"no backend has a resource {LAMP}"),
     Fault(no_node_name, "problem", "NODE_NAME", "is not in the environment"),

@@ -1,5 +1,6 @@
 import asyncio
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +14,7 @@ from nodeplug.backend import (
     Labels,
     Measurement,
     Offered,
+    Omissions,
     Preparer,
     Presence,
     Telemetry,
@@ -104,16 +106,19 @@ class AwkwardBackend:
         ]
 
     def _inventory(self) -> Inventory:
-        return Inventory.of(
-            (d for d in self._devices() if d.id not in self._state.missing),
+        left_out = Omissions()
+        inventory = Inventory.of(
+            (d for d in self._devices(left_out) if d.id not in self._state.missing),
             resources=[f"{self._domain}/{kind}" for kind in ("board", "slice")],
             prepared=[f"{self._domain}/board"],
             edits=ContainerEdits(mounts=(Mount("/awkward/info", "/etc/awkward"),)),
         )
+        return replace(inventory, left_out=left_out)
 
-    def _devices(self) -> Iterator[Device]:
+    def _devices(self, left_out: Omissions) -> Iterator[Device]:
         for board in range(self._state.boards):
-            yield self._device("board", f"awk-board-{board}", board)
+            with left_out.alone(f"board {board}"):
+                yield self._device("board", f"awk-board-{board}", board)
             for part in range(2):
                 yield self._device("slice", f"awk-board-{board}-slice-{part}", board)
         for extra in range(self._state.extra):
@@ -125,6 +130,7 @@ class AwkwardBackend:
 
     def _device(self, kind: str, device_id: str, board: int) -> Device:
         sick = device_id in self._state.sick
+        numa_nodes = (board % 2,) if self._state.numa else ()
         hook = Hook("createContainer", "/usr/bin/true", ("true", device_id))
         name = f"{kind}-renamed" if device_id in self._state.renamed else kind
         return Device(
@@ -133,7 +139,7 @@ class AwkwardBackend:
             health=Health.UNHEALTHY if sick else Health.HEALTHY,
             reason="told to be sick" if sick else "",
             parent=f"awk-board-{board}" if kind == "slice" else "",
-            numa_nodes=(board % 2,) if self._state.numa else (),
+            numa_nodes=(64,) if device_id in self._state.odd else numa_nodes,
             attributes={"board": board},
             edits=ContainerEdits(
                 nodes=(DeviceNode(self._node_of(device_id), self._place_of(device_id)),),

@@ -11,6 +11,7 @@ from nodeplug.host.root import HostRoot
 class State(msgspec.Struct, frozen=True, kw_only=True):
     """The whole truth about the simulated hardware.
 
+    No device can be made of what is `odd`.
     `nodes` are host paths by device; all others have /dev/null. `places` are container paths by
     device; what is `contradicted` is wanted at the same place as another node.
     """
@@ -19,6 +20,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     extra: int = 0
     numa: bool = True
     sick: tuple[str, ...] = ()
+    odd: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
     renamed: tuple[str, ...] = ()
     hang: bool = False

@@ -1,6 +1,7 @@
 """The contract between core and a vendor: what a backend is and what it may offer besides."""
 
 from nodeplug.backend.inspection import Command, Finding, Presence, Verdict
+from nodeplug.backend.omissions import Omissions
 from nodeplug.backend.privileges import ClusterRight, HostMount, Privilege
 from nodeplug.backend.protocols import (
     Backend,
@@ -38,6 +39,7 @@ __all__ = [
     "Labels",
     "Measurement",
     "Offered",
+    "Omissions",
     "Preparer",
     "Presence",
     "Privilege",

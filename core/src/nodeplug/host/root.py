@@ -96,7 +96,7 @@ class HostRoot:
         try:
             place = "/".join((str(self.root).rstrip("/"), *steps))
             return os.readlink(place)  # noqa: PTH115 - far quicker
-        except OSError:
+        except (OSError, ValueError):
             return None
 
 

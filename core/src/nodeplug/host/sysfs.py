@@ -9,6 +9,8 @@ from nodeplug.host.root import HostRoot
 
 # One attribute is at most a page (kernel, Documentation/filesystems/sysfs.rst).
 _ATTRIBUTE_LIMIT = 4096
+# The kernel prints no number of more bits.
+_LOWEST, _HIGHEST = -(1 << 63), (1 << 64) - 1
 
 
 def read_text(path: Path | str) -> str | None:
@@ -16,12 +18,18 @@ def read_text(path: Path | str) -> str | None:
 
     None where it is missing or the device does not answer (EIO, ENODEV and the like).
     """
+    data = read_bytes(path, _ATTRIBUTE_LIMIT)
+    return None if data is None else data.decode(errors="replace").strip(" \t\r\n\0")
+
+
+def read_bytes(path: Path | str, size: int) -> bytes | None:
+    """Return the beginning of an attribute; None as for `read_text`."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except (OSError, ValueError):
         return None
     try:
-        return os.read(fd, _ATTRIBUTE_LIMIT).decode(errors="replace").strip(" \t\r\n\0")
+        return os.read(fd, size)
     except OSError:
         return None
     finally:
@@ -29,19 +37,23 @@ def read_text(path: Path | str) -> str | None:
 
 
 def read_int(path: Path | str) -> int | None:
-    """Return an attribute that is a decimal number or a hexadecimal one after "0x", else None."""
+    """Return an attribute that is a decimal number or a hexadecimal one after "0x", else None.
+
+    What 64 bits do not hold is no number.
+    """
     text = read_text(path)
     try:
-        return None if text is None else int(text, 16 if text.lower().startswith("0x") else 10)
+        number = 0 if text is None else int(text, 16 if text.lower().startswith("0x") else 10)
     except ValueError:
         return None
+    return None if text is None or not _LOWEST <= number <= _HIGHEST else number
 
 
 def link_name(path: Path | str) -> str | None:
     """Return the last step of a symbolic link, as of "driver" or "subsystem", or None."""
     try:
         return os.readlink(path).rpartition("/")[2]  # noqa: PTH115 - far quicker
-    except OSError:
+    except (OSError, ValueError):
         return None
 
 
@@ -71,7 +83,7 @@ def device_at(root: HostRoot, host_path: str) -> str | None:
         found = root.resolve(host_path)
     except OSError:
         return None
-    if not found.startswith("/sys/devices/") or not root.path(found).is_dir():
+    if not found.startswith("/sys/devices/") or not os.path.isdir(root.path(found)):  # noqa: PTH112 - for any text
         return None
     return found.removeprefix("/sys")
 

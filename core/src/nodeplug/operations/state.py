@@ -25,6 +25,12 @@ def families(report: AgentReport, tally: Tally) -> Iterator[Family]:
         "Whether the backend finds devices; 0 while it has failed or has no configuration.",
         [Sample("", (("backend", each.name),), not each.trouble) for each in report.backends],
     )
+    yield Family(
+        "nodeplug_left_out_devices",
+        "gauge",
+        "Things of the host that are no devices, for something about them is odd.",
+        [Sample("", (("backend", each.name),), len(each.left_out)) for each in report.backends],
+    )
     yield _of_resources(
         report,
         "nodeplug_resource_registered",

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from contextlib import aclosing
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from nodeplug.allocation import BackendHandle
 from nodeplug.backend import Backend, BackendSpec
@@ -11,6 +11,9 @@ from nodeplug.host.host import Host
 from nodeplug.meters.catalogue import BACKEND_RESTARTS
 from nodeplug.supervisor.report import BackendReport
 from nodeplug.values.inventory import Inventory
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 # The last list of a crashed backend stands for so long: most come back sooner.
 STANDS_SECONDS = 30.0
@@ -50,12 +53,13 @@ class BackendRunner:
         self._condemnation: asyncio.TimerHandle | None = None
         self._pause = _FIRST_PAUSE
         self._failure = "no devices looked for yet"
+        self._left_out: Mapping[str, str] = {}
 
     @property
     def report(self) -> BackendReport:
         """How the backend is."""
         trouble = "no usable configuration" if self._settings is None else self._failure
-        return BackendReport(self.spec.name, self.handle.current, trouble)
+        return BackendReport(self.spec.name, self.handle.current, trouble, self._left_out)
 
     def configure(self, settings: Any) -> bool:
         """Run with these settings from now on; return False if they are those in use."""
@@ -103,7 +107,7 @@ class BackendRunner:
         backend: Backend = self.spec.build(settings, self._host, self.handle.current)
         async with aclosing(backend.inventories()) as inventories:
             async for inventory in inventories:
-                self.handle.current = backend
+                self.handle.current, self._left_out = backend, inventory.left_out
                 self._absolve()
                 await self._publisher.publish(self.handle, inventory)
                 if self._proved is not settings:

@@ -25,11 +25,15 @@ class ResourceReport(msgspec.Struct, frozen=True):
 
 
 class BackendReport(msgspec.Struct, frozen=True):
-    """One backend: the instance that runs, and why it serves nothing, or empty."""
+    """One backend: the instance that runs, and why it serves nothing, or empty.
+
+    `left_out` says by name why things of the host are no devices though they should be.
+    """
 
     name: str
     current: Backend | None
     trouble: str
+    left_out: Mapping[str, str] = {}
 
 
 class AgentReport(msgspec.Struct, frozen=True):

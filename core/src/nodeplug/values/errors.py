@@ -10,7 +10,12 @@ class NodeplugError(Exception):
     """
 
     def __str__(self) -> str:
-        return _on_one_line(super().__str__())
+        return one_line(super().__str__())
+
+
+def one_line(text: str) -> str:
+    """Return a text so that it ends no line and steers no terminal."""
+    return text if text.isprintable() else text.encode("unicode_escape").decode()
 
 
 class InvalidValueError(NodeplugError, ValueError):
@@ -26,7 +31,7 @@ class ConfigError(NodeplugError):
 
     def __init__(self, text: str, place: str = "") -> None:
         super().__init__(text)
-        self.place = _on_one_line(place)
+        self.place = one_line(place)
 
 
 class BrokenSectionError(ConfigError):
@@ -90,7 +95,3 @@ class ResourceLostError(NodeplugError):
 
 class ClusterError(NodeplugError):
     """The API server could not be asked, or said no."""
-
-
-def _on_one_line(text: str) -> str:
-    return text if text.isprintable() else text.encode("unicode_escape").decode()

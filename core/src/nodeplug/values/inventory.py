@@ -11,6 +11,7 @@ from nodeplug.values.errors import InvalidValueError
 from nodeplug.values.names import check_resource_name
 
 _NO_LINKS: Mapping[tuple[str, str], int] = MappingProxyType({})
+_NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,7 +21,8 @@ class Inventory:
     `resources` are the native names to advertise, those without devices included. Containers of
     the resources in `prepared` wait for the backend's `prepare`. `edits` are common to all
     devices. `links` says how well pairs of physical devices are connected besides their location:
-    a weight of 1 or more by the two ids; what is not in it is not linked.
+    a weight of 1 or more by the two ids; what is not in it is not linked. `left_out` says by name
+    why things of the host are no devices though they should be.
     """
 
     devices: Mapping[str, Device]
@@ -28,6 +30,7 @@ class Inventory:
     prepared: frozenset[str] = frozenset()
     edits: ContainerEdits = NO_EDITS
     links: Mapping[tuple[str, str], int] = field(default_factory=lambda: _NO_LINKS)
+    left_out: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
 
     @classmethod
     def of(

@@ -11,6 +11,7 @@ from itertools import islice
 from os.path import exists
 from typing import Final
 
+from nodeplug.backend import Omissions
 from nodeplug.host.calls import call
 from nodeplug.host.host import Host
 from nodeplug.values.device import Device
@@ -50,6 +51,7 @@ class CustomBackend:
         self._joiner = Joiner(settings)
         self._devices: dict[Sighting, Device] = {}
         self._overlaps: set[Overlap] = set()
+        self._left_out = Omissions()
         self._interest = Interest(settings)
         self._hardware = Hardware(settings, memory.hardware, self._interest, host.identities)
         self._verdicts: Mapping[str, str] = {}
@@ -114,24 +116,30 @@ class CustomBackend:
         self._report(view.overlaps)
         elsewhere = {overlap.path for overlap in view.overlaps}
         absent = [each._replace(kind=None) for each in gone if each.path not in elsewhere]
-        by_path = self._devices_of([*view.sightings.values(), *absent])
+        left_out = Omissions()
+        by_path = self._devices_of([*view.sightings.values(), *absent], left_out)
         taken = {seen.real for seen in view.sightings.values()}
         hardware = self._hardware.look(self._host.root, taken, dict(self._verdicts))
+        left_out |= self._hardware.left_out
         inventory = Inventory.of(
-            [*by_path, *hardware],
+            _of_one_id_each([*by_path, *hardware], left_out),
             resources=[r.name for r in self._settings.resources if not r.named_by_device],
         )
+        left_out.tell(_log, self._left_out)
+        self._left_out = left_out
         nodes = {node.host_path for device in hardware for node in device.edits.nodes}
         database = {Place("/run/udev/data", Step("*"))} if self._interest.udev_database else set()
-        return inventory, {*view.places, *map(place_of, nodes), *database}
+        told = replace(inventory, left_out=left_out)
+        return told, {*view.places, *map(place_of, nodes), *database}
 
-    def _devices_of(self, sightings: Sequence[Sighting]) -> Collection[Device]:
+    def _devices_of(self, sightings: Sequence[Sighting], left_out: Omissions) -> Collection[Device]:
         before, self._devices = self._devices, {}
         for seen in sightings:
             if seen in before:
                 self._devices[seen] = before[seen]
             elif entry := self._selection.entry(seen.path):
-                self._devices[seen] = device_of(entry, seen)
+                with left_out.alone(seen.path):
+                    self._devices[seen] = device_of(entry, seen)
         return self._devices.values()
 
     def _report(self, overlaps: set[Overlap]) -> None:
@@ -148,6 +156,15 @@ class CustomBackend:
             if not exists(f"{self._top}{path}"):  # noqa: PTH110 - far quicker
                 text = f"{path} of device {device.id} is not present"
                 raise AllocationRefusedError(text, [device.id])
+
+
+def _of_one_id_each(devices: Sequence[Device], left_out: Omissions) -> Collection[Device]:
+    """Return the devices less those whose id is that of another before them."""
+    found: dict[str, Device] = {}
+    for device in devices:
+        if found.setdefault(device.id, device) is not device:
+            left_out[device.id] = f"its id is that of a device of {found[device.id].resource}, too"
+    return found.values()
 
 
 def _path(device: Device) -> str:

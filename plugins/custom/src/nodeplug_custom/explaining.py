@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from nodeplug.backend import Verdict
+from nodeplug.backend import Omissions, Verdict
 from nodeplug.host.host import Host
 from nodeplug_custom.devices import device_of, resource_of
 from nodeplug_custom.hardware import Hardware, HardwareMemory
@@ -18,23 +18,25 @@ def verdicts(settings: CustomSettings, host: Host) -> list[Verdict]:
     taken = {seen.real for seen in view.sightings.values()}
     hardware = Hardware(settings, HardwareMemory(), Interest(settings), host.identities)
     devices = hardware.look(host.root, taken, {})
+    left_out = Omissions(hardware.left_out)
     found = [
-        *_by_path(selection, view),
+        *_by_path(selection, view, left_out),
         *(Verdict(d.id, d.resource, chosen=True, reason=d.reason or "matches") for d in devices),
     ]
+    found += [Verdict(name, "", chosen=False, reason=why) for name, why in left_out.items()]
     named = {verdict.resource for verdict in found}
     empty = [r.name for r in settings.resources if r.name not in named and not r.named_by_device]
     return [*found, *(Verdict("", name, chosen=False, reason="nothing matches") for name in empty)]
 
 
-def _by_path(selection: Selection, view: View) -> Iterator[Verdict]:
+def _by_path(selection: Selection, view: View, left_out: Omissions) -> Iterator[Verdict]:
     for path, seen in view.sightings.items():
         entry = selection.entry(path)
-        if entry is not None:
-            device = device_of(entry, seen)
-            yield Verdict(
-                device.id, device.resource, chosen=True, reason=device.reason or "matches"
-            )
+        with left_out.alone(path):
+            if entry is not None:
+                device = device_of(entry, seen)
+                reason = device.reason or "matches"
+                yield Verdict(device.id, device.resource, chosen=True, reason=reason)
     for overlap in sorted(view.overlaps, key=lambda each: each.path):
         entry = selection.entry(overlap.path)
         name = resource_of(entry, overlap.path) if entry else ""

@@ -3,13 +3,14 @@
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 
+from nodeplug.backend import Omissions
 from nodeplug.host.iommu import why_not_viable
 from nodeplug.host.pci import PciDevice, pci_device, pci_devices
 from nodeplug.host.root import HostRoot
 from nodeplug.host.sysfs import device_at, link_name, read_text
 from nodeplug.host.usb import UsbDevice, usb_device, usb_devices
 from nodeplug_custom.findings_values import Finding, Parent
-from nodeplug_custom.kernel_devices import KernelDevice, devices_below, devices_of
+from nodeplug_custom.kernel_devices import KernelDevice, devices_below, devices_of, names_in
 from nodeplug_custom.matches import (
     HardwareSettings,
     MdevMatch,
@@ -22,16 +23,16 @@ from nodeplug_custom.matches import (
 _HUB = "09"
 
 
-def find(root: HostRoot, wanted: HardwareSettings) -> list[Finding]:
-    """Return what is there now, in a stable order. Blocks."""
+def find(root: HostRoot, wanted: HardwareSettings, left_out: Omissions) -> list[Finding]:
+    """Return what is there now, in a stable order, less what is odd. Blocks."""
     if wanted.mdev:
-        found = list(_mdevs(root, wanted.mdev))
+        found = list(_mdevs(root, wanted.mdev, left_out))
     elif wanted.udev:
-        found = list(_nodes(root, wanted, wanted.udev))
+        found = list(_nodes(root, wanted, wanted.udev, left_out))
     elif wanted.usb:
-        found = [_whole_usb(root, usb, wanted) for usb in _usbs(root, wanted)]
+        found = list(_usbs(root, wanted, wanted.usb, left_out))
     else:
-        found = [_whole_pci(root, pci, wanted) for pci in _pcis(root, wanted.pci)]
+        found = list(_pcis(root, wanted, left_out))
     return [each for each in found if not _excluded(each, wanted.exclude)]
 
 
@@ -40,12 +41,14 @@ def _excluded(found: Finding, globs: tuple[str, ...]) -> bool:
     return any(fnmatchcase(name, glob) for name in names for glob in globs)
 
 
-def _usbs(root: HostRoot, wanted: HardwareSettings) -> Iterator[UsbDevice]:
+def _usbs(
+    root: HostRoot, wanted: HardwareSettings, match: UsbMatch, left_out: Omissions
+) -> Iterator[Finding]:
     for usb in usb_devices(root):
-        if usb.device_class == _HUB or not wanted.usb or not _is_usb(usb, wanted.usb):
-            continue
-        if wanted.pci is None or _pci_above(root, usb.devpath, wanted.pci):
-            yield usb
+        with left_out.alone(usb.port):
+            is_meant = usb.device_class != _HUB and _is_usb(usb, match)
+            if is_meant and (not wanted.pci or _pci_above(root, usb.devpath, wanted.pci)):
+                yield _whole_usb(root, usb, wanted)
 
 
 def _is_usb(usb: UsbDevice, wanted: UsbMatch) -> bool:
@@ -58,10 +61,11 @@ def _is_usb(usb: UsbDevice, wanted: UsbMatch) -> bool:
     return all(satisfies(globs, value) for globs, value in pairs)
 
 
-def _pcis(root: HostRoot, wanted: PciMatch | None) -> Iterator[PciDevice]:
+def _pcis(root: HostRoot, wanted: HardwareSettings, left_out: Omissions) -> Iterator[Finding]:
     for pci in pci_devices(root):
-        if wanted and _is_pci(pci, wanted):
-            yield pci
+        with left_out.alone(pci.address):
+            if wanted.pci and _is_pci(pci, wanted.pci):
+                yield _whole_pci(root, pci, wanted)
 
 
 def _is_pci(pci: PciDevice, wanted: PciMatch) -> bool:
@@ -123,8 +127,7 @@ def _vfio_nodes(root: HostRoot, pci: PciDevice) -> tuple[str, ...]:
     place = f"/sys{pci.devpath}"
     group = link_name(root.path(f"{place}/iommu_group"))
     nodes = ["/dev/vfio/vfio", _group_node(root, group)] if group and group.isdigit() else []
-    folder = root.path(f"{place}/vfio-dev")
-    cdevs = sorted(each.name for each in folder.iterdir()) if folder.is_dir() else []
+    cdevs = names_in(root.path(f"{place}/vfio-dev"))
     if cdevs and root.path("/dev/iommu").exists():
         nodes += ["/dev/iommu", *(f"/dev/vfio/devices/{name}" for name in cdevs)]
     return tuple(nodes)
@@ -136,37 +139,57 @@ def _group_node(root: HostRoot, group: str) -> str:
     return f"/dev/vfio/{'noiommu-' if name == 'vfio-noiommu' else ''}{group}"
 
 
-def _mdevs(root: HostRoot, wanted: MdevMatch) -> Iterator[Finding]:
+def _mdevs(root: HostRoot, wanted: MdevMatch, left_out: Omissions) -> Iterator[Finding]:
     for device in devices_of(root, "mdev"):
-        kinds = {device.attribute("mdev_type"), device.attribute("mdev_type/name")}
-        parent = next((d.sysname for d in device.above() if d.subsystem == "pci"), "")
-        if not any(satisfies(wanted.type, kind) for kind in kinds):
-            continue
-        if satisfies(wanted.parent, parent):
-            group = device.attribute("iommu_group") or ""
-            nodes = ("/dev/vfio/vfio", f"/dev/vfio/{group}") if group.isdigit() else ()
-            yield Finding(
-                parent=Parent("mdev", device.sysname, address=device.sysname),
-                devpath=device.devpath,
-                nodes=nodes,
-                missing="" if nodes else "has no IOMMU group",
-            )
+        with left_out.alone(device.sysname):
+            if _is_mdev(device, wanted):
+                yield _mdev(device)
 
 
-def _nodes(root: HostRoot, wanted: HardwareSettings, udev: UdevMatch) -> Iterator[Finding]:
+def _is_mdev(device: KernelDevice, wanted: MdevMatch) -> bool:
+    kinds = {device.attribute("mdev_type"), device.attribute("mdev_type/name")}
+    parent = next((d.sysname for d in device.above() if d.subsystem == "pci"), "")
+    is_kind = any(satisfies(wanted.type, kind) for kind in kinds)
+    return is_kind and satisfies(wanted.parent, parent)
+
+
+def _mdev(device: KernelDevice) -> Finding:
+    group = device.attribute("iommu_group") or ""
+    nodes = ("/dev/vfio/vfio", f"/dev/vfio/{group}") if group.isdigit() else ()
+    return Finding(
+        parent=Parent("mdev", device.sysname, address=device.sysname),
+        devpath=device.devpath,
+        nodes=nodes,
+        missing="" if nodes else "has no IOMMU group",
+    )
+
+
+def _nodes(
+    root: HostRoot, wanted: HardwareSettings, udev: UdevMatch, left_out: Omissions
+) -> Iterator[Finding]:
     groups: dict[tuple[Parent | None, str], list[KernelDevice]] = {}
     for device in _udevs(root, udev):
-        usb = _usb_above(root, device)
-        if wanted.usb and (usb is None or not _is_usb(usb, wanted.usb)):
-            continue
-        pci = _pci_above(root, device.devpath, wanted.pci) if wanted.pci else None
-        if wanted.pci and pci is None:
-            continue
-        parent = _parent(usb, pci)
-        apart = "" if wanted.group == "parent" else device.devpath
-        groups.setdefault((parent, apart), []).append(device)
+        with left_out.alone(device.sysname):
+            if (group := _group(root, device, wanted, udev)) is not None:
+                groups.setdefault(group, []).append(device)
     for (parent, _), devices in groups.items():
-        yield _grouped(root, parent, devices, wanted)
+        with left_out.alone(devices[0].sysname):
+            yield _grouped(root, parent, devices, wanted)
+
+
+def _group(
+    root: HostRoot, device: KernelDevice, wanted: HardwareSettings, udev: UdevMatch
+) -> tuple[Parent | None, str] | None:
+    """Return what a device is part of, and what tells it from others; None if it is not meant."""
+    if not device.node or not _is_udev(device, udev):
+        return None
+    usb = _usb_above(root, device)
+    if wanted.usb and (usb is None or not _is_usb(usb, wanted.usb)):
+        return None
+    pci = _pci_above(root, device.devpath, wanted.pci) if wanted.pci else None
+    if wanted.pci and pci is None:
+        return None
+    return _parent(usb, pci), "" if wanted.group == "parent" else device.devpath
 
 
 def _grouped(
@@ -216,9 +239,7 @@ def _udevs(root: HostRoot, wanted: UdevMatch) -> Iterator[KernelDevice]:
     names = (wanted.subsystem,) if isinstance(wanted.subsystem, str) else wanted.subsystem
     plain = all(name and not set("*?[!") & set(name) for name in names)
     sources = names if plain else ("",)
-    for device in (each for source in sources for each in devices_of(root, source)):
-        if device.node and _is_udev(device, wanted):
-            yield device
+    return (each for source in sources for each in devices_of(root, source))
 
 
 def _is_udev(device: KernelDevice, wanted: UdevMatch) -> bool:

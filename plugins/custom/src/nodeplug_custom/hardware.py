@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from nodeplug.backend import Omissions
 from nodeplug.host.identities import Identities
 from nodeplug.host.nodes import Seen, see
 from nodeplug.host.root import HostRoot
@@ -51,7 +52,10 @@ class HardwareMemory:
 
 
 class Hardware:
-    """Looks at the host for all resources. `sights` are those of the last look, by device."""
+    """Looks at the host for all resources.
+
+    `sights` are those of the last look, by device; `left_out` is what it could not make sense of.
+    """
 
     def __init__(
         self,
@@ -61,6 +65,7 @@ class Hardware:
         identities: Identities,
     ) -> None:
         self.sights: dict[str, Sight] = {}
+        self.left_out = Omissions()
         self._reported: set[tuple[str, str]] = set()
         self._resources = [r for r in settings.resources if r.hardware or r.sets or r.zipped]
         self._memory = memory
@@ -84,14 +89,15 @@ class Hardware:
                 if unit.id in sights:
                     self._report(unit.id, resource.name, sights[unit.id].resource.name)
                     continue
-                seen = {node.host_path: see(root.path(node.host_path)) for node in unit.nodes}
-                sight = Sight(resource, unit, values_of(unit), seen)
-                problem = trouble(root, unit, seen, self._interest.failed_pci)
-                reason = problem or verdicts.get(unit.id, "")
-                sights[unit.id] = sight
-                devices[unit.id] = device_of(root, sight, reason, of_unit(unit, common, seen))
+                with eye.left_out.alone(unit.id):
+                    seen = {node.host_path: see(root.path(node.host_path)) for node in unit.nodes}
+                    sight = Sight(resource, unit, values_of(unit), seen)
+                    problem = trouble(root, unit, seen, self._interest.failed_pci)
+                    reason = problem or verdicts.get(unit.id, "")
+                    device = device_of(root, sight, reason, of_unit(unit, common, seen))
+                    sights[unit.id], devices[unit.id] = sight, device
             self._remember(resource, devices)
-        self.sights = sights
+        self.sights, self.left_out = sights, eye.left_out
         return [*devices.values(), *self._gone(devices)]
 
     def _report(self, device_id: str, resource: str, owner: str) -> None:
@@ -113,7 +119,7 @@ class Hardware:
                 id=device_id,
                 resource=device.resource,
                 health=Health.UNHEALTHY,
-                reason="not present",
+                reason=self.left_out.get(device_id, "not present"),
                 numa_nodes=device.numa_nodes,
                 attributes=device.attributes,
             )

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from functools import cached_property
+from pathlib import Path
 
 from nodeplug.host.identities import natural
 from nodeplug.host.root import HostRoot
@@ -90,7 +91,7 @@ def devices_of(root: HostRoot, subsystem: str) -> list[KernelDevice]:
     folders = [f"class/{subsystem}", f"bus/{subsystem}/devices"] if subsystem else []
     found: set[str] = set()
     for folder in folders or ["dev/char", "dev/block"]:
-        for name in _names(str(root.sys / folder)):
+        for name in names_in(str(root.sys / folder)):
             devpath = _devpath(root, f"{folder}/{name}")
             if devpath:
                 found.add(devpath)
@@ -110,7 +111,7 @@ def _with_nodes(root: HostRoot, devpath: str, depth: int) -> Iterator[str]:
     folder = str(root.path(f"/sys{devpath}"))
     if os.path.exists(f"{folder}/dev"):  # noqa: PTH110 - likewise
         yield devpath
-    for name in _names(folder) if depth else ():
+    for name in names_in(folder) if depth else ():
         child = f"{folder}/{name}"
         is_device = os.path.isdir(child) and not os.path.islink(child)  # noqa: PTH112, PTH114
         if is_device and not _is_another(child):
@@ -122,10 +123,11 @@ def _is_another(folder: str) -> bool:
     return usb or link_name(f"{folder}/subsystem") == "pci"
 
 
-def _names(folder: str) -> list[str]:
+def names_in(folder: Path | str) -> list[str]:
+    """Return the names in a folder, in order; none where it cannot be read."""
     try:
-        return os.listdir(folder)  # noqa: PTH208 - names are all that is needed
-    except OSError:
+        return sorted(os.listdir(folder))  # noqa: PTH208 - names are all that is needed
+    except (OSError, ValueError):
         return []
 
 

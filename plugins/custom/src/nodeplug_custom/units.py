@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from nodeplug.backend import Omissions
 from nodeplug.host.identities import Claim, Identities
 from nodeplug.host.root import HostRoot
 from nodeplug_custom.findings import find
@@ -50,7 +51,10 @@ class Unit:
 
 
 class Eye:
-    """What a look found of hardware, what each is called, and what belongs together."""
+    """What a look found of hardware, what each is called, and what belongs together.
+
+    `left_out` is what was too odd to be made sense of.
+    """
 
     def __init__(
         self, root: HostRoot, identities: Identities, resources: Sequence[ResourceSettings]
@@ -58,11 +62,12 @@ class Eye:
         """Look. Blocks."""
         self.root = root
         self.identities = identities
+        self.left_out = Omissions()
         entries = [
             *(entry for each in resources for entry in each.hardware),
             *(entry for each in resources for wanted in each.sets for entry in wanted.members),
         ]
-        self._found = [(entry, find(root, entry)) for entry in entries]
+        self._found = [(entry, find(root, entry, self.left_out)) for entry in entries]
         self._ids = named(root, identities, [each for _, found in self._found for each in found])
 
     def singles(self, wanted: HardwareSettings) -> Iterator[Unit]:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from nodeplug.backend import Measurement, Quantity
+from nodeplug.backend import Measurement, Omissions, Quantity
 from nodeplug.host.calls import call
 from nodeplug.host.host import Host
 from nodeplug.values.device import Attribute, Device
@@ -44,7 +44,7 @@ class FpgaBackend:
         self._settings = settings
         self._host = host
         self._state = State(host.root, settings.state_dir)
-        self._left_out: Mapping[str, str] = {}
+        self._left_out = Omissions()
         self._shares: Mapping[str, Share] = {}
         self._told: Inventory | None = None
         self._requested = asyncio.Event()
@@ -116,13 +116,10 @@ class FpgaBackend:
                 raise AllocationRefusedError(f"{device.id} is not there any more")
             load(self._host.root, [port.facts.key for port in share.ports], entry, until)
 
-    def _report(self, left_out: Mapping[str, str]) -> None:
+    def _report(self, left_out: Omissions) -> None:
         """Log what is no device and was not said to be none before."""
-        new = left_out.items() - self._left_out.items()
+        left_out.tell(_log, self._left_out)
         self._left_out = left_out
-        for name, reason in sorted(new):
-            facts = {"name": name, "reason": reason}
-            _log.warning("not served", extra={"nodeplug": facts})
 
 
 def _with_readings(inventory: Inventory, cards: Mapping[str, Reading]) -> Inventory:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from nodeplug.host.root import HostRoot
-from nodeplug.host.sysfs import device_at, read_int
+from nodeplug.host.sysfs import device_at, read_bytes, read_int
 from nodeplug_intel_fpga.complaints import Complaint
 from nodeplug_intel_fpga.layouts import Layout
 from nodeplug_intel_fpga.survey import Function, Part
@@ -56,11 +56,7 @@ def _hex(value: int) -> str:
 
 def _vendor(root: HostRoot, address: str) -> bytes:
     devpath = device_at(root, f"/sys/bus/pci/devices/{address}")
-    try:
-        with root.path(f"/sys{devpath}/config").open("rb", buffering=0) as file:
-            return file.read(2)
-    except OSError:
-        return b""
+    return read_bytes(root.path(f"/sys{devpath}/config"), 2) or b""
 
 
 def _node_trouble(root: HostRoot, part: Part) -> str:

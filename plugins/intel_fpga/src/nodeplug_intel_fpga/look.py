@@ -1,11 +1,12 @@
 """One look at the host: what is there, what becomes of it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import NamedTuple
 
+from nodeplug.backend import Omissions
 from nodeplug.host.root import HostRoot
 from nodeplug.values.device import Device
-from nodeplug.values.errors import InvalidValueError
 from nodeplug.values.inventory import Inventory
 from nodeplug_intel_fpga.devices import device_of
 from nodeplug_intel_fpga.facts import PortFacts
@@ -22,7 +23,7 @@ class View(NamedTuple):
 
     inventory: Inventory
     shares: Mapping[str, Share]
-    left_out: Mapping[str, str]
+    left_out: Omissions
     known: Mapping[str, PortFacts]
 
 
@@ -38,22 +39,19 @@ def look(root: HostRoot, settings: FpgaSettings, memory: Memory) -> View:
     seen = survey(root)
     settled = memory.settle(root, sightings(root, seen))
     shared = shares(settled.ports, settings)
-    devices, odd = _devices(shared, settings)
-    programmed = [each.name for each in settings.programming]
+    left_out = Omissions(seen.troubles | settled.left_out | shared.left_out)
+    devices = [*_devices(shared, settings, left_out)]
+    names = [each.name for each in settings.programming]
+    inventory = Inventory.of(devices, resources=names, prepared=names)
     return View(
-        Inventory.of(devices, resources=programmed, prepared=programmed),
+        replace(inventory, left_out=left_out),
         {share.first.id: share for share in shared.shares},
-        seen.troubles | settled.left_out | shared.left_out | odd,
+        left_out,
         memory.known,
     )
 
 
-def _devices(shared: Shares, settings: FpgaSettings) -> tuple[list[Device], dict[str, str]]:
-    """Return the devices, and what cannot be one, for the kernel says odd things of it."""
-    devices, odd = [], {}
+def _devices(shared: Shares, settings: FpgaSettings, left_out: Omissions) -> Iterator[Device]:
     for share in shared.shares:
-        try:
-            devices.append(device_of(share, settings.health.ignore))
-        except InvalidValueError as error:
-            odd[share.first.key] = str(error)
-    return devices, odd
+        with left_out.alone(share.first.key):
+            yield device_of(share, settings.health.ignore)

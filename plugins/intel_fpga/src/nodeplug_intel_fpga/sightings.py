@@ -65,13 +65,19 @@ def target(root: HostRoot, key: str) -> Target | None:
 
 
 def sightings(root: HostRoot, seen: Survey) -> list[Sighting]:
-    """Return all ports of a survey. Blocks: it reads registers of the cards."""
-    cards = {each.address: _card(root, each) for each in seen.functions}
-    return [
-        sighting
-        for function in seen.functions
-        for sighting in _ports(root, function, cards.get(function.card, _Card()))
-    ]
+    """Return all ports of a survey; what is odd joins its troubles.
+
+    Blocks: it reads registers of the cards.
+    """
+    cards: dict[str, _Card] = {}
+    for function in seen.functions:
+        with seen.troubles.alone(function.address):
+            cards[function.address] = _card(root, function)
+    found: list[Sighting] = []
+    for function in seen.functions:
+        with seen.troubles.alone(function.address):
+            found += _ports(root, function, cards.get(function.card, _Card()))
+    return found
 
 
 def _card(root: HostRoot, function: Function) -> _Card:

@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from nodeplug.backend import Omissions
 from nodeplug.host.root import HostRoot
 from nodeplug.host.sysfs import ancestors, device_at, link_name, read_text
+from nodeplug.values.errors import InvalidValueError
 from nodeplug_intel_fpga.layouts import LAYOUTS, Layout
 from nodeplug_intel_fpga.tree import children
 
@@ -47,33 +49,31 @@ class Survey(NamedTuple):
     """All functions, and what could not be made sense of: the reason by name."""
 
     functions: tuple[Function, ...]
-    troubles: dict[str, str]
+    troubles: Omissions
 
 
 def survey(root: HostRoot) -> Survey:
     """Look at both drivers' trees. Blocks; opens attributes only, never a device node."""
     functions: list[Function] = []
-    troubles: dict[str, str] = {}
+    troubles = Omissions()
     for layout in LAYOUTS:
         for entry in children(root.sys / "class" / layout.folders, layout.folder):
-            try:
+            with troubles.alone(entry.name):
                 functions += _functions(root, layout, entry.name)
-            except (OSError, ValueError) as error:
-                troubles[entry.name] = str(error)
     return Survey(tuple(functions), troubles)
 
 
 def _functions(root: HostRoot, layout: Layout, name: str) -> Iterator[Function]:
     devpath = device_at(root, f"/sys/class/{layout.folders}/{name}")
     if devpath is None:
-        raise ValueError("its link in /sys/class leads nowhere")
+        raise InvalidValueError("its link in /sys/class leads nowhere")
     place = root.path(f"/sys{devpath}")
     engines, ports = children(place, layout.fme), children(place, layout.port)
     if not engines and not ports:
         return  # a region of an engine has an entry of its own
     function = next((up for up in ancestors(devpath) if _ADDRESS.fullmatch(_last(up))), None)
     if function is None:
-        raise ValueError("is not below a PCI function")
+        raise InvalidValueError("is not below a PCI function")
     physical = link_name(root.path(f"/sys{function}/physfn")) or ""
     yield Function(
         address=_last(function),

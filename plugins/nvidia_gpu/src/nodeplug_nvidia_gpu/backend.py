@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Final
 
-from nodeplug.backend import HostFile, Measurement, Offered
+from nodeplug.backend import HostFile, Measurement, Offered, Omissions
 from nodeplug.host.host import Host
 from nodeplug.values.device import Device
 from nodeplug.values.edits import ContainerEdits
@@ -49,6 +49,7 @@ class NvidiaGpuBackend:
         self._news = asyncio.Event()
         self._threads: Threads | None = None
         self._failure: Exception | None = None
+        self._left_out = Omissions()
 
     async def inventories(self) -> AsyncGenerator[Inventory, None]:
         """Yield what the driver lists, and again after every change."""
@@ -149,7 +150,10 @@ class NvidiaGpuBackend:
         if self._failure is not None:
             raise self._failure
         view = self.memory.view or View()
-        return self._maker.inventory(view, self.memory.around, self.memory.book)
+        inventory = self._maker.inventory(view, self.memory.around, self.memory.book)
+        before, self._left_out = self._left_out, Omissions(inventory.left_out)
+        self._left_out.tell(_log, before)
+        return inventory
 
     def _report(self, view: View) -> None:
         """Log what was not so at the last look."""
@@ -157,8 +161,6 @@ class NvidiaGpuBackend:
         if view.problem and view.problem != before.problem:
             facts = {"problem": view.problem}
             _log.warning("driver not usable", extra={"nodeplug": facts})
-        for stranger in {*view.strangers} - {*before.strangers}:
-            _log.warning("GPU not usable", extra={"nodeplug": {"problem": stranger}})
 
 
 def _of_gpu(event: Event, view: View) -> Event:

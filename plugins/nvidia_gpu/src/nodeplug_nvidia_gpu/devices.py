@@ -1,9 +1,12 @@
 """From what was seen to devices."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
+from nodeplug.backend import Omissions
 from nodeplug.values.device import Attribute, Device, Health
+from nodeplug.values.errors import InvalidValueError
 from nodeplug.values.inventory import Inventory
 from nodeplug_nvidia_gpu.facts import Gpu, Slice, Versions
 from nodeplug_nvidia_gpu.hardware import hardware_of
@@ -30,17 +33,22 @@ class Maker:
     def inventory(self, view: View, around: Surroundings, book: HealthBook) -> Inventory:
         """Return all devices; where there is none, a resource without devices."""
         served, _ = units(view.gpus, self._settings.mig_strategy)
+        left_out = Omissions(each.partition(": ")[::2] for each in view.strangers)
         lacking = self._lacking(around)
-        devices = [
-            self._device(unit, around, view.versions, lacking or _reason(unit, book))
-            for unit in served
-        ]
-        return Inventory.of(
-            {device.id: device for device in devices}.values(),
+        devices: dict[str, Device] = {}
+        for unit in served:
+            with left_out.alone(unit.uuid):
+                reason = lacking or _reason(unit, book)
+                device = self._device(unit, around, view.versions, reason)
+                if devices.setdefault(device.id, device) is not device:
+                    raise InvalidValueError("its UUID is another device's, too")
+        inventory = Inventory.of(
+            devices.values(),
             resources=() if devices else (GPU_RESOURCE,),
             edits=self._injection.common(around),
             links=_links(view, served),
         )
+        return replace(inventory, left_out=left_out)
 
     def _lacking(self, around: Surroundings) -> str:
         wanted = self._settings.imex

@@ -19,6 +19,8 @@ _LONGEST_PATIENCE: Final = 150
 _LINKS_EVERY: Final = 20
 # What another look at a GPU will show again.
 _FOR_EVER: Final = frozenset({NO_PERMISSION, NONSENSE})
+# NVIDIA's driver: GPUs have the minor numbers below that of /dev/nvidiactl.
+_GPUS_LIMIT: Final = 255
 
 Plugged = Callable[[str], bool]
 """Whether a PCI address is there."""
@@ -33,24 +35,36 @@ class Look:
         self.gpus: dict[str, Gpu] = {}
         self.pulses: dict[str, Pulse] = {}
         self.failures: dict[int, DriverError] = {}
-        for index in range(driver.count()):
+        for index in range(min(driver.count(), _GPUS_LIMIT)):
             try:
                 self._ask(index)
             except DriverError as error:
                 if error.of_driver:
-                    raise
+                    driver.count()  # raises likewise, unless it is this GPU alone
                 self.failures[index] = error
+            except Exception as error:  # noqa: BLE001 - one odd GPU never hides the others
+                self.failures[index] = DriverError(f"it answers nonsense: {error!r}", NONSENSE)
 
     def _ask(self, index: int) -> None:
         pulse = self._driver.pulse(index)
         gpu = self._known.get(pulse.uuid)
         if gpu is None or _differs(gpu, index, pulse):
             gpu = self._driver.gpu(index)
-        if is_uuid(gpu.uuid):
+        if not is_uuid(gpu.uuid):
+            self.failures[index] = DriverError(f"its UUID {gpu.uuid!r} is none", NONSENSE)
+        elif self._has(gpu.uuid, index):
             self.gpus[gpu.uuid] = gpu
             self.pulses[gpu.uuid] = pulse
-        else:
-            self.failures[index] = DriverError(f"its UUID {gpu.uuid!r} is none", NONSENSE)
+
+    def _has(self, uuid: str, index: int) -> bool:
+        """Return whether a UUID is this GPU's: of several, that which had it, else the first."""
+        first, known = self.gpus.get(uuid), self._known.get(uuid)
+        if first is None:
+            return True
+        mine = known is not None and known.index == index
+        other = first.index if mine else index
+        self.failures[other] = DriverError(f"its UUID {uuid} is another GPU's, too", NONSENSE)
+        return mine
 
 
 def _differs(gpu: Gpu, index: int, pulse: Pulse) -> bool:

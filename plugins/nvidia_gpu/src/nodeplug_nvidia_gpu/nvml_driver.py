@@ -111,7 +111,8 @@ class NvmlDriver:
             if new and self._events is None:
                 self._events = self._nvml.try_(None, "nvmlEventSetCreate")
             for gpu in new if self._events is not None else ():
-                self._register(gpu)
+                with suppress(DriverError):  # tried again at the next look
+                    self._register(gpu)
             if self._events is not None:
                 self._ready.set()
 

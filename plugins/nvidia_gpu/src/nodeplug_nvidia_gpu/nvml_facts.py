@@ -13,6 +13,8 @@ _MIB: Final = 1 << 20
 _ATTACHED: Final = 3
 # NVML: NVML_GPU_VIRTUALIZATION_MODE_VGPU.
 _VGPU: Final = 2
+# NVIDIA, MIG User Guide: a GPU has seven slices at most. Far more are nonsense.
+_SLICES_LIMIT: Final = 64
 _ENGINES: Final = ("Copy", "Decoder", "Encoder", "Jpeg", "Ofa")
 _FABRIC: Final = (
     ("nvmlDeviceGetGpuFabricInfoV", "c_nvmlGpuFabricInfo_v2_t"),
@@ -48,7 +50,7 @@ def slice_handles(nvml: Nvml, gpu: Any) -> dict[str, tuple[int, Any]]:
     Indices have gaps where slices have been destroyed.
     """
     found = {}
-    for index in range(nvml.try_(0, "nvmlDeviceGetMaxMigDeviceCount", gpu)):
+    for index in range(min(nvml.try_(0, "nvmlDeviceGetMaxMigDeviceCount", gpu), _SLICES_LIMIT)):
         handle = nvml.try_(None, "nvmlDeviceGetMigDeviceHandleByIndex", gpu, index)
         uuid = nvml.try_("", "nvmlDeviceGetUUID", handle) if handle is not None else ""
         if uuid:

@@ -91,7 +91,8 @@ class Offers:
 
 def _list(section: object, key: str) -> Sequence[Mapping[str, Any]]:
     found = section.get(key) if isinstance(section, Mapping) else None
-    return [each if isinstance(each, Mapping) else {} for each in found or ()]
+    entries = found if isinstance(found, list) else [found] if found else []
+    return [each if isinstance(each, Mapping) else {} for each in entries]
 
 
 def _name(name: object) -> str:

@@ -1,5 +1,6 @@
 """What the host has around its GPUs: device nodes, places on the PCI bus, CDI names."""
 
+import os
 import re
 from collections.abc import Iterable, Mapping
 from typing import Final
@@ -24,7 +25,8 @@ _CONTROL: Final = (
     "/dev/nvidia-modeset",
 )
 _MINORS: Final = "/proc/driver/nvidia-caps/mig-minors"
-_MINOR: Final = re.compile(r"(gpu\S+/access) (\d+)")
+# Linux: a minor number has 20 bits.
+_MINOR: Final = re.compile(r"(gpu\S+/access) ([0-9]{1,7})\b")
 _CHANNEL: Final = "/dev/nvidia-caps-imex-channels/channel{}"
 
 
@@ -87,7 +89,8 @@ class Surveyor:
 
     def plugged(self, address: str) -> bool:
         """Return whether there is a PCI function at an address."""
-        return bool(address) and (self._root.sys / "bus/pci/devices" / address).exists()
+        place = f"{self._root.sys}/bus/pci/devices/{address}"
+        return bool(address) and os.path.exists(place)  # noqa: PTH110 - for any text
 
     def _classes(self) -> list[str]:
         return [name for name in CLASSES if getattr(self._settings, name)]

@@ -4,7 +4,7 @@ import logging
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from typing import Final
 
-from nodeplug.backend import HostFile, Measurement
+from nodeplug.backend import HostFile, Measurement, Omissions
 from nodeplug.host.calls import call
 from nodeplug.host.host import Host
 from nodeplug.values.device import Device
@@ -40,6 +40,7 @@ class SriovNetBackend:
         self._host = host
         self._pools = {pool.name: pool for pool in settings.pools}
         self._blind = False
+        self._left_out = Omissions()
         self._functions = Survey(host.root)
         self._viewer = Viewer(host.root, Pools(settings), memory)
 
@@ -57,9 +58,11 @@ class SriovNetBackend:
                 functions = await call(self._survey, changed, timeout=_LOOK_SECONDS)
                 self._warn_if_blind(functions.values())
                 heard = await ears.hear(functions.values())
+                odd = self._functions.left_out
                 inventory = await call(
-                    self._viewer.inventory, functions, heard, timeout=_LOOK_SECONDS
+                    self._viewer.inventory, functions, heard, odd, timeout=_LOOK_SECONDS
                 )
+                self._report(inventory)
                 if inventory != last:
                     last = inventory
                     yield inventory
@@ -80,6 +83,10 @@ class SriovNetBackend:
     async def measure(self) -> Sequence[Measurement]:
         """Return state and speed of links."""
         return await call(measure, self._host.root, self._viewer.served, timeout=_MEASURE_SECONDS)
+
+    def _report(self, inventory: Inventory) -> None:
+        before, self._left_out = self._left_out, Omissions(inventory.left_out)
+        self._left_out.tell(_log, before)
 
     def _warn_if_blind(self, functions: Collection[Function]) -> None:
         count = blind(functions)

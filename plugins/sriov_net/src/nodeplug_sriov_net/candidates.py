@@ -6,6 +6,7 @@ from typing import Final
 
 import msgspec
 
+from nodeplug.backend import Omissions
 from nodeplug_sriov_net.facts import Function, Link, Part, SubFunction
 from nodeplug_sriov_net.selector_settings import DeviceType
 
@@ -77,16 +78,22 @@ class Surroundings(msgspec.Struct, frozen=True):
     ddp: Mapping[str, str] = {}
 
 
-def candidates(functions: Mapping[str, Function], around: Surroundings) -> Iterator[Candidate]:
-    """Yield every device of the host that some pool could serve."""
+def candidates(
+    functions: Mapping[str, Function], around: Surroundings, left_out: Omissions | None = None
+) -> Iterator[Candidate]:
+    """Yield every device of the host that some pool could serve, less what is odd."""
+    left_out = Omissions() if left_out is None else left_out
     indexes = {
         address: index for each in functions.values() for index, address in each.virtual.items()
     }
     ports = {each.address: _current(each.part.links, around) for each in functions.values()}
     for function in functions.values():
         owner = functions.get(function.physfn)
-        yield _function(function, owner, indexes.get(function.address), ports, around)
-        yield from (_sub(function, sub, ports, around) for sub in function.subs)
+        with left_out.alone(function.address):
+            yield _function(function, owner, indexes.get(function.address), ports, around)
+        for sub in function.subs:
+            with left_out.alone(sub.name):
+                yield _sub(function, sub, ports, around)
 
 
 def main_link(links: Sequence[Link]) -> Link | None:

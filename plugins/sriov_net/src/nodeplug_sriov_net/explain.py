@@ -20,11 +20,17 @@ _LOOK_SECONDS: Final = 20.0
 async def explain(settings: SriovNetSettings, host: Host) -> Sequence[Verdict]:
     """Return a verdict for each device and each pool that it was held against."""
     async with listen(host.root, settings, lambda _: None) as ears:
-        functions = await call(Survey(host.root).look, timeout=_LOOK_SECONDS)
+        survey = Survey(host.root)
+        functions = await call(survey.look, timeout=_LOOK_SECONDS)
         heard = await ears.hear(functions.values())
     pools, memory = Pools(settings), Memory(host.identities)
-    found = Viewer(host.root, pools, memory).candidates(functions, heard)
-    return [verdict for each in found for verdict in _verdicts(each, pools, memory)]
+    viewer = Viewer(host.root, pools, memory)
+    found = viewer.candidates(functions, heard)
+    odd = survey.left_out | viewer.left_out
+    return [
+        *(verdict for each in found for verdict in _verdicts(each, pools, memory)),
+        *(Verdict(name, "", chosen=False, reason=reason) for name, reason in odd.items()),
+    ]
 
 
 def _verdicts(device: Candidate, pools: Pools, memory: Memory) -> Iterator[Verdict]:

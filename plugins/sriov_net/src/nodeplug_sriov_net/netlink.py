@@ -3,6 +3,9 @@
 Importing it takes 4 MiB and some 40 ms, so it is loaded where netlink is used and only there.
 """
 
+import functools
+import logging
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -43,6 +46,10 @@ INFO_GET, REPORTER_GET = 51, 52
 _REPORTER_ERROR: Final = 1
 _DDP_NAME: Final = "fw.app.name"  # kernel, Documentation/networking/devlink/ice.rst
 LINK_STATES: Final = {0: "auto", 1: "enable", 2: "disable"}
+
+_HEADER_SIZE: Final = 16  # struct nlmsghdr
+
+_log = logging.getLogger("nodeplug.sriov_net")
 
 Receive = Callable[[Any], None]
 
@@ -177,12 +184,12 @@ def link_of(message: Any) -> Link | None:
     carrier = bool(message.get_attr("IFLA_CARRIER")) if message["flags"] & _IFF_UP else None
     return Link(
         index=message["index"],
-        name=message.get_attr("IFLA_IFNAME") or "",
+        name=_text(message, "IFLA_IFNAME"),
         kind=KINDS.get(kind, str(kind)),
-        address=message.get_attr("IFLA_ADDRESS") or "",
+        address=_text(message, "IFLA_ADDRESS"),
         carrier=carrier,
-        switch=message.get_attr("IFLA_PHYS_SWITCH_ID") or "",
-        port=message.get_attr("IFLA_PHYS_PORT_NAME") or "",
+        switch=_text(message, "IFLA_PHYS_SWITCH_ID"),
+        port=_text(message, "IFLA_PHYS_PORT_NAME"),
         master=message.get_attr("IFLA_MASTER") or 0,
         lower=lower or 0,
     )
@@ -209,15 +216,14 @@ def function_states(message: Any) -> Iterator[tuple[int, str]]:
 
 def device_address(message: Any) -> str:
     """Return the PCI address that a devlink message is about; empty where it is no PCI device."""
-    if message.get_attr("DEVLINK_ATTR_BUS_NAME") != "pci":
-        return ""
-    return message.get_attr("DEVLINK_ATTR_DEV_NAME") or ""
+    is_pci = _text(message, "DEVLINK_ATTR_BUS_NAME") == "pci"
+    return _text(message, "DEVLINK_ATTR_DEV_NAME") if is_pci else ""
 
 
 def reporter_of(message: Any) -> tuple[str, bool] | None:
     """Return the name of the health reporter that a message is about, and whether it failed."""
     reporter = message.get_attr("DEVLINK_ATTR_HEALTH_REPORTER")
-    name = reporter and reporter.get_attr("DEVLINK_ATTR_HEALTH_REPORTER_NAME")
+    name = reporter and _text(reporter, "DEVLINK_ATTR_HEALTH_REPORTER_NAME")
     if not name:
         return None
     return name, reporter.get_attr("DEVLINK_ATTR_HEALTH_REPORTER_STATE") == _REPORTER_ERROR
@@ -226,8 +232,8 @@ def reporter_of(message: Any) -> tuple[str, bool] | None:
 def ddp_package(message: Any) -> str:
     """Return the name of the DDP package that runs on a device, or nothing."""
     for version in message.get_attrs("DEVLINK_ATTR_INFO_VERSION_RUNNING"):
-        if version.get_attr("DEVLINK_ATTR_INFO_VERSION_NAME") == _DDP_NAME:
-            return version.get_attr("DEVLINK_ATTR_INFO_VERSION_VALUE") or ""
+        if _text(version, "DEVLINK_ATTR_INFO_VERSION_NAME") == _DDP_NAME:
+            return _text(version, "DEVLINK_ATTR_INFO_VERSION_VALUE")
     return ""
 
 
@@ -245,8 +251,32 @@ def _drop(message: Any) -> None:
 
 
 def _hand_over(socket: Any, data: bytes, receive: Receive) -> None:
-    for message in socket.marshal.parse(data):
-        receive(None if _is_loss(message) else message)
+    """Have each message of a packet received; one that is odd hides no other."""
+    for part in _parts(data):
+        try:
+            for message in socket.marshal.parse(part):
+                receive(None if _is_loss(message) else message)
+        except Exception as error:  # noqa: BLE001 - the library checks lengths only here and there
+            _tell_once(f"{type(error).__name__}: {error}")
+
+
+def _parts(data: bytes) -> Iterator[bytes]:
+    offset = 0
+    while offset <= len(data) - _HEADER_SIZE:
+        size = max(_HEADER_SIZE, int.from_bytes(data[offset : offset + 4], sys.byteorder))
+        yield data[offset : offset + size]
+        offset += size + -size % 4  # NLMSG_ALIGN
+
+
+@functools.lru_cache(maxsize=16)
+def _tell_once(error: str) -> None:
+    _log.warning("netlink message not understood", extra={"nodeplug": {"error": error}})
+
+
+def _text(message: Any, name: str) -> str:
+    """Return an attribute that is a text, empty where it is missing; the kernel's are bytes."""
+    value = message.get_attr(name)
+    return os.fsdecode(value).rstrip("\0") if isinstance(value, bytes | str) else ""
 
 
 @contextmanager

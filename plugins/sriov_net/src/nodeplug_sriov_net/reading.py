@@ -24,6 +24,8 @@ _RDMA_NODES: Final = (
 # Auxiliary devices that a network driver makes where the hardware is capable of RDMA. They stay
 # where they are while the RDMA device is in a container's network namespace.
 _CAPABLE: Final = re.compile(r"\w+\.(?:rdma|roce|iwarp)\.\d+")
+# PCIe SR-IOV: the number of virtual functions has 16 bits.
+_VIRTUAL: Final = re.compile(r"virtfn([0-9]{1,5})")
 _SUB: Final = re.compile(r"\w+\.sf\.\d+")
 
 VdpaByPlace = Mapping[str, tuple[Vdpa, ...]]
@@ -60,7 +62,7 @@ def names_in(place: Path | str) -> Collection[str]:
     """Return the names in a directory, in order; none where it cannot be read."""
     try:
         return sorted(os.listdir(place))  # noqa: PTH208 - names are all that is needed
-    except OSError:
+    except (OSError, ValueError):
         return ()
 
 
@@ -125,9 +127,8 @@ def _rdma(place: str, names: Collection[str]) -> Iterator[Rdma]:
 
 def _virtual(place: str, names: Collection[str]) -> Iterator[tuple[int, str]]:
     for name in names:
-        index = name.removeprefix("virtfn")
-        if index != name and index.isdigit():
-            yield int(index), link_name(f"{place}/{name}") or ""
+        if found := _VIRTUAL.fullmatch(name):
+            yield int(found[1]), link_name(f"{place}/{name}") or ""
 
 
 def _subs(

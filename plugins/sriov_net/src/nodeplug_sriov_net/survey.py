@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
+from nodeplug.backend import Omissions
 from nodeplug.host.iommu import group_members
 from nodeplug.host.pci import pci_device
 from nodeplug.host.root import HostRoot
@@ -20,13 +21,15 @@ _VDPA_DRIVERS: Final = {"vhost_vdpa": "vhost", "virtio_vdpa": "virtio"}
 class Survey:
     """The functions that were seen last, by address. Blocks; for one thread at a time.
 
-    `read` are the addresses that the last look read anew.
+    `read` are the addresses that the last look read anew; `left_out` are those that could not be
+    made sense of.
     """
 
     def __init__(self, root: HostRoot) -> None:
         self._root = root
         self._seen: dict[str, Function | None] = {}
         self.read: Collection[str] = ()
+        self.left_out = Omissions()
 
     def look(self, changed: Collection[str] | None = None) -> Mapping[str, Function]:
         """Return what is there now: read anew what changed, came or went, or all for None."""
@@ -38,6 +41,8 @@ class Survey:
         fresh |= self._owners(gone | fresh)
         if known:
             fresh |= self._grouped(gone | fresh)
+        stale = self.left_out.keys() & (fresh | gone)
+        self.left_out = Omissions({n: w for n, w in self.left_out.items() if n not in stale})
         vdpa = dict(self._vdpa())
         seen = {a: known[a] if a not in fresh else self._read(a, vdpa) for a in present}
         made = {f.physfn for a in fresh if (f := seen.get(a))} - fresh
@@ -57,10 +62,11 @@ class Survey:
         return members & self._seen.keys()
 
     def _read(self, address: str, vdpa: Mapping[str, tuple[Vdpa, ...]]) -> Function | None:
-        pci = pci_device(self._root, address)
-        if pci is None or not pci.device_class.startswith(_CLASSES):
-            return None
-        return read_function(self._root, pci, vdpa)
+        with self.left_out.alone(address):
+            pci = pci_device(self._root, address)
+            if pci is not None and pci.device_class.startswith(_CLASSES):
+                return read_function(self._root, pci, vdpa)
+        return None
 
     def _vdpa(self) -> Iterator[tuple[str, tuple[Vdpa, ...]]]:
         """Yield the vDPA devices by the devpath of what they are part of."""

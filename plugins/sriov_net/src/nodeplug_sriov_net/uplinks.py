@@ -56,9 +56,10 @@ def _ipv6(root: HostRoot) -> Iterator[str]:
 
 def _lines(root: HostRoot, name: str) -> Iterator[list[str]]:
     try:
-        with (root.proc / "net" / name).open() as file:
+        # Names of network devices are bytes, as those of files.
+        with (root.proc / "net" / name).open(errors="surrogateescape") as file:
             yield from (line.split() for line in file.read(_LIMIT).splitlines())
-    except (OSError, UnicodeDecodeError):
+    except OSError:
         return
 
 

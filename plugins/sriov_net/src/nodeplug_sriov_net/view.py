@@ -1,9 +1,11 @@
 """From functions to an inventory."""
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 
 import msgspec
 
+from nodeplug.backend import Omissions
 from nodeplug.host.root import HostRoot
 from nodeplug.host.sysfs import device_at
 from nodeplug.values.device import Device
@@ -31,7 +33,10 @@ _Made = tuple[Member, SharedNodes, str, Device]
 
 
 class Viewer:
-    """Combines sysfs and netlink for one configuration. Blocks; for one thread at a time."""
+    """Combines sysfs and netlink for one configuration. Blocks; for one thread at a time.
+
+    `left_out` is what the last look could not make sense of.
+    """
 
     def __init__(self, root: HostRoot, pools: Pools, memory: Memory) -> None:
         self._root = root
@@ -39,21 +44,27 @@ class Viewer:
         self._memory = memory
         self._known: dict[str, tuple[Candidate, Member | None]] = {}
         self._made: dict[str, _Made] = {}
+        self.left_out = Omissions()
 
     @property
     def served(self) -> list[Candidate]:
         """What is in pools, as it was seen last."""
         return [made[0].device for made in self._made.values()]
 
-    def inventory(self, functions: Mapping[str, Function], heard: Heard) -> Inventory:
-        """Return what the pools make of functions."""
+    def inventory(
+        self, functions: Mapping[str, Function], heard: Heard, left_out: Mapping[str, str]
+    ) -> Inventory:
+        """Return what the pools make of functions; `left_out` is what is none."""
         members = self._members(functions, heard)
+        self.left_out |= left_out
         shared = shared_nodes(self._root)
         before, self._made = self._made, {}
         for member in members:
-            self._make(member, shared, reason_of(member, heard.vitals), before)
+            with self.left_out.alone(member.device.id):
+                self._make(member, shared, reason_of(member, heard.vitals), before)
         devices = [made[-1] for made in self._made.values()]
-        return Inventory.of(devices, resources=self._pools.names)
+        inventory = Inventory.of(devices, resources=self._pools.names)
+        return replace(inventory, left_out=self.left_out)
 
     def _members(self, functions: Mapping[str, Function], heard: Heard) -> list[Member]:
         found = self.candidates(functions, heard)
@@ -61,8 +72,9 @@ class Viewer:
         for each in found:
             known = before.get(each.id)
             same = known is not None and known[0] is each
-            member = known[1] if known and same else self._pools.member(each, self._memory)
-            self._known[each.id] = (each, member)
+            with self.left_out.alone(each.id):
+                member = known[1] if known and same else self._pools.member(each, self._memory)
+                self._known[each.id] = (each, member)
         return [member for _, member in self._known.values() if member is not None]
 
     def candidates(self, functions: Mapping[str, Function], heard: Heard) -> list[Candidate]:
@@ -70,7 +82,8 @@ class Viewer:
         uplinks = read_uplinks(self._root) | uplinks_among(heard.routes, heard.links or {})
         places = (device_at(self._root, f"/sys/class/net/{name}") for name in uplinks)
         around = Surroundings(heard.links, uplinks, {each for each in places if each}, heard.ddp)
-        return self._memory.completed(candidates(functions, around))
+        self.left_out = Omissions()
+        return self._memory.completed(candidates(functions, around, self.left_out))
 
     def _make(
         self,

@@ -63,6 +63,14 @@ async def _tried(
         return failed(f"fails: {error!r}", "its README tells what it needs; see the agent's log")
 
 
+def left_out(found: Mapping[str, Inventory]) -> Iterator[Finding]:
+    """Name what backends cannot make devices of."""
+    for name, inventory in found.items():
+        for subject, reason in inventory.left_out.items():
+            remedy = "see what its driver and firmware say; `nodeplug devices --explain` tells more"
+            yield warning(subject, f"is not served by {name}: {reason}", remedy)
+
+
 def sick_devices(found: Mapping[str, Inventory]) -> Iterator[Finding]:
     """Name unhealthy devices, those with the same reason at once."""
     sick: dict[tuple[str, str], list[str]] = {}

@@ -67,7 +67,8 @@ async def examine(patient: Patient, seconds: float = SECONDS) -> list[Finding]:
     results = await asyncio.gather(*limited)
     findings = [*failures, *(finding for result in results for finding in result)]
     told = {finding.subject for finding in findings}
-    findings += [each for each in backends.sick_devices(found) if each.subject not in told]
+    more = (*backends.sick_devices(found), *backends.left_out(found))
+    findings += [each for each in more if each.subject not in told]
     return sorted(dict.fromkeys(findings), key=lambda each: (each.severity, each.subject))
 
 
