@@ -12,6 +12,11 @@ from nodeplug.values.errors import ConfigError
 from nodeplug.values.section import Section
 from support.awkward.backend import SPEC, Settings
 
+# A text of some hundred bytes that says ten million values.
+LAUGHS = "a0: &a0 []\n" + "".join(
+    f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 8)
+)
+
 
 class OtherSettings(Section, frozen=True):
     """Another backend's section."""
@@ -51,6 +56,14 @@ def load(tmp_path: Path, text: str) -> Configuration:
         ("log: {}\nlog: {}", "c.yaml: line 2, column 1: key 'log' is given twice"),
         ("a: !!python/object:os.system {}", "c.yaml: line 1, column 4:"),
         ("\0", "c.yaml: is not YAML"),
+        ("a: 2024-99-99", "c.yaml: line 1, column 4: is not a value of its type"),
+        (f"a: {'1' * 5000}", "c.yaml: line 1, column 4: is not a value of its type"),
+        ("a: 0x1" + 64 * "0", "c.yaml: line 1, column 4: is too large a number"),
+        (LAUGHS, "c.yaml: line 6, column 45: that makes more than 200000 values"),
+        ("&a [*a]", "c.yaml: line 1, column 5: that makes more than 200000 values"),
+        ("&a {b: [*a]}", "c.yaml: line 1, column 9: that makes more than 200000 values"),
+        ("[" * 9999, "c.yaml: line 1, column 101: is nested more than 100 deep"),
+        ("#" * (2**20 + 1), "c.yaml: is larger than 1048576 bytes"),
     ],
 )
 def test_a_file_that_is_wrong_as_a_whole_is_refused(

@@ -3,6 +3,7 @@
 import asyncio
 import subprocess
 import sys
+import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -19,7 +20,9 @@ from nodeplug.quarantine import QuarantineRule
 from nodeplug.supervisor.agent import Rules
 from nodeplug.supervisor.reload import Reloader
 from support.api_server import ApiServer, api_server
+from support.bombs import BOMBS
 from support.stage import BOARD, Stage, stage
+from support.timed import timed
 
 KEY = "nodeplug.io/quarantine"
 ONE = "[{devices: {id: awk-board-1}, reason: fan is loud}]"
@@ -195,10 +198,109 @@ async def test_the_process_ends_with_the_task(play: Play) -> None:
 def test_the_process_ends_with_an_agent_that_is_killed(play: Play) -> None:
     """It has nobody to tell then."""
     module = "nodeplug.operations.cluster.follower"
-    command = [sys.executable, "-m", module, str(play.server.account), "node-1", KEY]
+    command = [sys.executable, "-m", module, str(play.server.account), "node-1", KEY, "99"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         assert process.stdout.readline() == b"null\n"
         process.stdin.close()
         assert process.wait(10) == 0
+
+
+class Ticks:
+    """How long the event loop was held at most."""
+
+    longest = 0.0
+
+    async def run(self) -> None:
+        while True:
+            before = time.monotonic()
+            await asyncio.sleep(0.01)
+            self.longest = max(self.longest, time.monotonic() - before)
+
+
+def refusals(caplog: pytest.LogCaptureFixture) -> int:
+    return [record.message for record in caplog.records].count("annotation refused")
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Wait for what tells nobody."""
+    async with asyncio.timeout(20):
+        while not holds():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+
+@pytest.mark.timeout(120)
+async def test_a_bomb_costs_one_line(
+    play: Play, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """However often it is told: what held before holds, and the next value counts."""
+    monkeypatch.setattr(annotated, "_SHORTEST_PAUSE", 0.05)
+    play.annotate(ONE)
+    async with play.following():
+        await play.stage.listed(allocatable=3)
+        for number, bomb in enumerate(BOMBS.values(), 1):
+            play.annotate(bomb)
+            await until(lambda number=number: refusals(caplog) == number)  # type: ignore[misc]
+        calls = len(play.server.calls)
+        [process] = psutil.Process().children()
+        process.kill()
+        await until(lambda: len(play.server.calls) > calls + 1)
+        assert play.stage.allocatable() == 3
+        play.annotate(TWO)
+        await play.stage.listed(allocatable=2)
+        assert refusals(caplog) == len(BOMBS)
+
+
+@timed
+@pytest.mark.timeout(120)
+async def test_bombs_do_not_hold_up_the_agent(play: Play, caplog: pytest.LogCaptureFixture) -> None:
+    """Nobody would be given a device meanwhile."""
+    ticks = Ticks()
+    async with play.following():
+        ticking = asyncio.create_task(ticks.run())
+        for number, bomb in enumerate(BOMBS.values(), 1):
+            play.annotate(bomb)
+            await until(lambda number=number: refusals(caplog) == number)  # type: ignore[misc]
+        ticking.cancel()
+    assert ticks.longest < 0.5
+
+
+async def test_after_a_bomb_the_next_agent_knows_what_held_before(
+    play: Play, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is told the bomb, too, and says so once."""
+    play.annotate(ONE)
+    async with play.following():
+        await play.stage.listed(allocatable=3)
+    play.annotate(BOMBS["aliases"])
+    for number in (1, 2):
+        async with play.following() as follower:
+            await until(lambda follower=follower: bool(follower.problems))  # type: ignore[misc]
+        assert refusals(caplog) == number
+        [rule] = recall(KEY, play.stage.directory)
+        assert rule.reason == "fan is loud"
+
+
+async def test_a_kept_value_that_was_exchanged_for_a_bomb_is_none(play: Play) -> None:
+    """The next agent starts all the same."""
+    play.annotate(ONE)
+    async with play.following():
+        await until(lambda: bool(recall(KEY, play.stage.directory)))
+    [kept] = (play.stage.directory / ".nodeplug").glob("quarantine-*")
+    for bomb in BOMBS.values():
+        kept.write_bytes(bomb.encode(errors="surrogatepass"))
+        assert recall(KEY, play.stage.directory) == ()
+
+
+async def test_the_largest_honest_value_is_taken(play: Play) -> None:
+    """A hundred rules, or some hundred devices in one."""
+    rules = ", ".join(f"{{devices: {{id: awk-board-{number}}}}}" for number in range(90))
+    names = ", ".join(f"awk-board-{number}" for number in range(450))
+    async with play.following():
+        play.annotate(f"[{rules}]")
+        await play.stage.listed(allocatable=0)
+        play.annotate(None)
+        await play.stage.listed(allocatable=4)
+        play.annotate(f"[{{devices: {{id: [{names}]}}}}]")
+        await play.stage.listed(allocatable=0)

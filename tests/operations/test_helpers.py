@@ -48,7 +48,7 @@ async def test_a_helper_knows_where_the_api_server_is_and_nothing_else(
     """Neither the agent's environment nor its folder."""
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "192.0.2.1")
     monkeypatch.setenv("PASSWORD", "of the agent")
-    process = await start(module, "/nowhere", "node-1", "key")
+    process = await start(module, "/nowhere", "node-1", "key", "99")
     own = Path(f"/proc/{process.pid}")
     names = {each.partition(b"=")[0] for each in (own / "environ").read_bytes().split(b"\0")}
     folder = (own / "cwd").readlink()

@@ -1,13 +1,13 @@
 """Devices that the operator has taken out of service."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated
 
 import msgspec
 
-from nodeplug.selectors import Selector, check_selectors, matches
-from nodeplug.values.device import Device, Health
+from nodeplug.selectors import Selector, check_selectors, facts_of, test_for
+from nodeplug.values.device import Attribute, Device, Health
 from nodeplug.values.inventory import Inventory
 from nodeplug.values.section import Section
 
@@ -33,13 +33,16 @@ def isolate(inventory: Inventory, rules: Sequence[QuarantineRule]) -> Inventory:
     """Return the inventory with every device that a rule matches turned Unhealthy."""
     if not rules:
         return inventory
-    devices = {i: _judge(device, rules) for i, device in inventory.devices.items()}
+    judges = [(test_for(rule.devices), f"quarantined: {rule.reason}") for rule in rules]
+    devices = {i: _judge(device, judges) for i, device in inventory.devices.items()}
     return replace(inventory, devices=devices)
 
 
-def _judge(device: Device, rules: Sequence[QuarantineRule]) -> Device:
-    for rule in rules:
-        if matches(device, rule.devices):
-            reason = f"quarantined: {rule.reason}"
+def _judge(
+    device: Device, judges: Sequence[tuple[Callable[[Mapping[str, Attribute]], bool], str]]
+) -> Device:
+    facts = facts_of(device)
+    for holds, reason in judges:
+        if holds(facts):
             return replace(device, health=Health.UNHEALTHY, reason=reason)
     return device

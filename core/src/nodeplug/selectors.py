@@ -5,8 +5,9 @@ is equality. Of a list one must hold, and none of its exclusions may.
 """
 
 import re
-from collections.abc import Callable, Mapping
-from fnmatch import fnmatchcase
+from collections.abc import Callable, Mapping, Sequence
+from fnmatch import translate
+from functools import partial
 
 from nodeplug.values.device import Attribute, Device
 from nodeplug.values.errors import InvalidValueError
@@ -15,6 +16,9 @@ Selector = str | int | bool | list[str | int | bool]
 
 _COMPARISON = re.compile(r"(>=|<=|>|<)\s*(-?\d+(?:\.\d+)?)")
 _RANGE = re.compile(r"(-?\d+(?:\.\d+)?)\.\.(-?\d+(?:\.\d+)?)")
+_WILDCARDS = frozenset("*?[")
+# The longest name of a file; a glob takes time by the square of its length.
+_TERM_LIMIT = 255
 _COMPARE: Mapping[str, Callable[[float, float], bool]] = {
     ">=": float.__ge__,
     "<=": float.__le__,
@@ -31,6 +35,8 @@ def check_selector(selector: Selector) -> None:
             raise InvalidValueError(f"range {term!r} is empty")
         if term in {"", "!"}:
             raise InvalidValueError(f"selector {term!r} says nothing")
+        if len(term) > _TERM_LIMIT:
+            raise InvalidValueError(f"selector {term[:20]!r}... is longer than {_TERM_LIMIT}")
 
 
 def check_selectors(selectors: Mapping[str, Selector]) -> None:
@@ -47,10 +53,16 @@ def matches(device: Device, selectors: Mapping[str, Selector]) -> bool:
 
     Besides its attributes and capacity a device has `id`, `parent` and `numa`.
     """
-    if not selectors:
-        return True
-    facts = facts_of(device)
-    return all(_holds(selector, facts.get(name)) for name, selector in selectors.items())
+    return not selectors or test_for(selectors)(facts_of(device))
+
+
+def test_for(selectors: Mapping[str, Selector]) -> Callable[[Mapping[str, Attribute]], bool]:
+    """Return what tells of a device's facts whether they satisfy all these selectors.
+
+    Making it costs more than using it; it is for many devices.
+    """
+    tests = [(name, _test_of(_terms(selector))) for name, selector in selectors.items()]
+    return lambda facts: all(test(facts.get(name)) for name, test in tests)
 
 
 def facts_of(device: Device) -> dict[str, Attribute]:
@@ -60,30 +72,53 @@ def facts_of(device: Device) -> dict[str, Attribute]:
     return {**own, **device.capacity, **device.attributes}
 
 
-def _holds(selector: Selector, value: Attribute | None) -> bool:
-    if value is None:
-        return False
-    terms = _terms(selector)
-    wanted = [term for term in terms if not term.startswith("!")]
-    excluded = [term[1:] for term in terms if term.startswith("!")]
-    text = _text(value)
-    if any(_term_holds(term, text) for term in excluded):
-        return False
-    return not wanted or any(_term_holds(term, text) for term in wanted)
+def _test_of(terms: Sequence[str]) -> Callable[[Attribute | None], bool]:
+    excluded = _any_of([term[1:] for term in terms if term.startswith("!")])
+    wanted_terms = [term for term in terms if not term.startswith("!")]
+    wanted = _any_of(wanted_terms) if wanted_terms else lambda _: True
+
+    def test(value: Attribute | None) -> bool:
+        if value is None:
+            return False
+        text = _text(value)
+        return wanted(text) and not excluded(text)
+
+    return test
+
+
+def _any_of(terms: Sequence[str]) -> Callable[[str], bool]:
+    exact = frozenset(term for term in terms if _is_plain(term))
+    others = [_term_test(term) for term in terms if term not in exact]
+    if not others:
+        return exact.__contains__
+    return lambda text: text in exact or any(test(text) for test in others)
+
+
+def _is_plain(term: str) -> bool:
+    return not (_WILDCARDS.intersection(term) or _COMPARISON.match(term) or _RANGE.match(term))
 
 
 def _terms(selector: Selector) -> list[str]:
     return [_text(each) for each in (selector if isinstance(selector, list) else [selector])]
 
 
-def _term_holds(term: str, text: str) -> bool:
+def _term_test(term: str) -> Callable[[str], bool]:
     if found := _COMPARISON.fullmatch(term):
-        number = _number(text)
-        return number is not None and _COMPARE[found[1]](number, float(found[2]))
+        return partial(_compares, _COMPARE[found[1]], float(found[2]))
     if found := _RANGE.fullmatch(term):
-        number = _number(text)
-        return number is not None and float(found[1]) <= number <= float(found[2])
-    return fnmatchcase(text, term)
+        return partial(_in_range, float(found[1]), float(found[2]))
+    glob = re.compile(translate(term))
+    return lambda text: glob.match(text) is not None
+
+
+def _compares(compare: Callable[[float, float], bool], limit: float, text: str) -> bool:
+    number = _number(text)
+    return number is not None and compare(number, limit)
+
+
+def _in_range(least: float, most: float, text: str) -> bool:
+    number = _number(text)
+    return number is not None and least <= number <= most
 
 
 def _text(value: Attribute) -> str:

@@ -4,33 +4,88 @@ import re
 import reprlib
 from collections.abc import Hashable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, NoReturn, TypeVar
 
 import msgspec
 import yaml
 
 from nodeplug.values.errors import ConfigError
 
+
+class Limits(NamedTuple):
+    """How much a document may be: bytes, values, and how deep one stands in another.
+
+    What an alias stands for counts each time: a small text can say very much.
+    """
+
+    size: int
+    values: int
+    depth: int
+
+
 # No honest configuration is larger; a Kubernetes ConfigMap holds 1 MiB at most.
-_SIZE_LIMIT = 1024 * 1024
+_LIMITS = Limits(size=1024 * 1024, values=200_000, depth=100)
+_INTEGER_BITS = 64
 _STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]")
 
 T = TypeVar("T")
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """SafeLoader that refuses a key given twice; YAML would silently keep the last."""
+    """SafeLoader that refuses what is too much, and a key given twice: YAML would keep the last."""
+
+    def __init__(self, data: bytes, limits: Limits) -> None:
+        super().__init__(data)
+        self._limits = limits
+        self._depth = 0
+        self._values = 0
+        self._behind: dict[str, int] = {}
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        event: yaml.NodeEvent = self.peek_event()  # type: ignore[no-untyped-call]
+        anchor = event.anchor or ""
+        before, self._values, self._depth = self._values, self._values + 1, self._depth + 1
+        if isinstance(event, yaml.AliasEvent) and anchor in self.anchors:
+            # One that is not known yet stands within what it stands for, without end.
+            self._values += self._behind.get(anchor, self._limits.values)
+        if self._values > self._limits.values:
+            self._refuse(event, f"that makes more than {self._limits.values} values")
+        if self._depth > self._limits.depth:
+            self._refuse(event, f"is nested more than {self._limits.depth} deep")
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        if not isinstance(event, yaml.AliasEvent):
+            self._behind[anchor] = self._values - before
+        return node
+
+    def construct_object(
+        self,
+        node: yaml.Node,
+        deep: bool = False,  # noqa: FBT001, FBT002 - PyYAML's signature
+    ) -> Any:
+        try:
+            value = super().construct_object(node, deep)
+        except ValueError:  # PyYAML lets it through, as for the 99th day of a month
+            self._refuse(node, "is not a value of its type")
+        if isinstance(value, int) and value.bit_length() > _INTEGER_BITS:
+            self._refuse(node, "is too large a number")
+        return value
+
+    def _refuse(self, where: Any, problem: str) -> NoReturn:
+        raise yaml.MarkedYAMLError(problem=problem, problem_mark=where.start_mark)
 
     def construct_mapping(
         self,
         node: yaml.MappingNode,
         deep: bool = False,  # noqa: FBT001, FBT002 - PyYAML's signature
     ) -> dict[Hashable, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for position, key in enumerate(keys):
-            if key in keys[:position]:
-                mark = node.value[position][0].start_mark
-                raise yaml.MarkedYAMLError(problem=f"key {key!r} is given twice", problem_mark=mark)
+        seen: set[Hashable] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if isinstance(key, Hashable):  # others are refused by SafeLoader
+                if key in seen:
+                    self._refuse(key_node, f"key {key!r} is given twice")
+                seen.add(key)
         return super().construct_mapping(node, deep)
 
 
@@ -38,18 +93,18 @@ def read_document(path: Path) -> Any:
     """Return the content of a YAML or JSON file; raise ConfigError naming file, line and column."""
     try:
         with path.open("rb") as file:
-            data = file.read(_SIZE_LIMIT + 1)
+            data = file.read(_LIMITS.size + 1)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}", str(path)) from error
-    if len(data) > _SIZE_LIMIT:
-        raise ConfigError(f"{path}: is larger than {_SIZE_LIMIT} bytes", str(path))
     return parse_document(data, path)
 
 
-def parse_document(data: bytes, path: Path) -> Any:
+def parse_document(data: bytes, path: Path, limits: Limits = _LIMITS) -> Any:
     """Return what YAML or JSON says; raise ConfigError naming its origin, line and column."""
+    if len(data) > limits.size:
+        raise ConfigError(f"{path}: is larger than {limits.size} bytes", str(path))
     try:
-        return yaml.load(data, Loader=_StrictLoader)  # noqa: S506 - a SafeLoader
+        return _StrictLoader(data, limits).get_single_data()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         place = f"{path}: line {mark.line + 1}, column {mark.column + 1}" if mark else str(path)

@@ -1,15 +1,17 @@
 """Devices that an annotation of the node takes out of service."""
 
 import asyncio
-import json
 import logging
+import time
 import zlib
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from pathlib import Path
 
-from nodeplug.config.document import convert, parse_document
-from nodeplug.host.calls import call
+import msgspec
+
+from nodeplug.config.document import Limits, convert, parse_document
+from nodeplug.host.calls import Lane, call
 from nodeplug.host.files import remove_quietly, write_atomically
 from nodeplug.kubelet.sockets import HOME
 from nodeplug.meters.catalogue import CLUSTER_CALLS
@@ -24,8 +26,13 @@ from nodeplug.values.errors import ClusterError, ConfigError
 _SHORTEST_PAUSE = 5.0
 _LONGEST_PAUSE = 300.0
 _DISK_SECONDS = 10.0
-# The annotations of an object take 256 KiB at most, and a character up to six bytes here.
-_LINE_LIMIT = 2 * 1024 * 1024
+_PARSE_SECONDS = 10.0
+# A process that ran for so long had nothing wrong with it from the start.
+_SOUND_SECONDS = 60.0
+# A hundred rules. Who may annotate a node shall take devices out of service, and nothing else.
+_LIMITS = Limits(size=16 * 1024, values=500, depth=8)
+# A character takes up to twelve bytes in JSON.
+_LINE_LIMIT = 16 * _LIMITS.size
 
 _log = logging.getLogger("nodeplug.cluster")
 
@@ -46,6 +53,8 @@ class AnnotatedQuarantine:
         self._plugin_dir = plugin_dir
         self._agent = agent
         self._account = account
+        self._refused: str | None = None
+        self._disk = Lane()
 
     async def run(self) -> None:
         """Follow until cancelled."""
@@ -53,13 +62,15 @@ class AnnotatedQuarantine:
             return
         pause = _SHORTEST_PAUSE
         while True:
+            started = time.monotonic()
             try:
                 async with aclosing(self._values()) as values:
                     async for value in values:
-                        pause = _SHORTEST_PAUSE
                         await self._take(value)
             except ClusterError as error:
                 CLUSTER_CALLS.add("failed")
+                if time.monotonic() - started > _SOUND_SECONDS:
+                    pause = _SHORTEST_PAUSE
                 if pause == _SHORTEST_PAUSE:
                     facts = {"annotation": self._annotation, "error": str(error)}
                     _log.error("annotation not followed", extra={"nodeplug": facts})
@@ -67,14 +78,17 @@ class AnnotatedQuarantine:
             pause = min(2 * pause, _LONGEST_PAUSE)
 
     async def _values(self) -> AsyncGenerator[str | None, None]:
-        arguments = str(self._account), self._node, self._annotation
+        limit = str(_LIMITS.size)
+        arguments = str(self._account), self._node, self._annotation, limit
         process = await start("follower", *arguments, limit=_LINE_LIMIT)
         assert process.stdout is not None
         assert process.stderr is not None
         try:
             async for line in process.stdout:
-                yield json.loads(line)
+                yield msgspec.json.decode(line, type=str | None)
             raise ClusterError(last_line(await process.stderr.read()))
+        except ValueError as error:  # neither a line nor JSON
+            raise ClusterError(f"what it says cannot be read: {error}") from error
         finally:
             if process.returncode is None:
                 process.kill()
@@ -82,29 +96,47 @@ class AnnotatedQuarantine:
 
     async def _take(self, value: str | None) -> None:
         try:
-            rules = _parsed(value, self._annotation)
-        except ConfigError as error:
-            self.problems = (without_value(error),)
-            _log.error("annotation refused", extra={"nodeplug": {"error": str(error)}})
+            rules = await call(_parsed, value, self._annotation, timeout=_PARSE_SECONDS)
+        except (RuntimeError, TimeoutError) as error:
+            raise ClusterError(f"its value could not be looked at: {error}") from error
+        except Exception as error:  # noqa: BLE001 - whatever a value is, it costs a line
+            self._refuse(value, error)
             return
         self.problems = ()
+        self._refused = None
         await self._agent.apply(self._agent.rules._replace(annotated=rules), {})
         _log.info("annotation taken over", extra={"nodeplug": {"rules": len(rules)}})
-        file = _file(self._annotation, self._plugin_dir)
-        await call(_keep, file, value, timeout=_DISK_SECONDS)
+        try:
+            file = _file(self._annotation, self._plugin_dir)
+            await self._disk.call(_keep, file, value, timeout=_DISK_SECONDS)
+        except (RuntimeError, TimeoutError) as error:
+            _log.warning("annotation not kept", extra={"nodeplug": {"error": str(error)}})
+
+    def _refuse(self, value: str | None, error: Exception) -> None:
+        """Let what holds hold on; the same value, told once more by another process, is no news."""
+        self.problems = (without_value(error),)
+        if value != self._refused:
+            self._refused = value
+            text = str(error) if isinstance(error, ConfigError) else repr(error)
+            _log.error("annotation refused", extra={"nodeplug": {"error": text}})
 
 
 def recall(annotation: str, plugin_dir: Path) -> Sequence[QuarantineRule]:
     """Return what an earlier agent took over last."""
     try:
-        return _parsed(_file(annotation, plugin_dir).read_text(), annotation)
-    except (OSError, UnicodeDecodeError, ConfigError):
+        with _file(annotation, plugin_dir).open("rb") as file:
+            return _read(file.read(_LIMITS.size + 1), annotation)
+    except (OSError, ConfigError):
         return ()
 
 
 def _parsed(value: str | None, annotation: str) -> Sequence[QuarantineRule]:
+    return _read((value or "").encode(), annotation)
+
+
+def _read(data: bytes, annotation: str) -> Sequence[QuarantineRule]:
     origin = Path(f"annotation {annotation}")
-    document = parse_document((value or "").encode(), origin)
+    document = parse_document(data, origin, _LIMITS)
     return convert([] if document is None else document, tuple[QuarantineRule, ...], origin)
 
 

@@ -1,7 +1,8 @@
 """A process that follows an annotation of a node: TLS stays out of the agent's memory.
 
 It writes the annotation's value as a line of JSON, null where there is none, at first and whenever
-it has changed. It ends when its standard input does, or with one line about what went wrong.
+it has changed; of one that is longer than the limit, one character more. It ends when its standard
+input does, or with one line about what went wrong.
 """
 
 import json
@@ -30,10 +31,11 @@ _TOO_OLD = 410
 class Follower:
     """Follows one annotation of one node."""
 
-    def __init__(self, account: Path, node: str, annotation: str) -> None:
+    def __init__(self, account: Path, node: str, annotation: str, limit: int) -> None:
         self._account = account
         self._node = node
         self._annotation = annotation
+        self._limit = limit
         self._told: str | None = None
         self._has_told = False
 
@@ -71,6 +73,9 @@ class Follower:
 
     def _tell(self, metadata: dict[str, Any]) -> None:
         value = (metadata.get("annotations") or {}).get(self._annotation)
+        if value is not None:
+            # JSON can write what is no text; the agent reads text.
+            value = value[: self._limit + 1].encode(errors="backslashreplace").decode()
         if not self._has_told or value != self._told:
             print(json.dumps(value), flush=True)  # noqa: T201 - the agent reads it
             self._told, self._has_told = value, True
@@ -84,6 +89,7 @@ def _end_with_the_agent() -> None:
 if __name__ == "__main__":
     threading.Thread(target=_end_with_the_agent, daemon=True).start()
     try:
-        Follower(Path(sys.argv[1]), sys.argv[2], sys.argv[3]).run()
+        own, name, key, most = sys.argv[1:]
+        Follower(Path(own), name, key, int(most)).run()
     except Exception as error:  # noqa: BLE001 - one line for the agent's log
         sys.exit(f"{type(error).__name__}: {error}")
