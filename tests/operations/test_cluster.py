@@ -1,7 +1,10 @@
 """What the API server is told; it is a real one over HTTPS, with its moods."""
 
-import sys
-from collections.abc import AsyncGenerator
+import asyncio
+import re
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +13,10 @@ import pytest_asyncio
 
 from nodeplug.config.settings import ClusterSettings
 from nodeplug.offers import OfferRule
-from nodeplug.operations.cluster import announcer, courier
-from nodeplug.operations.cluster.announcer import EVENTS_LIMIT, Announcer
-from nodeplug.operations.cluster.courier import Courier
+from nodeplug.operations.cluster import announcer, condition, courier
+from nodeplug.operations.cluster.announcer import Announcer, _keep_telling
+from nodeplug.operations.cluster.courier import Call, Courier, Reply
+from nodeplug.operations.cluster.events import EVENTS_LIMIT
 from nodeplug.operations.view import View
 from nodeplug.supervisor.agent import Rules
 from nodeplug.supervisor.reload import ReloadReport
@@ -249,24 +253,34 @@ async def test_an_api_server_that_cannot_be_asked_is_one_line(
     assert "\n" not in str(caught.value)
 
 
+class Failing:
+    """A teller that cannot tell."""
+
+    about = "nothing"
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+        self.tries = 0
+        self.enough = asyncio.Event()
+
+    async def tell(self) -> None:
+        self.tries += 1
+        if self.tries == 3:
+            self.enough.set()
+        raise self._error
+
+
+@pytest.mark.parametrize("error", [ClusterError("nobody there"), KeyError("a mistake of ours")])
 async def test_trouble_with_the_api_server_is_logged_once(
-    play: Play, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    error: Exception, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """However often it is tried."""
     monkeypatch.setattr(announcer, "BATCH_SECONDS", 0.0)
-    telling = play.announcer(condition=True)
-    tries = 0
-
-    async def fail() -> None:
-        nonlocal tries
-        tries += 1
-        if tries == 3:
-            sys.exit("enough")
-        raise ClusterError("nobody there")
-
-    monkeypatch.setattr(telling, "tell", fail)
-    with pytest.raises(SystemExit):
-        await telling.run()
+    teller = Failing(error)
+    telling = asyncio.create_task(_keep_telling(teller))
+    async with asyncio.timeout(5):
+        await teller.enough.wait()
+    telling.cancel()
     assert [r.message for r in caplog.records].count("API server not told") == 1
 
 
@@ -277,3 +291,148 @@ async def test_without_a_node_s_name_nothing_is_told(
     await play.announcer(node="../../secrets", events=True).run()
     assert play.server.calls == []
     assert "NODE_NAME is not the name of a node" in caplog.text
+
+
+def refused_events(status: int) -> Callable[[str, Any], int | None]:
+    return lambda path, _: status if "/events" in path else None
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 422, 429, 500])
+async def test_a_refused_event_holds_up_neither_condition_nor_taint(
+    play: Play, status: int
+) -> None:
+    """Else no pod would come to the node, for want of a right that only Events need."""
+    play.stage.set(State(sick=("awk-board-1",)))
+    await play.stage.listed(allocatable=3)
+    play.server.refuse = refused_events(status)
+    telling = play.announcer(events=True, condition=True, remove_taint="nodeplug.io/starting")
+    with suppress(ClusterError):
+        await telling.tell()
+    assert [each["status"] for each in play.server.conditions] == ["True"]
+    assert play.server.taints == [{"key": "other"}]
+
+
+@pytest.mark.parametrize(("part", "status"), [("/status", 403), ("/nodes/", 403)])
+async def test_a_refused_condition_or_taint_holds_up_no_event(
+    play: Play, part: str, status: int
+) -> None:
+    """Each needs a right of its own."""
+    play.stage.set(State(sick=("awk-board-1",)))
+    await play.stage.listed(allocatable=3)
+    play.server.refuse = lambda path, _: status if part in path else None
+    telling = play.announcer(events=True, condition=True, remove_taint="nodeplug.io/starting")
+    with pytest.raises(ClusterError, match="403"):
+        await telling.tell()
+    assert len(play.told) == 1
+
+
+async def test_an_event_that_is_refused_for_good_holds_up_no_other(
+    play: Play, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is logged and not tried again."""
+    play.server.refuse = lambda _, body: 422 if "awk-board-1" in body.get("message", "") else None
+    play.stage.set(State(sick=("awk-board-1", "awk-board-2")))
+    await play.stage.listed(allocatable=2)
+    telling = play.announcer(events=True)
+    await telling.tell()
+    calls = len(play.server.calls)
+    await telling.tell()
+    assert len(play.server.calls) == calls
+    assert ["awk-board-2" in message for _, message in play.told] == [True]
+    assert [r.message for r in caplog.records].count("event refused") == 1
+
+
+async def test_of_many_events_those_that_were_taken_are_not_told_again(play: Play) -> None:
+    """Only what was refused is."""
+    refuse = lambda _, body: 403 if "awk-board-1" in body.get("message", "") else None  # noqa: E731
+    play.server.refuse = refuse
+    play.stage.set(State(sick=("awk-board-1", "awk-board-2")))
+    await play.stage.listed(allocatable=2)
+    telling = play.announcer(events=True)
+    with pytest.raises(ClusterError, match="403"):
+        await telling.tell()
+    play.server.refuse = lambda _path, _body: None
+    await telling.tell()
+    assert sorted(event["count"] for event in play.server.told.values()) == [1, 1]
+    assert len(play.told) == 2
+
+
+async def test_an_event_of_a_node_with_a_long_name_has_a_name_that_is_allowed(play: Play) -> None:
+    """An object's name has 253 characters at most, as a node's."""
+    node = "n" * 62 + ("." + "n" * 62) * 3 + "n"
+    play.stage.set(State(sick=("awk-board-1",)))
+    await play.stage.listed(allocatable=3)
+    await play.announcer(node, events=True).tell()
+    [name] = play.server.told
+    assert len(node) == 252
+    assert re.fullmatch(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*", name)
+    assert len(name) <= 253
+
+
+async def test_at_the_end_nobody_knows_any_more(play: Play) -> None:
+    """Readiness as of now is no truth of later."""
+    telling = asyncio.create_task(play.announcer(condition=True).run())
+    async with asyncio.timeout(10):
+        while not play.server.conditions:  # noqa: ASYNC110 - told elsewhere
+            await asyncio.sleep(0.01)
+    telling.cancel()
+    await asyncio.gather(telling, return_exceptions=True)
+    assert [each["status"] for each in play.server.conditions] == ["True", "Unknown"]
+
+
+async def test_the_end_does_not_wait_for_an_api_server_that_hangs(
+    play: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pod has ten seconds to end."""
+    monkeypatch.setattr(announcer, "_LEAVE_SECONDS", 0.5)
+    play.server.release.clear()
+    telling = asyncio.create_task(play.announcer(condition=True).run())
+    async with asyncio.timeout(10):
+        while not play.server.calls:  # noqa: ASYNC110 - told elsewhere
+            await asyncio.sleep(0.01)
+    telling.cancel()
+    async with asyncio.timeout(5):
+        await asyncio.gather(telling, return_exceptions=True)
+
+
+class Clock:
+    """Seconds that pass when a test says so."""
+
+    now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def time(self) -> float:
+        return self.now
+
+
+class Listener:
+    """Takes all calls, and notes when."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self.heard: list[float] = []
+
+    async def send(self, calls: Sequence[Call]) -> list[Reply]:
+        self.heard.append(self._clock.now)
+        return [Reply(200, {}) for _ in calls]
+
+
+async def test_the_condition_is_renewed_every_five_minutes_but_not_by_all_at_once(
+    play: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that is older than 15 minutes is nobody's; a thousand agents start together."""
+    clock = Clock()
+    monkeypatch.setattr(condition, "time", clock)
+    listener = Listener(clock)
+    view = View(play.stage.agent.report, lambda: play.reload, play.stage.pod_resources)
+    settings = ClusterSettings(condition=True)
+    telling = Announcer(settings, NODE, view, listener)  # type: ignore[arg-type]
+    while len(listener.heard) < 5:
+        await telling.tell()
+        clock.now += 2
+    pauses = [after - before for before, after in pairwise(listener.heard)]
+    assert min(pauses) >= 270
+    assert max(pauses) <= 332
+    assert len(set(pauses)) > 1

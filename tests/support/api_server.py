@@ -3,7 +3,7 @@
 import json
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -32,6 +32,7 @@ class ApiServer:
         self.version = 7
         self.forbid = False
         self.meddle = False
+        self.refuse: Callable[[str, Any], int | None] = lambda _path, _body: None
         self.release = threading.Event()
         self.release.set()
         self.environment: dict[str, str] = {}
@@ -83,6 +84,8 @@ class ApiServer:
             return 401, {"message": "Unauthorized"}
         if self.forbid:
             return 403, {"message": f"not\nallowed to {method}"}
+        if (status := self.refuse(path, body)) is not None:
+            return status, {"message": "refused"}
         if path.startswith(EVENTS):
             return self._event(method, path, body)
         if path.endswith("/status"):

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from nodeplug.meters.family import Counter, Histogram
+from nodeplug.meters.family import Counter, Gauge, Histogram
 
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 10.0)
 
@@ -51,6 +51,10 @@ RELOADS: Final = Counter(
 CLUSTER_CALLS: Final = Counter(
     "nodeplug_cluster_calls", "Calls of the API server, by outcome.", ("outcome",)
 )
+CONDITION_HEARTBEAT: Final = Gauge(
+    "nodeplug_condition_heartbeat_timestamp_seconds",
+    "When the node's condition was renewed last.",
+)
 TELEMETRY_FAILURES: Final = Counter(
     "nodeplug_telemetry_failures",
     "Scrapes at which a backend could not measure its devices.",
@@ -68,5 +72,6 @@ ALL: Final = (
     BACKEND_RESTARTS,
     RELOADS,
     CLUSTER_CALLS,
+    CONDITION_HEARTBEAT,
     TELEMETRY_FAILURES,
 )

@@ -57,6 +57,23 @@ class Counter(msgspec.Struct):
         return Family(self.name, "counter", self.help, samples)
 
 
+class Gauge(msgspec.Struct):
+    """A number that goes up and down; it has no sample until it is set."""
+
+    name: str
+    help: str
+    _value: float | None = None
+
+    def set(self, value: float) -> None:
+        """Take the place of the former value."""
+        self._value = value
+
+    def family(self) -> Family:
+        """Return the present state."""
+        samples = [] if self._value is None else [Sample("", (), self._value)]
+        return Family(self.name, "gauge", self.help, samples)
+
+
 class Histogram(msgspec.Struct):
     """Durations in seconds by labels; `bounds` are the upper limits of the buckets."""
 

@@ -56,11 +56,23 @@ def get_node(node: str) -> Call:
 
 def condition(node: str, kind: str, troubles: Sequence[str], since: float) -> Call:
     """Return the call that sets a condition: True where there are no troubles."""
+    status, reason = ("False", "NotReady") if troubles else ("True", "Ready")
+    message = _text("; ".join(troubles)) or "all resources are served"
+    return _condition(node, kind, (status, reason, message), since)
+
+
+def unknown_condition(node: str, kind: str) -> Call:
+    """Return the call that says that nobody cares for a condition any more."""
+    return _condition(node, kind, ("Unknown", "AgentEnded", "the agent has ended"), time.time())
+
+
+def _condition(node: str, kind: str, said: tuple[str, str, str], since: float) -> Call:
+    status, reason, message = said
     body = {
         "type": kind,
-        "status": "False" if troubles else "True",
-        "reason": "NotReady" if troubles else "Ready",
-        "message": _text("; ".join(troubles)) or "all resources are served",
+        "status": status,
+        "reason": reason,
+        "message": message,
         "lastHeartbeatTime": _now(),
         "lastTransitionTime": _now(since),
     }

@@ -84,3 +84,10 @@ class Courier:
 def _encoded(calls: Sequence[Call]) -> bytes:
     shown = [{k: v for k, v in call._asdict().items() if v is not None} for call in calls]
     return msgspec.json.encode(shown)
+
+
+def check(replies: Sequence[Reply]) -> None:
+    """Raise ClusterError if a call was refused."""
+    for reply in replies:
+        if not reply.good:
+            raise ClusterError(f"the API server refuses: {reply.message}")
