@@ -111,7 +111,10 @@ class Allocator:
                     self._ledger.append(self._holdings.ended(entries))
 
     def prefer(self, available: Collection[str], must: Collection[str], size: int) -> list[str]:
-        """Return the ids that the kubelet had best choose, or none; never fail (R50)."""
+        """Return the ids that the kubelet had best choose, or none. For any thread, one at a time.
+
+        It may take some 0.1 s for 10,000 devices.
+        """
         offer = self._pool.offer
         if offer.policy is None:
             return []
@@ -119,9 +122,11 @@ class Allocator:
         from nodeplug.placement.atlas import Atlas  # noqa: PLC0415
         from nodeplug.placement.prefer import prefer  # noqa: PLC0415
 
-        if self._atlas is None or self._charted is not offer:
-            self._charted, self._atlas = offer, Atlas.of(offer)
-        return prefer(self._atlas, offer.policy, available, must, size)
+        atlas = self._atlas if self._charted is offer else None
+        if atlas is None:
+            atlas = self._atlas = Atlas.of(offer)
+            self._charted = offer
+        return prefer(atlas, offer.policy, available, must, size)
 
     async def prepare(self, ids: Collection[str]) -> None:
         """Make devices ready before a container starts.

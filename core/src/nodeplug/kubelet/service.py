@@ -10,6 +10,7 @@ import grpc
 import grpc.aio
 
 from nodeplug.allocation import Allocator
+from nodeplug.host.calls import Lane
 from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2 as api
 from nodeplug.kubelet.translate import to_container_response
 from nodeplug.meters.catalogue import (
@@ -34,6 +35,11 @@ LIST_GAP_SECONDS = 0.025
 # R51: what gRPC receives where nobody says otherwise, and the kubelet does not.
 _ANSWER_LIMIT = 4 * 1024 * 1024
 
+# Of so many devices so few are preferred within 20 ms: what is more leaves the event loop.
+_SHORT, _FEW = 512, 64
+# R43: while the kubelet waits it admits no other pod.
+_PREFER_SECONDS = 5.0
+
 _CODES: dict[type[Exception], grpc.StatusCode] = {
     UnknownDeviceError: grpc.StatusCode.NOT_FOUND,
     UnhealthyDeviceError: grpc.StatusCode.FAILED_PRECONDITION,
@@ -57,6 +63,7 @@ class DevicePluginService:
         self.wakers: set[asyncio.Event] = set()
         self._pool = pool
         self._allocator = allocator
+        self._lane = Lane()
         self._end = asyncio.Event()
 
     @property
@@ -139,17 +146,25 @@ class DevicePluginService:
         self, request: api.PreferredAllocationRequest, _: Context
     ) -> api.PreferredAllocationResponse:
         with PREFER_SECONDS.timed(self._pool.resource):
-            answers = [
-                self._allocator.prefer(
-                    r.available_deviceIDs, r.must_include_deviceIDs, r.allocation_size
-                )
-                for r in request.container_requests
-            ]
+            answers = [await self._preferred(each) for each in request.container_requests]
         return api.PreferredAllocationResponse(
             container_responses=[
                 api.ContainerPreferredAllocationResponse(deviceIDs=ids) for ids in answers
             ]
         )
+
+    async def _preferred(self, wanted: api.ContainerPreferredAllocationRequest) -> list[str]:
+        """Return a preference; where that fails none, and the kubelet chooses (R50)."""
+        available, must = [*wanted.available_deviceIDs], [*wanted.must_include_deviceIDs]
+        prefer, size = self._allocator.prefer, wanted.allocation_size
+        try:
+            if len(available) <= _SHORT and size <= _FEW:
+                return prefer(available, must, size)
+            return await self._lane.call(prefer, available, must, size, timeout=_PREFER_SECONDS)
+        except Exception as error:  # noqa: BLE001 - an error would fail the pod
+            facts = {"resource": self._pool.resource, "error": repr(error)}
+            _log.warning("no preference", extra={"nodeplug": facts})
+            return []
 
     async def _allocate(self, request: api.AllocateRequest) -> api.AllocateResponse:
         resource, started = self._pool.resource, time.monotonic()

@@ -3,6 +3,8 @@
 from collections.abc import Collection, Sequence
 
 Weights = Sequence[Sequence[int]]
+Crowd = tuple[int, int, int]
+"""Two positions of one spot, and how many more there are of it that are not listed."""
 
 # Beyond so many devices not every one is tried as the first.
 _SEEDS = 12
@@ -10,19 +12,23 @@ _SWAPS = 8
 
 
 def choose_aligned(
-    weights: Weights, available: Collection[int], must: Collection[int], size: int
+    weights: Weights,
+    available: Collection[int],
+    must: Collection[int],
+    size: int,
+    crowds: Sequence[Crowd] = (),
 ) -> list[int]:
     """Return positions: those in `must`, and others such that the set is close-knit.
 
     Of sets that are equally so, the one is taken that tears the fewest good pairs apart: what it
-    leaves behind is worth most to those who come later.
+    leaves behind, those of `crowds` too, is worth most to those who come later.
     """
     fixed = sorted(must)
     free = [index for index in sorted(available) if index not in must]
     if len(fixed) >= size:
         return fixed
     grown = {tuple(sorted(_grow(weights, free, [*fixed, s], size))) for s in _seeds(weights, free)}
-    best = max(sorted(grown), key=lambda found: _value(weights, free, found))
+    best = max(sorted(grown), key=lambda found: _value(weights, free, found, crowds))
     return _improve(weights, list(best), free, fixed)
 
 
@@ -76,7 +82,12 @@ def _gains(weights: Weights, chosen: Sequence[int]) -> list[int]:
     return [sum(column) for column in zip(*(weights[index] for index in chosen), strict=True)]
 
 
-def _value(weights: Weights, free: Sequence[int], chosen: Sequence[int]) -> tuple[int, int]:
+def _value(
+    weights: Weights, free: Sequence[int], chosen: Sequence[int], crowds: Sequence[Crowd]
+) -> tuple[int, int]:
     gains = _gains(weights, chosen)
     inside = sum(gains[index] for index in chosen)
-    return inside, inside - sum(gains[index] for index in free)
+    torn = sum(gains[index] for index in free)
+    for one, other, number in crowds:
+        torn += number * (gains[one] + (weights[one][other] if one in chosen else 0))
+    return inside, inside - torn

@@ -5,7 +5,11 @@ from collections.abc import Callable, Collection, Sequence
 from nodeplug.offers import Policy
 from nodeplug.placement.aligned import choose_aligned
 from nodeplug.placement.atlas import Atlas
+from nodeplug.placement.shortlist import choose_of_many
 from nodeplug.placement.tree import Place, choose_packed, choose_spread, plant
+
+# So many are compared, each with each; what that needs is worked out once per offer.
+_FEW = 256
 
 _BY_TREE: dict[Policy, Callable[[Place, int], list[int]]] = {
     "packed": choose_packed,
@@ -28,8 +32,10 @@ def prefer(
         return []
     if size == len(free):
         return sorted(atlas.devices[position].id for position in free)
-    if policy == "aligned":
+    if policy == "aligned" and len(atlas.devices) <= _FEW:
         chosen: Sequence[int] = choose_aligned(atlas.weights, free, fixed, size)
+    elif policy == "aligned":
+        chosen = choose_of_many(atlas, free, fixed, size)
     else:
         chosen = _choose_by_tree(atlas, policy, free, fixed, size)
     return sorted(atlas.devices[position].id for position in chosen)
@@ -42,10 +48,13 @@ def _choose_by_tree(
     devices = {atlas.devices[position].device.id for position in fixed}
     distinct = [p for p in sorted(free - fixed) if atlas.devices[p].device.id not in devices]
     for candidates in (_one_each(atlas, distinct), sorted(free - fixed)):
-        rest = [p for p in candidates if p not in chosen]
-        used = set(range(len(atlas.devices))) - free | set(chosen)
+        taken = set(chosen)
+        rest = [p for p in candidates if p not in taken]
+        used = set(range(len(atlas.devices))) - free | taken
         tree = plant(atlas.paths, set(rest), used)
         chosen += _BY_TREE[policy](tree, min(size - len(chosen), len(rest)))
+        if len(chosen) == size:
+            break
     return chosen
 
 

@@ -21,13 +21,20 @@ class Place:
 
     def add(self, path: Path, position: int, *, free: bool) -> None:
         """Put a device into the place at the end of the path."""
+        self.count(position, free=free)
+        place = self
+        for step in path:
+            if step not in place.inner:
+                place.inner[step] = Place(step)
+            place = place.inner[step]
+            place.count(position, free=free)
+
+    def count(self, position: int, *, free: bool) -> None:
+        """Count a device that is somewhere in the place."""
         if free:
             self.free.append(position)
         else:
             self.used += 1
-        if path:
-            inner = self.inner.setdefault(path[0], Place(path[0]))
-            inner.add(path[1:], position, free=free)
 
 
 def plant(paths: Sequence[Path], free: Collection[int], used: Collection[int]) -> Place:
@@ -46,18 +53,13 @@ def choose_packed(place: Place, count: int) -> list[int]:
     """
     if count >= len(place.free) or not place.inner:
         return sorted(place.free)[:count]
-    enough = [inner for inner in place.inner.values() if len(inner.free) >= count]
-    if enough:
-        best = min(enough, key=lambda inner: (len(inner.free), -inner.used, inner.name))
-        return choose_packed(best, count)
-    largest = max(
-        sorted(place.inner.values(), key=lambda inner: inner.name),
-        key=lambda inner: (len(inner.free), inner.used),
-    )
-    taken = sorted(largest.free)
-    others = {name: inner for name, inner in place.inner.items() if inner is not largest}
-    rest = Place(place.name, [p for p in place.free if p not in taken], place.used, others)
-    return taken + choose_packed(rest, count - len(taken))
+    inner = sorted(place.inner.values(), key=lambda each: (-len(each.free), -each.used, each.name))
+    taken: list[int] = []
+    while len(inner[0].free) < count - len(taken):
+        taken += sorted(inner.pop(0).free)
+    enough = [each for each in inner if len(each.free) >= count - len(taken)]
+    best = min(enough, key=lambda each: (len(each.free), -each.used, each.name))
+    return taken + choose_packed(best, count - len(taken))
 
 
 def choose_spread(place: Place, count: int) -> list[int]:
