@@ -4,6 +4,8 @@ import time
 
 import pytest
 
+from nodeplug.host.socket_uevents import send_uevent
+from nodeplug.host.uevents import Uevent
 from nodeplug_sriov_net.adapters import (
     address_of,
     function_place,
@@ -67,16 +69,53 @@ async def test_a_physical_function_is_served_once_it_has_no_functions(fake: Fake
         assert [*(await anext(inventories)).devices] == [address_of(0)]
 
 
-async def test_what_the_kernel_announces_too_early_is_looked_at_again(fake: FakeHost) -> None:
-    """It counts the virtual functions of a physical one after it has told of their end."""
+async def test_a_function_on_its_way_out_is_its_adapters_to_the_end(fake: FakeHost) -> None:
+    """The kernel takes the links between them first, and waits for whoever has the function."""
     intel_adapter(fake.tree, 0, functions=1)
+    place = function_place(0, 0)
     async with watching(fake.backend(settings({}))) as inventories:
         fake.tree.path(f"/sys{PF}/virtfn0").unlink()
-        fake.tree.remove(function_place(0, 0))
-        fake.tree.tell("remove", function_place(0, 0))
-        assert not (await anext(inventories)).devices
-        fake.tree.put(PF, sriov_numvfs=0)
+        fake.tree.path(f"/sys{place}/physfn").unlink()
+        fake.tree.driver(place, "")
+        fake.tree.tell("unbind", place)
+        assert reasons(await anext(inventories)) == {VF0: "no driver is bound to it"}
+        fake.tree.remove(place)
+        fake.tree.tell("remove", place)
         assert [*(await anext(inventories)).devices] == [address_of(0)]
+
+
+async def test_the_count_of_an_adapters_functions_is_not_read(fake: FakeHost) -> None:
+    """The kernel does not answer while the count is being changed, which may take for ever."""
+    intel_adapter(fake.tree, 0, functions=0)
+    fake.tree.put(PF, sriov_numvfs=4)
+    assert [*await fake.devices({})] == [address_of(0)]
+
+
+async def test_a_new_function_is_of_use_once_its_driver_has_come_to_terms_with_it(
+    fake: FakeHost,
+) -> None:
+    """The kernel makes the link to the driver before, and tells of it after."""
+    intel_adapter(fake.tree, 0, functions=1)
+    async with watching(fake.backend(settings({}))) as inventories:
+        place = fake.tree.function(place_of(0), VF1, "8086:1889:020000")
+        fake.tree.virtual(PF, 1, place)
+        fake.tree.driver(place, "iavf")
+        fake.tree.tell("add", place)
+        found = await until(inventories, lambda each: VF1 in each.devices)
+        assert reasons(found) == {VF0: "", VF1: "its driver is still probing it"}
+        fake.tree.tell("bind", place)
+        await until(inventories, lambda each: not any(reasons(each).values()))
+
+
+async def test_what_udev_has_the_kernel_repeat_makes_no_function_sick(fake: FakeHost) -> None:
+    """It asks for that at boot, of all devices."""
+    place = fake.one_function("vfio-pci")
+    async with watching(fake.backend(settings({}))) as inventories:
+        event = Uevent("add", place, "pci", "", {"SYNTH_UUID": "0"})
+        send_uevent(fake.folder / "uevents.sock", event)
+        fake.tree.put(place, acpi_index=7)  # something that is told
+        fake.tree.tell("change", place)
+        assert not any(reasons(await anext(inventories)).values())
 
 
 async def test_a_function_without_driver_stays_in_its_pool_and_recovers(fake: FakeHost) -> None:

@@ -23,7 +23,7 @@ _POWERLESS = ("setpriv", "--bounding-set=-all", "--inh-caps=-all", "--no-new-pri
 _START = """
 set -e
 mount -t tmpfs none /run
-mount --bind "$0/sys" /sys
+mount --rbind "$0/sys" /sys
 ip link set lo up
 ip link add ens1 index 100 type veth peer name far-ens1
 ip link set ens1 up

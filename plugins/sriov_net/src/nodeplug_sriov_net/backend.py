@@ -1,11 +1,15 @@
 """Network functions on PCI: found, watched, described to containers and to CNI plugins."""
 
+import asyncio
 import logging
-from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
+from contextlib import suppress
+from math import inf
 from typing import Final
 
 from nodeplug.backend import HostFile, Measurement, Omissions
 from nodeplug.host.calls import call
+from nodeplug.host.fallbacks import fall_back, recover
 from nodeplug.host.host import Host
 from nodeplug.values.device import Device
 from nodeplug.values.edits import ContainerEdits
@@ -15,18 +19,16 @@ from nodeplug_sriov_net.changes import changes
 from nodeplug_sriov_net.device_info import files_of
 from nodeplug_sriov_net.facts import Function
 from nodeplug_sriov_net.info import envs_of
-from nodeplug_sriov_net.listening import listen
+from nodeplug_sriov_net.listening import Mark, listen
 from nodeplug_sriov_net.memory import Memory
 from nodeplug_sriov_net.pools import Pools
 from nodeplug_sriov_net.settings import SriovNetSettings
-from nodeplug_sriov_net.survey import Survey, blind
+from nodeplug_sriov_net.survey import SILENT, blind
 from nodeplug_sriov_net.telemetry import measure
 from nodeplug_sriov_net.view import Viewer
 
 _log = logging.getLogger("nodeplug.sriov_net")
 
-# What takes longer hangs: a driver that does not answer a read, say.
-_LOOK_SECONDS: Final = 20.0
 # Core gives up after 1 s.
 _MEASURE_SECONDS: Final = 0.9
 
@@ -41,7 +43,8 @@ class SriovNetBackend:
         self._pools = {pool.name: pool for pool in settings.pools}
         self._blind = False
         self._left_out = Omissions()
-        self._functions = Survey(host.root)
+        self._silent: set[str] = set()
+        self._functions = memory.surveyed(host.root)
         self._viewer = Viewer(host.root, Pools(settings), memory)
 
     async def inventories(self) -> AsyncGenerator[Inventory, None]:
@@ -53,15 +56,15 @@ class SriovNetBackend:
             changes(self._host, settings.reconcile_seconds) as events,
             listen(root, settings, events.mark) as ears,
         ):
-            events.hears_links = ears.hears_links
+            events.hears_links = self._functions.hears_links = ears.hears_links
+            self._functions.reads.wake = _waker(events.mark)
             while True:
-                functions = await call(self._survey, changed, timeout=_LOOK_SECONDS)
+                functions = await call(self._survey, changed, events.probing, timeout=inf)
+                self._await_silent(events.mark)
                 self._warn_if_blind(functions.values())
                 heard = await ears.hear(functions.values())
                 odd = self._functions.left_out
-                inventory = await call(
-                    self._viewer.inventory, functions, heard, odd, timeout=_LOOK_SECONDS
-                )
+                inventory = await call(self._viewer.inventory, functions, heard, odd, timeout=inf)
                 self._report(inventory)
                 if inventory != last:
                     last = inventory
@@ -95,11 +98,30 @@ class SriovNetBackend:
             _log.warning("no network device is visible", extra={"nodeplug": facts})
         self._blind = count > 0
 
-    def _survey(self, changed: Collection[str] | None) -> Mapping[str, Function]:
-        # The look of a backend that was replaced may still be on its way, or hang.
-        if not self.memory.looking.acquire(timeout=_LOOK_SECONDS):
-            raise TimeoutError("an earlier look at the host hangs")
-        try:
-            return self._functions.look(changed)
-        finally:
-            self.memory.looking.release()
+    def _survey(
+        self, changed: Collection[str] | None, probing: Collection[str]
+    ) -> Mapping[str, Function]:
+        with self.memory.looking:  # the look of a backend that was replaced may be on its way
+            return self._functions.look(changed, {*probing})
+
+    def _await_silent(self, mark: Mark) -> None:
+        """Say who does not answer, and look again when it is time to say so of another."""
+        silent = self._functions.reads.silent
+        for address in silent:
+            fall_back(f"sriov_net {address}", "a device does not answer", SILENT)
+        for address in self._silent - silent:
+            recover(f"sriov_net {address}")
+        self._silent = silent
+        if (pause := self._functions.reads.next_verdict) is not None:
+            asyncio.get_running_loop().call_later(pause, mark, ())
+
+
+def _waker(mark: Mark) -> Callable[[], None]:
+    """Return what any thread may call to have the host looked at again."""
+    loop = asyncio.get_running_loop()
+
+    def wake() -> None:
+        with suppress(RuntimeError):  # the loop has been closed
+            loop.call_soon_threadsafe(mark, ())
+
+    return wake

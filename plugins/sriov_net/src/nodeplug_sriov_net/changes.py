@@ -27,7 +27,10 @@ Events = AsyncIterator[Uevent | Resync]
 class Changes:
     """Gathers what changed until somebody looks. Made by `changes`.
 
-    `hears_links` says that somebody else tells of links that belong to no function.
+    `hears_links` says that somebody else tells of links that belong to no function. `probing` are
+    the functions whose driver has not been bound yet as far as events tell: the kernel makes the
+    link to a driver before the driver's probe, and tells of the bond after it (really_probe and
+    driver_bound in drivers/base/dd.c).
     """
 
     def __init__(self, uevents: Events, reconcile_seconds: float) -> None:
@@ -38,6 +41,7 @@ class Changes:
         self._settling: set[str] = set()
         self._quiet = True
         self.hears_links = False
+        self.probing: set[str] = set()
         self._looked = 0.0
 
     def mark(self, addresses: Iterable[str] | None = ()) -> None:
@@ -78,11 +82,23 @@ class Changes:
     async def _read(self) -> None:
         async for event in self._uevents:
             if isinstance(event, Resync):
+                self.probing.clear()
                 self.mark(None)
-            elif found := addresses_in(event.devpath):
+                continue
+            self._note_probe(event)
+            if found := addresses_in(event.devpath):
                 self.mark(found)
             elif event.subsystem != "net" or not self.hears_links:
                 self.mark()
+
+    def _note_probe(self, event: Uevent) -> None:
+        # udev has the kernel repeat events at boot, which nothing follows.
+        if event.subsystem != "pci" or "SYNTH_UUID" in event.properties:
+            return
+        if event.action in {"add", "unbind"}:
+            self.probing.update(addresses_in(event.devpath))
+        elif event.action in {"bind", "remove"}:
+            self.probing.difference_update(addresses_in(event.devpath))
 
 
 def addresses_in(devpath: str) -> Collection[str]:

@@ -1,7 +1,7 @@
 """What becomes of each function of the host, and why: `nodeplug devices --explain`."""
 
 from collections.abc import Iterator, Sequence
-from typing import Final
+from math import inf
 
 from nodeplug.backend import Verdict
 from nodeplug.host.calls import call
@@ -14,14 +14,13 @@ from nodeplug_sriov_net.settings import SriovNetSettings
 from nodeplug_sriov_net.survey import Survey
 from nodeplug_sriov_net.view import Viewer
 
-_LOOK_SECONDS: Final = 20.0
-
 
 async def explain(settings: SriovNetSettings, host: Host) -> Sequence[Verdict]:
     """Return a verdict for each device and each pool that it was held against."""
     async with listen(host.root, settings, lambda _: None) as ears:
         survey = Survey(host.root)
-        functions = await call(survey.look, timeout=_LOOK_SECONDS)
+        survey.hears_links = ears.hears_links
+        functions = await call(survey.look, timeout=inf)
         heard = await ears.hear(functions.values())
     pools, memory = Pools(settings), Memory(host.identities)
     viewer = Viewer(host.root, pools, memory)

@@ -65,7 +65,8 @@ class Function(msgspec.Struct, frozen=True):
 
     `virtual` maps index to address of its virtual functions. `group` is the number of its IOMMU
     group, `noiommu` says that there is no IOMMU behind it, `hindrance` why VFIO refuses the group;
-    `cdev` and `uio` are names of nodes.
+    `cdev` and `uio` are names of nodes. `is_shown` says that its driver has made a device of it,
+    `is_probing` that the driver is still at it, `silent` that the kernel does not answer for it.
     """
 
     pci: PciDevice
@@ -80,6 +81,9 @@ class Function(msgspec.Struct, frozen=True):
     cdev: str = ""
     uio: str = ""
     acpi_index: str = ""
+    is_shown: bool = False
+    is_probing: bool = False
+    silent: bool = False
 
     @property
     def all_links(self) -> list[Link]:

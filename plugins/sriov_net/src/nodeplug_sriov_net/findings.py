@@ -9,19 +9,21 @@ from nodeplug_sriov_net.memory import Memory
 from nodeplug_sriov_net.nodes import SharedNodes, shared_nodes
 from nodeplug_sriov_net.pools import Member, Pools
 from nodeplug_sriov_net.settings import PoolSettings, SriovNetSettings
-from nodeplug_sriov_net.survey import Survey, blind
+from nodeplug_sriov_net.survey import SILENT, Survey, blind
 from nodeplug_sriov_net.view import Heard, Viewer
 
 
 def findings(settings: SriovNetSettings, root: HostRoot) -> Sequence[Finding]:
     """Look at the host by /sys and /proc alone and return what an operator should know. Blocks."""
-    functions = Survey(root).look()
+    survey = Survey(root)
+    functions = survey.look()
     pools, memory = Pools(settings), Memory()
     devices = Viewer(root, pools, memory).candidates(functions, Heard())
     members = [member for each in devices if (member := pools.member(each, memory))]
     shared = shared_nodes(root)
     return [
         *_namespace(functions.values()),
+        *map(_silent, survey.reads.silent),
         *(found for pool in settings.pools for found in _pool(pool, members, shared)),
         *(found for member in members for found in _member(member)),
         *_groups(members),
@@ -36,6 +38,15 @@ def _namespace(functions: Collection[Function]) -> Iterator[Finding]:
             finding=f"none of {count} adapters shows a network device",
             remedy="run the agent in the host's network namespace (hostNetwork: true)",
         )
+
+
+def _silent(address: str) -> Finding:
+    return Finding(
+        severity="problem",
+        subject=address,
+        finding=SILENT,
+        remedy="see what holds it in /proc/*/stack and the kernel log; reset it, or the host",
+    )
 
 
 def _pool(pool: PoolSettings, members: Sequence[Member], shared: SharedNodes) -> Iterator[Finding]:

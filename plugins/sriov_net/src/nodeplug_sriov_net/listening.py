@@ -22,6 +22,7 @@ _log = logging.getLogger("nodeplug.sriov_net")
 # Loading reads some 40 files from disk.
 _LOAD_SECONDS: Final = 20.0
 
+
 Mark = Callable[[Collection[str] | None], None]
 
 

@@ -6,9 +6,11 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from nodeplug.host.identities import Identities
+from nodeplug.host.root import HostRoot
 from nodeplug_sriov_net.candidates import Candidate
 from nodeplug_sriov_net.facts import Function, is_uio, is_vfio
 from nodeplug_sriov_net.selector_settings import SelectorSettings
+from nodeplug_sriov_net.survey import Survey
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -26,14 +28,21 @@ class Memory:
 
     A network device that is given to a container leaves the host's network namespace, and its
     function then shows none; so does an RDMA device where the RDMA subsystem is set to it.
-    `looking` is held while somebody looks at the host.
+    `survey` is what was seen of the host; `looking` is held while somebody looks at it.
     """
 
     def __init__(self, identities: Identities | None = None) -> None:
         self._identities = identities or Identities()
         self.looking = threading.Lock()
+        self.survey: Survey | None = None
         self._whole: dict[str, Candidate] = {}
         self._places: dict[str, Place] = {}
+
+    def surveyed(self, root: HostRoot) -> Survey:
+        """Return the one survey of the host, which knows who does not answer."""
+        if self.survey is None:
+            self.survey = Survey(root)
+        return self.survey
 
     def completed(self, found: Iterable[Candidate]) -> list[Candidate]:
         """Return the devices, with what containers have of them as it was seen last.

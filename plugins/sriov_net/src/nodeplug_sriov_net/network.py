@@ -5,11 +5,11 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final
 
 from nodeplug.host.root import HostRoot
-from nodeplug.host.sysfs import device_at
 from nodeplug_sriov_net import netlink
 from nodeplug_sriov_net.changes import addresses_in
 from nodeplug_sriov_net.conversation import Conversation
 from nodeplug_sriov_net.facts import Link
+from nodeplug_sriov_net.reading import devpath_at
 from nodeplug_sriov_net.uplinks import all_below
 
 _log = logging.getLogger("nodeplug.sriov_net")
@@ -153,4 +153,4 @@ class Network:
         return not (indexes | lower).isdisjoint({*self._followed, *self._below} - {0})
 
     def _functions_of(self, link: Link) -> Collection[str]:
-        return addresses_in(device_at(self._root, f"/sys/class/net/{link.name}") or "")
+        return addresses_in(devpath_at(self._root, f"/sys/class/net/{link.name}"))

@@ -7,10 +7,12 @@ from nodeplug_sriov_net.matching import Matcher
 from nodeplug_sriov_net.memory import Memory, Place
 from nodeplug_sriov_net.selector_settings import SelectorSettings
 from nodeplug_sriov_net.settings import PoolSettings, SriovNetSettings
+from nodeplug_sriov_net.survey import SILENT
 
 UPLINK = "carries a default route of the node"
 HAS_VIRTUAL = "is a physical function with virtual functions"
 NO_DRIVER = "no driver is bound to it"
+PROBING = "its driver is still probing it"
 
 
 class Member(msgspec.Struct, frozen=True):
@@ -62,8 +64,7 @@ class Pools:
             if pool.device_type in device.device_types:
                 for each in matchers:
                     if not each.refusal(device):
-                        reason = device.function.hindrance if device.driver else NO_DRIVER
-                        return Member(device, pool, each.settings, reason)
+                        return Member(device, pool, each.settings, _reason(device))
         return None
 
     def _last(self, device: Candidate, memory: Memory) -> Member | None:
@@ -72,7 +73,7 @@ class Pools:
         if place is None or pool is None or place.selector not in pool.selectors:
             return None
         if not device.driver:
-            return Member(device, pool, place.selector, NO_DRIVER)
+            return Member(device, pool, place.selector, _reason(device))
         if not Matcher(SelectorSettings(drivers=place.selector.drivers)).refusal(device):
             return None
         wanted = " or ".join(place.selector.drivers)
@@ -84,6 +85,16 @@ class Pools:
             return f"deviceType: it is no {pool.device_type}"
         reasons = [each.refusal(device) for each in matchers]
         return "" if "" in reasons else "; ".join(reasons)
+
+
+def _reason(device: Candidate) -> str:
+    """Return why a device is of no use now whatever its pool wants, or nothing."""
+    function = device.function
+    if function.silent:
+        return SILENT
+    if not device.driver:
+        return NO_DRIVER
+    return PROBING if function.is_probing else function.hindrance
 
 
 def exclusion(device: Candidate) -> str:

@@ -1,10 +1,13 @@
 """Reading one PCI function from sysfs: every attribute once."""
 
 import os
+import posixpath
 import re
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
+
+import msgspec
 
 from nodeplug.host.iommu import why_not_viable
 from nodeplug.host.pci import PciDevice
@@ -28,25 +31,37 @@ _CAPABLE: Final = re.compile(r"\w+\.(?:rdma|roce|iwarp)\.\d+")
 _VIRTUAL: Final = re.compile(r"virtfn([0-9]{1,5})")
 _SUB: Final = re.compile(r"\w+\.sf\.\d+")
 
+# What drivers make of a function: it comes when they are done, or nearly so. `net` is there, empty,
+# also while the network device is in another network namespace.
+_MADE: Final = re.compile(r"net|infiniband|vfio-dev|uio|virtio\d+")
+
+# How much is read of links: index and kind; address and carrier too; speed, switch and port too.
+Depth = Literal["least", "plain", "full"]
 VdpaByPlace = Mapping[str, tuple[Vdpa, ...]]
 
 
-def read_function(root: HostRoot, pci: PciDevice, vdpa: VdpaByPlace) -> Function:
-    """Return what sysfs says of a function. Blocks; what cannot be read is left empty."""
+def read_function(
+    root: HostRoot, pci: PciDevice, vdpa: VdpaByPlace, *, hears_links: bool = False
+) -> Function:
+    """Return what sysfs says of a function. Blocks; what cannot be read is left empty.
+
+    Of links, only index and kind are read where `hears_links`: the rest is told by netlink, and
+    to read it takes locks (docs/hardware-reads.md).
+    """
     system = str(root.sys)  # joining paths would take most of the time
     place = f"{system}{pci.devpath}"
     names = names_in(place)
     virtual = dict(_virtual(place, names))
     group = link_name(f"{place}/iommu_group") if "iommu_group" in names else None
     physfn = link_name(f"{place}/physfn") if "physfn" in names else None
+    depth: Depth = "least" if hears_links else "full" if physfn is None else "plain"
     return Function(
         pci=pci,
-        part=_part(place, names, vdpa.get(pci.devpath, ()), detailed=physfn is None),
+        part=_part(place, names, vdpa.get(pci.devpath, ()), depth),
         physfn=physfn or "",
         virtual=virtual,
-        has_virtual=bool(virtual)
-        or ("sriov_numvfs" in names and bool(read_int(f"{place}/sriov_numvfs"))),
-        subs=tuple(_subs(place, pci.devpath, names, vdpa)),
+        has_virtual=bool(virtual),
+        subs=tuple(_subs(place, pci.devpath, names, vdpa, "least" if hears_links else "plain")),
         group=group or "",
         noiommu=bool(group)
         and is_vfio(pci.driver)
@@ -55,6 +70,7 @@ def read_function(root: HostRoot, pci: PciDevice, vdpa: VdpaByPlace) -> Function
         cdev=_first(f"{place}/vfio-dev") if "vfio-dev" in names else "",
         uio=_first(f"{place}/uio") if "uio" in names else "",
         acpi_index=read_text(f"{place}/acpi_index") or "" if "acpi_index" in names else "",
+        is_shown=any(map(_MADE.fullmatch, names)),
     )
 
 
@@ -66,33 +82,50 @@ def names_in(place: Path | str) -> Collection[str]:
         return ()
 
 
-def read_link(place: str, *, detailed: bool) -> Link | None:
-    """Return a network device by its folder; speed, switch and port only if `detailed`."""
+def devpath_at(root: HostRoot, link: str) -> str:
+    """Return the devpath that a link of sysfs names, without looking at it; or nothing."""
+    try:
+        target = os.readlink(root.path(link))  # noqa: PTH115 - far quicker
+    except (OSError, ValueError):
+        return ""
+    place = posixpath.normpath(posixpath.join(posixpath.dirname(link), target))
+    return place.removeprefix("/sys") if place.startswith("/sys/devices/") else ""
+
+
+def read_link(place: str, depth: Depth) -> Link | None:
+    """Return a network device by its folder."""
     index = read_int(f"{place}/ifindex")
     if index is None:
         return None
-    kind = read_int(f"{place}/type") or 0
-    carrier = read_int(f"{place}/carrier")  # EINVAL while the device is down
-    return Link(
+    kind = read_int(f"{place}/type")
+    link = Link(
         index=index,
         name=_name(place),
-        kind=KINDS.get(kind, str(kind)),
+        kind="" if kind is None else KINDS.get(kind, str(kind)),
+    )
+    return link if depth == "least" else _with_details(link, place, full=depth == "full")
+
+
+def _with_details(link: Link, place: str, *, full: bool) -> Link:
+    carrier = read_int(f"{place}/carrier")  # EINVAL while the device is down
+    return msgspec.structs.replace(
+        link,
         address=read_text(f"{place}/address") or "",
         carrier=None if carrier is None else carrier == 1,
-        speed=max(0, read_int(f"{place}/speed") or 0) if detailed else 0,
-        switch=read_text(f"{place}/phys_switch_id") or "" if detailed else "",
-        port=read_text(f"{place}/phys_port_name") or "" if detailed else "",
+        speed=max(0, read_int(f"{place}/speed") or 0) if full else 0,
+        switch=read_text(f"{place}/phys_switch_id") or "" if full else "",
+        port=read_text(f"{place}/phys_port_name") or "" if full else "",
     )
 
 
-def _part(place: str, names: Collection[str], vdpa: tuple[Vdpa, ...], *, detailed: bool) -> Part:
+def _part(place: str, names: Collection[str], vdpa: tuple[Vdpa, ...], depth: Depth) -> Part:
     # virtio-pci makes a device of its own, which has the network device.
     virtio = [f"{place}/{name}" for name in names if name.startswith("virtio")]
     places = [
         *_inside(place, "net", names),
         *(p for v in virtio for p in _inside(v, "net", ["net"])),
     ]
-    found = (read_link(each, detailed=detailed) for each in places)
+    found = (read_link(each, depth) for each in places)
     rdma = tuple(_rdma(place, names))
     return Part(
         links=tuple(sorted((link for link in found if link), key=lambda link: link.index)),
@@ -132,11 +165,11 @@ def _virtual(place: str, names: Collection[str]) -> Iterator[tuple[int, str]]:
 
 
 def _subs(
-    place: str, devpath: str, names: Collection[str], vdpa: VdpaByPlace
+    place: str, devpath: str, names: Collection[str], vdpa: VdpaByPlace, depth: Depth
 ) -> Iterator[SubFunction]:
     for name in filter(_SUB.fullmatch, names):
         folder = f"{place}/{name}"
-        part = _part(folder, names_in(folder), vdpa.get(f"{devpath}/{name}", ()), detailed=False)
+        part = _part(folder, names_in(folder), vdpa.get(f"{devpath}/{name}", ()), depth)
         number = read_int(f"{folder}/sfnum")
         yield SubFunction(name, number, link_name(f"{folder}/driver") or "", part)
 

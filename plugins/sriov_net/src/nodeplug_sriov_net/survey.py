@@ -5,79 +5,120 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from nodeplug.backend import Omissions
 from nodeplug.host.iommu import group_members
 from nodeplug.host.pci import pci_device
 from nodeplug.host.root import HostRoot
-from nodeplug.host.sysfs import device_at, link_name
+from nodeplug.host.sysfs import link_name
 from nodeplug_sriov_net.facts import Function, Vdpa, is_vfio
-from nodeplug_sriov_net.reading import names_in, read_function
+from nodeplug_sriov_net.reading import devpath_at, names_in, read_function
+from nodeplug_sriov_net.reads import Reads
 
 # PCI base classes: network controllers and processing accelerators.
 _CLASSES: Final = ("02", "12")
 _VDPA_DRIVERS: Final = {"vhost_vdpa": "vhost", "virtio_vdpa": "virtio"}
+SILENT: Final = "it does not answer: reading its attributes in sysfs hangs"
+
+
+class _Sight(msgspec.Struct, frozen=True):
+    """What was read of a PCI device: a function that matters, its IOMMU group, what is odd."""
+
+    function: Function | None = None
+    group: Collection[str] = ()
+    odd: str = ""
 
 
 class Survey:
     """The functions that were seen last, by address. Blocks; for one thread at a time.
 
+    One that does not answer is as it was, after a while `silent`, and holds up no other.
     `read` are the addresses that the last look read anew; `left_out` are those that could not be
-    made sense of.
+    made sense of. `hears_links` says that what links are like need not be read.
     """
 
     def __init__(self, root: HostRoot) -> None:
         self._root = root
-        self._seen: dict[str, Function | None] = {}
+        self._seen: dict[str, _Sight] = {}
+        self._vdpa: Mapping[str, list[str]] = {}
+        self.reads = Reads(self._read)
         self.read: Collection[str] = ()
         self.left_out = Omissions()
+        self.hears_links = False
 
-    def look(self, changed: Collection[str] | None = None) -> Mapping[str, Function]:
-        """Return what is there now: read anew what changed, came or went, or all for None."""
-        places = self._root.sys / "bus/pci/devices"
-        present = names_in(places)
-        known = self._seen if changed is not None else {}
+    def look(
+        self, changed: Collection[str] | None = None, probing: Collection[str] = ()
+    ) -> Mapping[str, Function]:
+        """Return what is there now: read anew what changed, came or went, or all for None.
+
+        `probing` are functions whose driver is not known to have come to terms with them.
+        """
+        present = names_in(self._root.sys / "bus/pci/devices")
+        late, again = self.reads.late()
+        known = self._seen.keys() if changed is not None else set()
         fresh = {*(changed or ()), *(each for each in present if each not in known)}
-        gone = self._seen.keys() - set(present)
-        fresh |= self._owners(gone | fresh)
-        if known:
-            fresh |= self._grouped(gone | fresh)
-        stale = self.left_out.keys() & (fresh | gone)
-        self.left_out = Omissions({n: w for n, w in self.left_out.items() if n not in stale})
-        vdpa = dict(self._vdpa())
-        seen = {a: known[a] if a not in fresh else self._read(a, vdpa) for a in present}
-        made = {f.physfn for a in fresh if (f := seen.get(a))} - fresh
-        for address in made & seen.keys():
-            seen[address] = self._read(address, vdpa)
-        self._seen, self.read = seen, fresh | made
-        return {address: each for address, each in seen.items() if each is not None}
+        fresh |= again | self._owners((self._seen.keys() - set(present)) | fresh)
+        self._vdpa = _vdpa_names(self._root)
+        self.read = self._take(present, fresh, late)
+        silent = self.reads.silent
+        self.left_out = Omissions(self._odd(silent))
+        owners = {f.physfn for each in self._seen.values() if (f := each.function) and f.physfn}
+        return {
+            address: _as_it_is(each.function, silent, probing, owners)
+            for address, each in self._seen.items()
+            if each.function is not None
+        }
+
+    def _take(
+        self, present: Collection[str], fresh: set[str], late: Mapping[str, _Sight]
+    ) -> Collection[str]:
+        """Read what is fresh and what depends on it; return what was read."""
+        before = self._seen
+        found = {**late, **self.reads.of(fresh & {*present} - late.keys())}
+        gone = before.keys() - set(present)
+        touched = self._grouped(found, gone) if before else set()
+        touched |= {f.physfn for each in found.values() if (f := each.function)}
+        more = self.reads.of((touched - found.keys()) & {*present})
+        seen = {**before, **found, **more}
+        self._seen = {a: _with_owner(seen.get(a), before.get(a)) for a in present}
+        return (fresh | more.keys()) - late.keys()
 
     def _owners(self, addresses: Collection[str]) -> set[str]:
         # The links of a physical function change with its virtual functions.
-        return {f.physfn for a in addresses if (f := self._seen.get(a)) and f.physfn}
+        known = (self._seen.get(each) for each in addresses)
+        return {f.physfn for each in known if each and (f := each.function) and f.physfn}
 
-    def _grouped(self, changed: Collection[str]) -> set[str]:
+    def _grouped(self, found: Mapping[str, _Sight], gone: Collection[str]) -> set[str]:
         # VFIO takes or refuses a group for the drivers of all its devices, of any class.
-        refused = {a for a, f in self._seen.items() if f and f.hindrance} if changed else set()
-        members = refused.union(*(group_members(self._root, each) for each in changed))
-        return members & self._seen.keys()
+        known = self._seen
+        refused = {a for a, each in known.items() if each.function and each.function.hindrance}
+        members = {each for sight in found.values() for each in sight.group}
+        if found or gone:
+            members |= refused
+        return {each for each in members & known.keys() if known[each].function}
 
-    def _read(self, address: str, vdpa: Mapping[str, tuple[Vdpa, ...]]) -> Function | None:
-        with self.left_out.alone(address):
+    def _odd(self, silent: Collection[str]) -> dict[str, str]:
+        odd = {address: each.odd for address, each in self._seen.items() if each.odd}
+        return odd | {each: SILENT for each in silent if not self._seen[each].function}
+
+    def _read(self, address: str) -> _Sight:
+        left_out = Omissions()
+        function = None
+        with left_out.alone(address):
             pci = pci_device(self._root, address)
             if pci is not None and pci.device_class.startswith(_CLASSES):
-                return read_function(self._root, pci, vdpa)
-        return None
+                vdpa = dict(self._vdpa_below(pci.devpath))
+                function = read_function(self._root, pci, vdpa, hears_links=self.hears_links)
+        group = group_members(self._root, address)
+        return _Sight(function, group, left_out.get(address, ""))
 
-    def _vdpa(self) -> Iterator[tuple[str, tuple[Vdpa, ...]]]:
-        """Yield the vDPA devices by the devpath of what they are part of."""
-        found: dict[str, list[Vdpa]] = {}
+    def _vdpa_below(self, devpath: str) -> Iterator[tuple[str, tuple[Vdpa, ...]]]:
+        """Yield the vDPA devices of a function and of its parts by the devpath of these."""
         bus = self._root.sys / "bus/vdpa/devices"
-        for name in names_in(bus):
-            devpath = device_at(self._root, f"/sys/bus/vdpa/devices/{name}")
-            if devpath is not None:
-                found.setdefault(posixpath.dirname(devpath), []).append(_vdpa_device(bus / name))
-        for parent, devices in found.items():
-            yield parent, tuple(devices)
+        for parent, names in self._vdpa.items():
+            if parent == devpath or parent.startswith(f"{devpath}/"):
+                yield parent, tuple(_vdpa_device(bus / name) for name in names)
 
 
 def blind(functions: Collection[Function]) -> int:
@@ -92,6 +133,39 @@ def blind(functions: Collection[Function]) -> int:
         and not (each.physfn or each.pci.driver is None or is_vfio(each.pci.driver))
         for each in functions
     )
+
+
+def _with_owner(now: _Sight | None, before: _Sight | None) -> _Sight:
+    """Return what was seen; a function that is on its way out has no link to its owner any more."""
+    if now is None:
+        return _Sight()
+    function, known = now.function, before.function if before else None
+    if function is None or known is None or function.physfn or not known.physfn:
+        return now
+    function = msgspec.structs.replace(function, physfn=known.physfn)
+    return msgspec.structs.replace(now, function=function)
+
+
+def _as_it_is(
+    function: Function, silent: Collection[str], probing: Collection[str], owners: Collection[str]
+) -> Function:
+    address = function.address
+    is_probing = address in probing and bool(function.pci.driver) and not function.is_shown
+    has_virtual = function.has_virtual or address in owners
+    if not is_probing and address not in silent and has_virtual == function.has_virtual:
+        return function
+    return msgspec.structs.replace(
+        function, silent=address in silent, is_probing=is_probing, has_virtual=has_virtual
+    )
+
+
+def _vdpa_names(root: HostRoot) -> Mapping[str, list[str]]:
+    """Return the names of vDPA devices by the devpath of what they are part of."""
+    found: dict[str, list[str]] = {}
+    for name in names_in(root.sys / "bus/vdpa/devices"):
+        if devpath := devpath_at(root, f"/sys/bus/vdpa/devices/{name}"):
+            found.setdefault(posixpath.dirname(devpath), []).append(name)
+    return found
 
 
 def _vdpa_device(place: Path) -> Vdpa:

@@ -19,7 +19,7 @@ def measure(root: HostRoot, devices: Iterable[Candidate]) -> list[Measurement]:
     """
     found = list(devices)
     names = {link.name for device in found if (link := _port(device))}
-    links = {name: read_link(f"{root.sys}/class/net/{name}", detailed=True) for name in names}
+    links = {name: read_link(f"{root.sys}/class/net/{name}", depth="full") for name in names}
     return [each for device in found for each in _measurements(device, links)]
 
 

@@ -7,7 +7,6 @@ import msgspec
 
 from nodeplug.backend import Omissions
 from nodeplug.host.root import HostRoot
-from nodeplug.host.sysfs import device_at
 from nodeplug.values.device import Device
 from nodeplug.values.inventory import Inventory
 from nodeplug_sriov_net.candidates import Candidate, Surroundings, candidates
@@ -17,6 +16,7 @@ from nodeplug_sriov_net.health import Vitals, reason_of
 from nodeplug_sriov_net.memory import Memory
 from nodeplug_sriov_net.nodes import SharedNodes, shared_nodes
 from nodeplug_sriov_net.pools import Member, Pools
+from nodeplug_sriov_net.reading import devpath_at
 from nodeplug_sriov_net.uplinks import read_uplinks, uplinks_among
 
 
@@ -80,7 +80,7 @@ class Viewer:
     def candidates(self, functions: Mapping[str, Function], heard: Heard) -> list[Candidate]:
         """Return all that could be served, whatever the configuration says."""
         uplinks = read_uplinks(self._root) | uplinks_among(heard.routes, heard.links or {})
-        places = (device_at(self._root, f"/sys/class/net/{name}") for name in uplinks)
+        places = (devpath_at(self._root, f"/sys/class/net/{name}") for name in uplinks)
         around = Surroundings(heard.links, uplinks, {each for each in places if each}, heard.ddp)
         self.left_out = Omissions()
         return self._memory.completed(candidates(functions, around, self.left_out))

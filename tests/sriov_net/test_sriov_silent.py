@@ -1,0 +1,145 @@
+"""A device that does not answer: who waits for it, and what is said of it."""
+
+import asyncio
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from nodeplug.host.fallbacks import fallbacks
+from nodeplug.values.inventory import Inventory
+from nodeplug_sriov_net.adapters import (
+    address_of,
+    function_place,
+    mellanox_adapter,
+)
+from nodeplug_sriov_net.explain import explain
+from nodeplug_sriov_net.findings import findings
+from nodeplug_sriov_net.survey import SILENT
+from support.needs import require
+from support.slow_files import SlowFiles, can_serve_files
+from support.sriov_host import FakeHost, discover, reasons, settings, until, watching
+from support.sriov_process import running
+from support.sriov_stage import served
+from support.timed import timed
+
+VF0, VF1 = address_of(0, 0), address_of(0, 1)
+HUNG, OTHER = function_place(0, 0), function_place(0, 1)
+POOL = {"name": "example.com/pool"}
+
+
+@pytest.fixture
+def host(fake: FakeHost) -> FakeHost:
+    """Give a host with an adapter of four functions."""
+    require(can_serve_files(), "a file system of our own needs root and /dev/fuse")
+    mellanox_adapter(fake.tree, 0, functions=4)
+    return fake
+
+
+@contextlib.contextmanager
+def hanging(fake: FakeHost) -> Iterator[SlowFiles]:
+    """Have an attribute of a function, which its firmware is asked for, not answer any more."""
+    keys = fake.tree.path(f"/sys{HUNG}/infiniband/mlx5_0_1/ports/1/pkeys")
+    with SlowFiles(keys, "0") as files:
+        files.hang()
+        yield files
+
+
+def flip(fake: FakeHost, driver: str) -> None:
+    fake.tree.driver(OTHER, driver)
+    fake.tree.tell("bind" if driver else "unbind", OTHER)
+
+
+def _has(driver: str) -> Callable[[Inventory], bool]:
+    return lambda each: each.devices[VF1].healthy == bool(driver)
+
+
+async def test_a_function_that_does_not_answer_is_unhealthy_alone(host: FakeHost) -> None:
+    """With the reason; the others of its adapter are what they were."""
+    async with watching(host.backend(settings({}))) as inventories:
+        with hanging(host):
+            host.tree.tell("change", HUNG)
+            told = reasons(await until(inventories, lambda each: any(reasons(each).values())))
+    assert told == {address_of(0, n): SILENT if n == 0 else "" for n in range(4)}
+
+
+async def test_a_function_that_answers_again_is_believed(host: FakeHost) -> None:
+    """Without any further event; what watches the agent is told of both."""
+    async with watching(host.backend(settings({}))) as inventories:
+        with hanging(host) as files:
+            host.tree.tell("change", HUNG)
+            await until(inventories, lambda each: any(reasons(each).values()))
+            assert fallbacks() == {f"sriov_net {VF0}": f"a device does not answer: {SILENT}"}
+            files.go_on()
+            await until(inventories, lambda each: not any(reasons(each).values()))
+    assert not fallbacks()
+
+
+async def test_a_function_that_hangs_at_the_start_holds_up_no_other(host: FakeHost) -> None:
+    """Nothing is known of it but its address, by which it is told."""
+    with hanging(host):
+        found = await discover(host.backend(settings({})))
+        assert {*found.devices} == {address_of(0, n) for n in (1, 2, 3)}
+        assert found.left_out == {VF0: SILENT}
+
+
+async def test_a_hung_function_costs_one_thread_however_often_it_is_asked(host: FakeHost) -> None:
+    """Over looks, and over the reloads of a configuration."""
+    first = host.backend(settings({}))
+    async with watching(first) as inventories:
+        with hanging(host):
+            for driver in ("", "mlx5_core") * 3:
+                host.tree.tell("change", HUNG)
+                flip(host, driver)
+                await until(inventories, _has(driver))
+            await discover(host.backend(settings({}), first.memory))
+            assert sum(each.name == "read" for each in threading.enumerate()) == 1
+
+
+async def test_doctor_and_explanation_name_a_hung_function(host: FakeHost) -> None:
+    """By its address, and soon."""
+    wanted = settings({})
+    with hanging(host):
+        found = await asyncio.to_thread(findings, wanted, host.host.root)
+        assert [(each.subject, each.finding) for each in found] == [(VF0, SILENT)]
+        verdicts = await explain(wanted, host.host)
+        assert [each.reason for each in verdicts if each.device == VF0] == [SILENT]
+
+
+@timed
+async def test_events_of_others_reach_the_kubelet_while_a_function_hangs(host: FakeHost) -> None:
+    """Within 100 ms, 99 times of 100."""
+    all_but = {address_of(0, n) for n in range(4)}
+    figures = []
+    async with served(host, settings({})) as play:
+        await play.healthy(*all_but)
+        with hanging(host):
+            host.tree.tell("change", HUNG)
+            await play.healthy(*(all_but := all_but - {VF0}))
+            for number in range(100):
+                started = time.perf_counter()
+                flip(host, "mlx5_core" if number % 2 else "")
+                await play.healthy(*(all_but if number % 2 else all_but - {VF1}))
+                figures.append(time.perf_counter() - started)
+    assert sorted(figures)[98] < 0.100
+
+
+async def test_a_hung_function_keeps_nobody_busy(host: FakeHost) -> None:
+    """The agent as a process takes less than 2 % of a core, and serves the others."""
+    others = {address_of(0, number) for number in (1, 2, 3)}
+    host.tree.netdev(HUNG, "ens1", index=100)
+    with hanging(host) as files:
+        files.go_on()
+        async with running(host, {"pools": [POOL]}) as node:
+            await node.healthy(VF0, *others)
+            files.hang()
+            await node.ip("link", "set", "far-ens1", "down")
+            await node.healthy(*others)
+            before, began = node.cpu_seconds(), time.monotonic()
+            await asyncio.sleep(5)
+            share = (node.cpu_seconds() - before) / (time.monotonic() - began)
+            files.go_on()
+            await node.healthy(VF0, *others)
+    assert share < 0.02
