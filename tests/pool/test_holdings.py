@@ -316,6 +316,54 @@ def test_a_pod_with_processes_holds_what_the_next_pod_had_too() -> None:
     assert (before, holdings.handed_out(*KEY)) == (True, False)
 
 
+def renewed(holdings: Holdings) -> None:
+    """Let an id be given again, to another pod, when its device has become another one."""
+    holdings.offer(OTHER, {"b": True}, {"b": {NODE: EXCLUSIVE}})
+    for uid, number in (("first", NODE), ("second", "char 60:9")):
+        holdings.offer(RESOURCE, {"a": True}, {"a": {number: EXCLUSIVE}})
+        with holdings.allocating(RESOURCE, ["a"]):
+            pass
+        holdings.observe(of_pod(uid))
+
+
+def of_pod(*pods: str, ended: str = "") -> Listing:
+    """Return a listing in which pods have the id, and one has ended."""
+    said = listing(held=[KEY], started=time.monotonic())
+    recorded = {KEY: Record(pods=frozenset(pods))}
+    return replace(said, recorded=recorded, ended=frozenset({ended}))
+
+
+def test_what_an_id_was_given_as_before_is_free_when_its_pod_has_ended() -> None:
+    """The next pod that has the id may run for months."""
+    holdings = Holdings()
+    renewed(holdings)
+    before = holdings.holder_besides(OTHER, "b")
+    holdings.observe(of_pod("second", ended="first"))
+    assert (before, holdings.holder_besides(OTHER, "b")) == (KEY, None)
+    [entry] = holdings.settled([LedgerEntry(*KEY, 0.0, {NODE: EXCLUSIVE})])
+    assert NODE not in entry.hardware
+
+
+def test_what_an_id_was_given_as_before_is_held_while_that_is_on_record() -> None:
+    """The kubelet has not written down yet who has it now."""
+    holdings = Holdings()
+    renewed(holdings)
+    holdings.observe(of_pod("first", "second", ended="first"))
+    assert holdings.holder_besides(OTHER, "b") == KEY
+
+
+def test_an_answer_that_failed_takes_nothing_from_those_who_have_the_id() -> None:
+    """What it would have given is not what they got."""
+    holdings = Holdings()
+    renewed(holdings)
+    holdings.offer(RESOURCE, {"a": True}, {"a": {"char 60:8": EXCLUSIVE}})
+    with suppress(RuntimeError), holdings.allocating(RESOURCE, ["a"]):
+        raise RuntimeError
+    holdings.observe(of_pod("second", ended="first"))
+    holdings.offer(OTHER, {"b": True}, {"b": {"char 60:9": EXCLUSIVE}})
+    assert holdings.holder_besides(OTHER, "b") == KEY
+
+
 def test_of_two_devices_that_exclude_each_other_one_is_offered() -> None:
     """What is allocatable must be given at once: the backend's own name comes first."""
     holdings = Holdings()

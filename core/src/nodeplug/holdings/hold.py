@@ -28,7 +28,8 @@ class Hold:
     `together` one answer was given.
     `answered` is the monotonic time of the last answer, `flights` counts answers under way, `own`
     says that they were ours, `seen` that the kubelet has shown the id since. `absent` is the
-    checkpoint's identity at the first listing that did not show it.
+    checkpoint's identity at the first listing that did not show it. `offered` is what an answer
+    of ours gives now, `past` what only answers before the last one gave, to `former` pods.
     """
 
     given: Uses = field(default_factory=lambda: NO_USES)
@@ -44,6 +45,9 @@ class Hold:
     own: bool = False
     seen: bool = False
     absent: object = _NEVER
+    offered: Uses = field(default_factory=lambda: NO_USES)
+    past: AbstractSet[HardwareKey] = frozenset()
+    former: frozenset[str] = frozenset()
 
     @property
     def awaits_write(self) -> bool:
@@ -76,6 +80,9 @@ class Hold:
     def answer(self, now: float, *, own: bool) -> None:
         """Note that a container was given the id at this moment."""
         self.answered, self.own, self.seen, self.absent = now, own, False, _NEVER
+        renewed = own and self.given is not self.offered
+        self.past = self.given.keys() - self.offered.keys() if renewed else frozenset()
+        self.former = self.pods
         self.paths = None
         self.named = _NOTHING
 
@@ -118,3 +125,18 @@ class Hold:
         if recorded or silent or now - self.answered < WRITE_SECONDS:
             return False
         return not self.pods
+
+    def sheds(self, key: Key, listing: Listing, now: float) -> bool:
+        """Let go of what was given before the last answer, once nobody has that; return whether.
+
+        That pods have the id which had not then is on record, and who had it then has ended.
+        """
+        if not self.past or self.flights or key not in (listing.recorded or ()):
+            return False
+        if not self.pods or self.former_pods or self.former & self.pods:
+            return False
+        if now - self.answered < WRITE_SECONDS or listing.started <= self.answered:
+            return False
+        self.given = {each: use for each, use in self.given.items() if each not in self.past}
+        self.past = frozenset()
+        return True

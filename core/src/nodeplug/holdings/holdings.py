@@ -67,6 +67,7 @@ class Holdings:
         self._by_unit: Mapping[Unit, Sequence[Key]] | None = None
         self._rivals = Rivals()
         self._lost: Mapping[Unit, Rival] = {}
+        self._shed: set[Key] = set()
         self._wanted: dict[Key, float] = {}
         self._blocked: Mapping[Key, float] = {}
 
@@ -181,7 +182,9 @@ class Holdings:
             self._check(key, keys)
         new = keys - self._holds.keys()
         for key in ordered:
-            self._give(key, self._offered_as(key)).flights += 1
+            hold = self._give(key, uses := self._offered_as(key))
+            hold.offered = uses
+            hold.flights += 1
         entries = [self._entry(key) for key in ordered]
         return Giving(entries, partial(self._given, ordered, new))
 
@@ -211,12 +214,14 @@ class Holdings:
         found = []
         for entry in entries:
             hold = self._holds.get(entry.key)
-            if hold and not hold.flights and (entry.under_way or not hold.pods <= {*entry.pods}):
-                answered = hold.answered if hold.own else entry.answered
-                hold.answered, pods = answered, tuple(sorted(hold.pods))
-                found.append(
-                    msgspec.structs.replace(entry, answered=answered, under_way=False, pods=pods)
-                )
+            if hold is None or hold.flights:
+                continue
+            shed = entry.key in self._shed and entry.hardware != hold.uses
+            if shed or entry.under_way or not hold.pods <= {*entry.pods}:
+                hold.answered = hold.answered if hold.own else entry.answered
+                facts = {"answered": hold.answered, "pods": tuple(sorted(hold.pods))}
+                facts |= {"hardware": hold.uses} if shed else {}
+                found.append(msgspec.structs.replace(entry, under_way=False, **facts))
         return found
 
     def untold(self, told: AbstractContainer[Key]) -> list[LedgerEntry]:
@@ -284,6 +289,9 @@ class Holdings:
             hold.pods -= listing.ended & hold.former_pods
             if hold.is_free(key, listing, now):
                 self._drop(key)
+            elif hold.sheds(key, listing, now):
+                self._shed.add(key)
+                self._reckon(key)
         for key, since in list(self._buried.items()):
             if since < listing.started and key not in self._holds:
                 self._exhume(key)
@@ -423,6 +431,7 @@ class Holdings:
 
     def _drop(self, key: Key) -> None:
         del self._holds[key]
+        self._shed.discard(key)
         self._by_unit = None
         self._reindex(key, self._indexed[key] if key in self._buried else NO_USES)
 
