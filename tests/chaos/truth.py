@@ -37,13 +37,15 @@ class Unit(NamedTuple):
 class Held(NamedTuple):
     """What a pod with live containers got: the hardware as it was then, and the node it is at.
 
-    `gone` says that the kubelet was told to forget the pod.
+    `since` is what has come to that node since, and what the id was for pods before it; `gone`
+    says that the kubelet was told to forget the pod.
     """
 
     pod: str
     unit: Unit
     parts: frozenset[str]
     node: str
+    since: frozenset[str] = frozenset()
     gone: bool = False
 
 
@@ -135,6 +137,11 @@ class Truth:
         node = self._world.hardware.node(held.unit.resource, held.unit.device)
         return held.gone or (held.node, held.parts) != (node, self.parts(held.unit))
 
+    def followed(self, held: Held) -> Held:
+        """Return what a pod has, with what is at its node now."""
+        identity = self._world.hardware.nodes.identity(held.node) if held.node else ""
+        return held._replace(since=held.since | {identity} - {"", *held.parts})
+
     def holds(self) -> bool:
         """Whether the kubelet's view is the truth."""
         return not any(True for _ in self._differences())
@@ -202,7 +209,7 @@ class Truth:
             if rival := next(self._rivals(unit, offered, doubtful), None):
                 yield f"{unit} is offered beside {rival}"
         for unit in sorted(allowed - shown - doubtful):
-            if not (any(self._rivals(unit, offered, frozenset())) or self._is_unproven(unit)):
+            if not (any(self._rivals(unit, offered, frozenset())) or self._may_be_in_use(unit)):
                 yield f"{unit} should be healthy but is not"
 
     def _names(self) -> list[str]:
@@ -225,11 +232,18 @@ class Truth:
                 found.setdefault(part, []).append(unit)
         return found
 
-    def _is_unproven(self, unit: Unit) -> bool:
-        """Whether a pod had it lately, and no disk has room to write down that it has not now."""
-        disks = self._world.disks
+    def _may_be_in_use(self, unit: Unit) -> bool:
+        """Whether nobody can know that it is not.
+
+        Containers may have started again since something else came to a node of theirs. An id that
+        is given again before its last pod is known to have ended is what it was, too. And while
+        disks are full, it is not written down that pods have ended.
+        """
+        disks, parts = self._world.disks, self.parts(unit)
         ended = self._world.ended if disks and disks.are_full else ()
-        return any(held.unit == unit or held.parts & self.parts(unit) for held in ended)
+        return any(parts & held.since for held in self._world.held) or any(
+            held.unit == unit or parts & (held.parts | held.since) for held in ended
+        )
 
     def _users(self, unit: Unit) -> Iterator[Held]:
         """Yield what pods have that excludes this."""

@@ -112,6 +112,7 @@ class World:
 
     async def settled(self, seconds: float = EVENT_SECONDS) -> None:
         """Wait until the kubelet's view is the truth, all of it, and so is what is written."""
+        self.held = [self.truth.followed(each) for each in self.held]
         try:
             await self.kubelet.until(self._judged, seconds)
             if not self.kubelet.journal.violations:
@@ -122,8 +123,8 @@ class World:
             served = await served_devices(self.agent.plugin_dir)
             reasons = {key: each.reason for key, each in served.items() if each.reason}
             text = (
-                f"after {seconds} s: {self.truth.difference()}\nthe agent says {reasons}\n"
-                f"the kubelet tells {evidence}\n{log}"
+                f"after {seconds} s: {self.truth.difference()}\npods have {self.held}\n"
+                f"the agent says {reasons}\nthe kubelet tells {evidence}\n{log}"
             )
             raise BrokenError(f"{text}\n{str(error)[-_EVENTS_LENGTH:]}") from error
         if self.kubelet.journal.violations:
@@ -187,7 +188,7 @@ class World:
 
     def look_again(self) -> None:
         """Note what hardware is behind paths now: containers that start anew get that."""
-        self.held = [h._replace(parts=self.truth.parts(h.unit)) for h in self.held]
+        self.held = [Held(h.pod, h.unit, self.truth.parts(h.unit), h.node) for h in self.held]
 
     async def delete_by_force(self) -> None:
         """Let the kubelet forget a pod whose containers live, and free what it had.
@@ -231,7 +232,8 @@ class World:
     def _held(self, pod: Pod, unit: Unit, run: ContainerRun) -> Held:
         node = self.hardware.given(unit.resource, unit.device, run)
         parts = frozenset({self.hardware.nodes.identity(node)}) if node else self.truth.parts(unit)
-        return Held(pod.uid, unit, parts, node)
+        before = [each.parts for each in self.ended if each.unit == unit]
+        return Held(pod.uid, unit, parts, node, frozenset().union(*before) - parts)
 
     def _release(self, *pods: str) -> None:
         self.ended += [each for each in self.held if each.pod in pods]
