@@ -5,6 +5,7 @@ from contextlib import aclosing
 from typing import Any
 
 import msgspec
+import pytest
 
 from nodeplug.backend import Offered
 from nodeplug.offers import OfferRule, make_offers
@@ -29,7 +30,7 @@ NODE = {
     "gpu.machine": "DGX-A100",
     "gpu.mode": "compute",
     "mig.capable": "true",
-    "mps.capable": "true",
+    "mps.capable": "false",
     "vgpu.present": "false",
 }
 GPUS = {
@@ -108,7 +109,6 @@ async def test_slices_of_one_profile(eight: NvmlHost) -> None:
     assert await labels(eight, migStrategy="single") == NODE | slices | {
         "gpu.count": "16",
         "mig.strategy": "single",
-        "mps.capable": "false",
     }
 
 
@@ -117,11 +117,69 @@ async def test_slices_beside_gpus(eight: NvmlHost) -> None:
     eight.cut(0, "3g.20gb")
     slices = {f"mig-3g.20gb.{key}": value for key, value in SLICE.items()}
     assert await labels(eight, migStrategy="mixed") == NODE | GPUS | slices | {
-        "gpu.count": "7",
         "mig-3g.20gb.count": "1",
         "mig.strategy": "mixed",
-        "mps.capable": "false",
     }
+
+
+async def test_gpus_that_are_all_given_as_slices(eight: NvmlHost) -> None:
+    """They are counted all the same, and nobody shares them."""
+    for number in range(8):
+        eight.cut(number, "3g.20gb")
+    slices = {f"mig-3g.20gb.{key}": value for key, value in SLICE.items()}
+    assert await labels(eight, migStrategy="mixed") == NODE | GPUS | slices | {
+        "gpu.replicas": "0",
+        "mig-3g.20gb.count": "8",
+        "mig.strategy": "mixed",
+    }
+
+
+@pytest.mark.parametrize(
+    "cut",
+    [
+        {0: ["3g.20gb"]},
+        {number: ["3g.20gb"] if number else [] for number in range(8)},
+        {number: ["3g.20gb", "2g.10gb"] for number in range(8)},
+    ],
+    ids=["gpu", "empty", "profiles"],
+)
+async def test_what_does_not_fit_single(eight: NvmlHost, cut: Mapping[int, list[str]]) -> None:
+    """A node of which nobody can say what it has is one that has nothing."""
+    for number, profiles in cut.items():
+        eight.cut(number, *profiles)
+    assert await labels(eight, migStrategy="single") == NODE | {
+        "gpu.count": "0",
+        "gpu.memory": "0",
+        "gpu.product": "NVIDIA-A100-SXM4-40GB-MIG-INVALID",
+        "gpu.replicas": "0",
+        "gpu.sharing-strategy": "",
+        "mig.strategy": "single",
+    }
+
+
+async def test_a_slice_with_media_engines_is_named_as_its_resource(eight: NvmlHost) -> None:
+    """A plus is no letter of labels."""
+    eight.cut(0, "1g.5gb+me")
+    found = await labels(eight, migStrategy="mixed")
+    assert found["mig-1g.5gb.me.product"] == "NVIDIA-A100-SXM4-40GB-MIG-1g.5gb.me"
+
+
+async def test_what_the_driver_does_not_know_has_no_label(eight: NvmlHost) -> None:
+    """It is not 0."""
+    for function in ("nvmlDeviceGetMemoryInfo", "nvmlDeviceGetCudaComputeCapability"):
+        eight.fault(function, error=3)
+    eight.fault("nvmlSystemGetDriverVersion", error=999)
+    found = await labels(eight)
+    lost = ("memory", "compute", "family", "driver")
+    unknown = {key for key in NODE | GPUS if any(each in key for each in lost)}
+    assert found == {k: v for k, v in (NODE | GPUS).items() if k not in unknown}
+
+
+async def test_a_blank_is_one_dash(eight: NvmlHost) -> None:
+    """However many there are."""
+    for number in range(8):
+        eight.state.gpus[number].name = b"NVIDIA  A100  -  40GB"
+    assert (await labels(eight))["gpu.product"] == "NVIDIA-A100---40GB"
 
 
 async def test_of_several_models_the_most_frequent_is_named(eight: NvmlHost) -> None:
@@ -137,6 +195,7 @@ async def test_a_fabric_is_named(eight: NvmlHost) -> None:
         gpu = eight.state.gpus[number]
         gpu.fabric_state, gpu.clique = 3, 7
         gpu.cluster[:] = range(16)
+    eight.state.gpus[7].fabric_state = 1  # not attached
     clique = {"gpu.clique": "00010203-0405-0607-0809-0a0b0c0d0e0f.7"}
     assert await labels(eight) == NODE | GPUS | clique
 

@@ -7,7 +7,7 @@ import pytest
 from nodeplug_nvidia_gpu.settings import HealthSettings
 from support.nvml_host import NvmlHost, reasons, slice_uuid, until, uuid, watching
 from support.nvml_stage import served
-from support.nvml_state import LOST
+from support.nvml_state import LOST, NO_INSTANCE
 from support.timed import timed
 
 
@@ -103,6 +103,56 @@ async def test_a_gpu_that_fails_at_the_start_leaves_the_others_alone(eight: Nvml
     inventory = await eight.inventory()
     assert len(inventory.devices) == 7
     assert reasons(inventory) == {}
+
+
+@pytest.mark.parametrize("error", [4, 10, 999])
+@pytest.mark.parametrize(
+    "function",
+    [
+        "nvmlDeviceGetName",
+        "nvmlDeviceGetMemoryInfo",
+        "nvmlDeviceGetCudaComputeCapability",
+        "nvmlDeviceGetVirtualizationMode",
+        "nvmlDeviceGetPciInfo",
+        "nvmlDeviceGetTemperature",
+        "nvmlDeviceGetGpuFabricInfoV",
+        "nvmlSystemGetDriverVersion",
+        "nvmlSystemGetCudaDriverVersion",
+    ],
+)
+async def test_what_nobody_needs_costs_no_gpu(eight: NvmlHost, function: str, error: int) -> None:
+    """Each fact by itself, at the start and later."""
+    async with watching(eight.backend()) as inventories:
+        before = await anext(inventories)
+        fault = eight.fault(function, 1, error=error)
+        eight.state.gpus[2].error = LOST
+        later = await until(inventories, lambda inventory: bool(reasons(inventory)))
+    assert reasons(later).keys() == {uuid(2)}
+    assert later.devices[uuid(1)] == before.devices[uuid(1)]
+    eight.state.gpus[2].error = 0
+    fault.gpu = NO_INSTANCE
+    started = await eight.inventory()
+    assert (len(started.devices), reasons(started)) == (8, {})
+
+
+async def test_a_gpu_that_says_nothing_that_any_can_say_is_lost(eight: NvmlHost) -> None:
+    """Although it has a temperature."""
+    async with watching(eight.backend()) as inventories:
+        await anext(inventories)
+        for function in ("nvmlDeviceGetPciInfo", "nvmlDeviceGetMemoryInfo"):
+            eight.fault(function, 3, error=999)
+        sick = await until(inventories, lambda inventory: bool(reasons(inventory)))
+    assert reasons(sick) == {uuid(3): "the driver cannot ask it: Unknown Error"}
+
+
+async def test_a_fact_that_was_not_told_at_the_start_is_asked_for_again(eight: NvmlHost) -> None:
+    """And told of until it is known."""
+    fault = eight.fault("nvmlDeviceGetMemoryInfo", 3, error=999)
+    async with watching(eight.backend()) as inventories:
+        assert not (await anext(inventories)).devices[uuid(3)].capacity
+        fault.error = 0
+        known = await until(inventories, lambda each: bool(each.devices[uuid(3)].capacity))
+    assert known.devices[uuid(3)].attributes["memory"] == 40
 
 
 @pytest.mark.parametrize("garbage", [b"", b"GPU-\xff\xfe", b"GPU-" + b"x" * 80, b"GPU-a\nb", b"::"])

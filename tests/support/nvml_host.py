@@ -75,6 +75,15 @@ class NvmlHost:
             (self.folder / "dev" / each).touch()
         return gpu
 
+    def fault(
+        self, function: str, gpu: int = NO_INSTANCE, *, error: int = 0, hang: bool = False
+    ) -> Any:
+        """Let a function fail or hang, of one GPU or of all; return what can be changed again."""
+        found = next(each for each in self.state.faults if not each.function)
+        found.gpu, found.error, found.hang = gpu, error, hang
+        found.function = function.encode()
+        return found
+
     def plug(self, number: int) -> Path:
         """Have the kernel know of a GPU too; return what is gone when the GPU is."""
         name = f"0000:{0x10 + number:02x}:00.0"

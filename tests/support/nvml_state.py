@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 GPUS = 16
+FAULTS = 16
 NO_INSTANCE = 0xFFFFFFFF
 XID = 0x8
 DOUBLE_BIT = 0x2
@@ -49,6 +50,13 @@ class GpuState(ctypes.Structure):
     )
 
 
+class FaultState(ctypes.Structure):
+    _fields_ = (
+        ("function", c_char * 64),
+        *((name, c_uint32) for name in ("gpu", "error", "hang")),
+    )
+
+
 class NodeState(ctypes.Structure):
     _fields_ = (
         *((name, c_uint32) for name in ("init_error", "driver_error", "hang", "hanging")),
@@ -56,6 +64,7 @@ class NodeState(ctypes.Structure):
         *((name, c_uint64) for name in ("event_returned_ns", "calls")),
         ("driver", c_char * 96),
         ("gpus", GpuState * GPUS),
+        ("faults", FaultState * FAULTS),
     )
 
 

@@ -38,20 +38,48 @@ static void beside(char *path, size_t size, const char *name)
     snprintf(path, size, "%.*s/%s", (int)(slash - info.dli_fname), info.dli_fname, name);
 }
 
-static int ready(void)
+static void hang_while(uint32_t *set)
+{
+    struct timespec pause = {0, 2000000};
+    if (!*set)
+        return;
+    __atomic_add_fetch(&state->hanging, 1, __ATOMIC_SEQ_CST);
+    while (*(volatile uint32_t *)set)
+        nanosleep(&pause, NULL);
+    __atomic_sub_fetch(&state->hanging, 1, __ATOMIC_SEQ_CST);
+}
+
+static int is_of(const char *function, const struct fault *fault)
+{
+    size_t length = strlen(fault->function);
+    return length && !strncmp(function, fault->function, length)
+        && (!function[length] || !strncmp(function + length, "_v", 2));
+}
+
+/* Do what is to go wrong in a function; return its error. */
+static int fail_as_told(const char *function, uint32_t gpu)
+{
+    for (int number = 0; number < FAULTS; number++) {
+        struct fault *fault = &state->faults[number];
+        if (!is_of(function, fault) || (fault->gpu != NONE && fault->gpu != gpu))
+            continue;
+        hang_while(&fault->hang);
+        if (fault->error)
+            return (int)fault->error;
+    }
+    return SUCCESS;
+}
+
+static int ready_for(const char *function, uint32_t gpu)
 {
     if (!state || !users)
         return UNINITIALIZED;
     __atomic_add_fetch(&state->calls, 1, __ATOMIC_RELAXED);
-    if (state->hang) {
-        struct timespec pause = {0, 2000000};
-        __atomic_add_fetch(&state->hanging, 1, __ATOMIC_SEQ_CST);
-        while (*(volatile uint32_t *)&state->hang)
-            nanosleep(&pause, NULL);
-        __atomic_sub_fetch(&state->hanging, 1, __ATOMIC_SEQ_CST);
-    }
-    return state->driver_error;
+    hang_while(&state->hang);
+    return state->driver_error ? (int)state->driver_error : fail_as_told(function, gpu);
 }
+
+#define ready() ready_for(__func__, NONE)
 
 static int visible(int number)
 {
@@ -59,12 +87,13 @@ static int visible(int number)
 }
 
 /* Look a handle up; `part` is NULL for a GPU as a whole. */
-static int look_up(handle device, struct gpu **gpu, struct slice **part)
+static int look_up(const char *function, handle device, struct gpu **gpu, struct slice **part)
 {
-    int trouble = ready();
+    int known = device && (device - 1) / 32 < GPUS;
+    int trouble = ready_for(function, known ? (uint32_t)((device - 1) / 32) : NONE);
     if (trouble)
         return trouble;
-    if (!device || (device - 1) / 32 >= GPUS)
+    if (!known)
         return INVALID_ARGUMENT;
     *gpu = &state->gpus[(device - 1) / 32];
     int number = (int)((device - 1) % 32);
@@ -74,10 +103,10 @@ static int look_up(handle device, struct gpu **gpu, struct slice **part)
     return (*gpu)->error;
 }
 
-#define LOOK_UP(device)                            \
+#define LOOK_UP(device)                                      \
     struct gpu *gpu;                               \
     struct slice *part;                            \
-    int trouble = look_up(device, &gpu, &part);    \
+    int trouble = look_up(__func__, device, &gpu, &part); \
     if (trouble)                                   \
         return trouble
 

@@ -4,6 +4,7 @@
 #define GPUS 16
 #define SLICES 8
 #define LINKS 18
+#define FAULTS 16
 
 struct slice {
     char uuid[96];
@@ -30,6 +31,14 @@ struct gpu {
     struct slice slices[SLICES];
 };
 
+/* What one function does, of one GPU, or of any (and of the node) where `gpu` is 0xFFFFFFFF. */
+struct fault {
+    char function[64]; /* without a version behind it; "" for no fault */
+    uint32_t gpu;
+    uint32_t error; /* what it returns */
+    uint32_t hang;  /* 1: it returns when this is 0 again */
+};
+
 struct state {
     uint32_t init_error;   /* what nvmlInit returns */
     uint32_t driver_error; /* what every call returns */
@@ -43,6 +52,7 @@ struct state {
     uint64_t calls;
     char driver[96];
     struct gpu gpus[GPUS];
+    struct fault faults[FAULTS];
 };
 
 /* One record in the pipe of events; a GPU beyond the last is one that cannot be told. */

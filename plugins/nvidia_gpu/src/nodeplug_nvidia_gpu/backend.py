@@ -161,6 +161,11 @@ class NvidiaGpuBackend:
         if view.problem and view.problem != before.problem:
             facts = {"problem": view.problem}
             _log.warning("driver not usable", extra={"nodeplug": facts})
+        failed = {gpu.uuid: gpu.failed for gpu in before.gpus}
+        for gpu in view.gpus:
+            if gpu.failed and gpu.failed != failed.get(gpu.uuid):
+                facts = {"gpu": gpu.uuid, "unknown": ", ".join(gpu.failed)}
+                _log.warning("facts of a GPU not told", extra={"nodeplug": facts})
 
 
 def _of_gpu(event: Event, view: View) -> Event:

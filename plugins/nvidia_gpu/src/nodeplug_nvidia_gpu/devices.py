@@ -59,6 +59,7 @@ class Maker:
 
     def _device(self, unit: Unit, around: Surroundings, versions: Versions, reason: str) -> Device:
         place = around.places.get(unit.gpu.address, Place())
+        memory = (unit.part or unit.gpu).memory
         return Device(
             id=device_id(unit.uuid),
             resource=unit.resource,
@@ -68,7 +69,7 @@ class Maker:
             numa_nodes=place.numa,
             location=place.location,
             attributes=_attributes(unit, versions),
-            capacity={"memory": (unit.part or unit.gpu).memory},
+            capacity={"memory": memory} if memory else {},
             edits=self._injection.of_unit(unit, around),
             hardware=hardware_of(unit, self._injection.paths_of(unit, around)),
         )
@@ -92,7 +93,7 @@ def _of_gpu(gpu: Gpu) -> dict[str, Attribute]:
         "nvmlIndex": str(gpu.index),
         "model": gpu.name,
         "pciAddress": gpu.address,
-        "memory": round(gpu.memory / _GIB),
+        "memory": _gib(gpu.memory),
         "architecture": family(gpu.capability),
         "computeCapability": gpu.capability,
         "fabricClique": gpu.clique,
@@ -105,13 +106,17 @@ def _of_gpu(gpu: Gpu) -> dict[str, Attribute]:
 def _of_slice(gpu: Gpu, part: Slice) -> dict[str, Attribute]:
     return {
         "uuid": part.uuid,
-        "memory": round(part.memory / _GIB),
+        "memory": _gib(part.memory),
         "migIndex": part.index,
         "nvmlIndex": f"{gpu.index}:{part.index}",
         "profile": part.profile,
         "gpuInstance": part.instance,
         "computeInstance": part.compute_instance,
     }
+
+
+def _gib(size: int) -> Attribute:
+    return round(size / _GIB) if size else ""
 
 
 def _fit(value: Attribute) -> Attribute:

@@ -33,6 +33,8 @@ class Gpu(msgspec.Struct, frozen=True, kw_only=True):
     `capability` is the compute capability, as in "8.0"; `mig` is None where there is no MIG.
     `clique` is "<cluster uuid>.<clique id>" of a GPU that is part of a fabric, `vgpu` is True in a
     guest that has a part of a GPU. `node` is the device node where it is not /dev/nvidia<minor>.
+    0 bytes and empty texts stand for what is not known; `failed` names the fields that the driver
+    could not tell this time, which the next look asks for again.
     """
 
     index: int
@@ -47,6 +49,13 @@ class Gpu(msgspec.Struct, frozen=True, kw_only=True):
     vgpu: bool = False
     node: str = ""
     slices: tuple[Slice, ...] = ()
+    failed: tuple[str, ...] = ()
+
+    def filled(self, known: "Gpu | None") -> "Gpu":
+        """Return it with what was known before of fields that failed."""
+        if known is None or not self.failed:
+            return self
+        return msgspec.structs.replace(self, **{name: getattr(known, name) for name in self.failed})
 
 
 class Versions(msgspec.Struct, frozen=True, kw_only=True):

@@ -26,6 +26,7 @@ def findings(settings: NvidiaGpuSettings, root: HostRoot) -> Sequence[Finding]:
     return [
         *_of_driver(view, cards),
         *_of_gpus(settings, view),
+        *_of_facts(view),
         *_of_nodes(settings, root, view),
         *_of_host(root),
     ]
@@ -64,6 +65,13 @@ def _of_gpus(settings: NvidiaGpuSettings, view: View) -> Iterator[Finding]:
             yield Finding("warning", unit.uuid, unit.oddity, remedy)
     for each in omitted:
         yield Finding("warning", each.gpu.uuid, each.reason, "make slices or switch MIG off")
+
+
+def _of_facts(view: View) -> Iterator[Finding]:
+    for gpu in view.gpus:
+        if gpu.failed:
+            finding = f"the driver does not tell its {', '.join(gpu.failed)}"
+            yield Finding("warning", gpu.uuid, finding, "look for its errors in the kernel's log")
 
 
 def _of_nodes(settings: NvidiaGpuSettings, root: HostRoot, view: View) -> Iterator[Finding]:

@@ -8,13 +8,20 @@ from typing import Final, NamedTuple
 from nodeplug.backend import Offered
 from nodeplug.values.device import Device
 from nodeplug_nvidia_gpu.facts import Gpu, Slice, Versions
-from nodeplug_nvidia_gpu.naming import family
+from nodeplug_nvidia_gpu.naming import GPU_RESOURCE, family
 from nodeplug_nvidia_gpu.settings import MigStrategy
+from nodeplug_nvidia_gpu.units import units
 
 _MIB: Final = 1 << 20
-# NVIDIA: MPS works from compute capability 3.5 on.
-_MPS_SINCE: Final = (3, 5)
 _UNFIT: Final = re.compile(r"[^A-Za-z0-9\-_. ]")
+_BLANKS: Final = re.compile(r" +")
+# What is said of a node whose slices do not fit `single`.
+_INVALID: Final = {
+    "gpu.count": "0",
+    "gpu.replicas": "0",
+    "gpu.memory": "0",
+    "gpu.sharing-strategy": "",
+}
 _MODES: Final = {"0300": "graphics", "0302": "compute"}
 
 Labels = dict[str, str]
@@ -41,17 +48,45 @@ def labels(offers: Mapping[str, Offered], strategy: MigStrategy, node: Node) -> 
     """
     if not node.gpus:
         return {}
-    found = _of_node(node, strategy)
+    found = _of_node(node, strategy) | _of_sliced(node, strategy)
+    odd_model = _odd_model(node.gpus) if strategy == "single" else None
     for native in sorted({offer.native for offer in offers.values()}):
         mine = {name: o for name, o in offers.items() if o.native == native and o.devices}
-        found |= _of_resource(native, mine, node) if mine else {}
+        if mine and odd_model is None:
+            found |= _of_resource(native, mine, node, mixed=strategy == "mixed")
+    if odd_model is not None:
+        found |= _INVALID | {"gpu.product": f"{odd_model}-MIG-INVALID"}
     return {f"nvidia.com/{name}": _fit(value) for name, value in found.items()}
 
 
+def _of_sliced(node: Node, strategy: MigStrategy) -> Labels:
+    """Return what GPU labels say where all GPUs are given as slices of several resources.
+
+    Where there are whole ones, too, what is said of those comes over it.
+    """
+    sliced = [gpu for gpu in node.gpus if gpu.mig]
+    if strategy != "mixed" or not sliced:
+        return {}
+    counts = Counter(gpu.name for gpu in sliced)
+    sample = min(sliced, key=lambda gpu: (-counts[gpu.name], gpu.name, gpu.index))
+    found = {"product": sample.name, "replicas": "0", "sharing-strategy": "none"}
+    found |= {"count": str(len(sliced)), **_memory(sample.memory)}
+    return {f"gpu.{name}": value for name, value in found.items()}
+
+
+def _memory(size: int) -> Labels:
+    return {"memory": str(size // _MIB)} if size else {}
+
+
+def _odd_model(gpus: Sequence[Gpu]) -> str | None:
+    """Return the model of a GPU with MIG where `single` has no one kind of slice, else None."""
+    served, omitted = units(gpus, "single")
+    models = [gpu.name for gpu in gpus if gpu.mig]
+    odd = any(unit.oddity for unit in served) or any(each.gpu.mig for each in omitted)
+    return models[0] if odd and models else None
+
+
 def _of_node(node: Node, strategy: MigStrategy) -> Labels:
-    counts = Counter(gpu.capability for gpu in node.gpus)
-    capability = min(counts, key=lambda each: (-counts[each], each))
-    major, _, minor = capability.partition(".")
     found = {
         "gfd.timestamp": str(node.started),
         "gpu.machine": node.machine or "unknown",
@@ -60,45 +95,53 @@ def _of_node(node: Node, strategy: MigStrategy) -> Labels:
         **_version("cuda.runtime-version", ("major", "minor"), node.versions.cuda),
         **_version("cuda.runtime", ("major", "minor"), node.versions.cuda, full=False),
         "mig.capable": _text(any(gpu.mig is not None for gpu in node.gpus)),
-        "mps.capable": _text(all(_can_mps(gpu) for gpu in node.gpus)),
+        # NVIDIA's own MPS daemons run where this is true, and we do not share by MPS.
+        "mps.capable": _text(False),
         "vgpu.present": _text(any(gpu.vgpu for gpu in node.gpus)),
-        "gpu.family": family(capability) or "undefined",
-        "gpu.compute.major": major,
-        "gpu.compute.minor": minor,
         "gpu.mode": _mode(node.classes),
+        **_capability(node.gpus),
     }
-    cliques = {gpu.clique for gpu in node.gpus}
-    if len(cliques) == 1 and "" not in cliques:
+    cliques = {gpu.clique for gpu in node.gpus if gpu.clique}
+    if len(cliques) == 1:
         found["gpu.clique"] = cliques.pop()
     if strategy != "none":
         found["mig.strategy"] = strategy
     return found
 
 
+def _capability(gpus: Sequence[Gpu]) -> Labels:
+    """Return what most of the GPUs of which it is known can compute."""
+    counts = Counter(gpu.capability for gpu in gpus if gpu.capability)
+    if not counts:
+        return {}
+    capability = min(counts, key=lambda each: (-counts[each], each))
+    major, _, minor = capability.partition(".")
+    known = {"family": family(capability) or "undefined", "compute.major": major}
+    return {f"gpu.{name}": value for name, value in {**known, "compute.minor": minor}.items()}
+
+
 def _version(prefix: str, parts: Sequence[str], version: str, *, full: bool = True) -> Labels:
+    if not version:
+        return {}
     numbers = [*version.split("."), *([""] * len(parts))]
     found = {f"{prefix}.{part}": number for part, number in zip(parts, numbers, strict=False)}
     return found | ({f"{prefix}.full": version} if full else {})
 
 
-def _can_mps(gpu: Gpu) -> bool:
-    major, _, minor = gpu.capability.partition(".")
-    known = major.isdigit() and minor.isdigit() and not gpu.mig
-    return known and (int(major), int(minor)) >= _MPS_SINCE
-
-
-def _of_resource(native: str, offers: Mapping[str, Offered], node: Node) -> Labels:
+def _of_resource(native: str, offers: Mapping[str, Offered], node: Node, *, mixed: bool) -> Labels:
     prefix = native.removeprefix("nvidia.com/")
     devices = [device for offer in offers.values() for device in offer.devices]
     sample = _most(devices)
     shared = max(offer.replicas for offer in offers.values())
     keeps_name = native in offers and offers[native].replicas > 1
+    # NVIDIA counts GPUs that are given as slices among the GPUs.
+    sliced = sum(1 for gpu in node.gpus if gpu.mig) if native == GPU_RESOURCE and mixed else 0
     found = {
         "product": _product(sample) + ("-SHARED" if keeps_name else ""),
-        "count": str(len(devices)),
+        "count": str(len(devices) + sliced),
         "replicas": str(shared),
         "sharing-strategy": "time-slicing" if shared > 1 else "none",
-        "memory": str(sample.capacity["memory"] // _MIB),
+        **_memory(sample.capacity.get("memory", 0)),
     }
     part = _slices(node.gpus).get(str(sample.attributes["uuid"]))
     found |= dict(_of_slice(part)) if part else {}
@@ -114,7 +157,7 @@ def _most(devices: Sequence[Device]) -> Device:
 
 def _product(device: Device) -> str:
     model = str(device.attributes.get("model", "unknown"))
-    profile = device.attributes.get("profile")
+    profile = str(device.attributes.get("profile", "")).replace("+", ".")
     return f"{model}-MIG-{profile}" if profile else model
 
 
@@ -123,6 +166,8 @@ def _slices(gpus: Sequence[Gpu]) -> dict[str, Slice]:
 
 
 def _of_slice(part: Slice) -> Iterator[tuple[str, str]]:
+    if not part.gpu_slices:
+        return  # the driver did not say
     yield "multiprocessors", str(part.multiprocessors)
     yield "slices.gi", str(part.gpu_slices)
     yield "slices.ci", str(part.compute_slices)
@@ -141,4 +186,4 @@ def _text(value: bool) -> str:  # noqa: FBT001 - only turns it into text
 
 def _fit(value: str) -> str:
     """Return a value as Kubernetes takes it: 63 characters, alphanumeric at both ends."""
-    return _UNFIT.sub("", value).strip().replace(" ", "-")[:63].strip("-_.")
+    return _BLANKS.sub("-", _UNFIT.sub("", value).strip())[:63].strip("-_.")

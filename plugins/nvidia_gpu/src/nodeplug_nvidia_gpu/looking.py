@@ -47,9 +47,9 @@ class Look:
 
     def _ask(self, index: int) -> None:
         pulse = self._driver.pulse(index)
-        gpu = self._known.get(pulse.uuid)
-        if gpu is None or _differs(gpu, index, pulse):
-            gpu = self._driver.gpu(index)
+        known = gpu = self._known.get(pulse.uuid)
+        if gpu is None or gpu.failed or _differs(gpu, index, pulse):
+            gpu = self._driver.gpu(index).filled(known)
         if not is_uuid(gpu.uuid):
             self.failures[index] = DriverError(f"its UUID {gpu.uuid!r} is none", NONSENSE)
         elif self._has(gpu.uuid, index):
@@ -99,6 +99,8 @@ class Looker:
         """Ask the driver; never fail."""
         try:
             self._ready()
+            if not (self._versions.driver and self._versions.cuda):
+                self._versions = self._driver.versions()
             look = Look(self._driver, self._known)
         except DriverError as error:
             self.close()
@@ -135,7 +137,7 @@ class Looker:
         if not self._open:
             self._driver.open()
             self._open = True
-            self._versions = self._driver.versions()
+            self._versions = Versions()
             self._errors = {}
 
     def _blind(self, problem: str) -> View:

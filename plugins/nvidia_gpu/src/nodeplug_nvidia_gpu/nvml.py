@@ -7,7 +7,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
-from nodeplug_nvidia_gpu.driver import NO_LIBRARY, NONSENSE, DriverError
+from nodeplug_nvidia_gpu.driver import GPU_IS_LOST, NO_LIBRARY, NONSENSE, DriverError
 from nodeplug_nvidia_gpu.lean import NotLeanError, load
 from nodeplug_nvidia_gpu.library import NAME, Identity, identity
 
@@ -90,6 +90,15 @@ class Nvml:
             if error.code in _UNKNOWABLE or error.code == NONSENSE:
                 return default
             raise
+
+    def optional(self, default: Any, function: str, *arguments: object) -> Any:
+        """Call a function whose answer nobody needs; raise only if GPU or driver are gone."""
+        try:
+            return self.ask(function, *arguments)
+        except DriverError as error:
+            if error.code == GPU_IS_LOST or error.of_driver:
+                raise
+            return default
 
     def new(self, structure: str) -> Any:
         """Return an empty structure; raise DriverError for one that pynvml does not know."""

@@ -74,12 +74,18 @@ class NvmlDriver:
 
     def versions(self) -> Versions:
         """Return what the library says of itself."""
-        cuda = self._nvml.try_(0, "nvmlSystemGetCudaDriverVersion_v2")
-        cuda = cuda or self._nvml.try_(0, "nvmlSystemGetCudaDriverVersion")
+        cuda = self._version(0, "nvmlSystemGetCudaDriverVersion_v2")
+        cuda = cuda or self._version(0, "nvmlSystemGetCudaDriverVersion")
         return Versions(
-            driver=self._nvml.try_("", "nvmlSystemGetDriverVersion"),
+            driver=self._version("", "nvmlSystemGetDriverVersion"),
             cuda=f"{cuda // 1000}.{cuda % 1000 // 10}" if cuda else "",
         )
+
+    def _version(self, default: Any, function: str) -> Any:
+        # GPUs are served without; whether the driver answers at all, `count` tells.
+        with suppress(DriverError):
+            return self._nvml.ask(function)
+        return default
 
     def count(self) -> int:
         """Return how many GPUs NVML counts, lost ones included."""

@@ -3,7 +3,7 @@
 from itertools import pairwise
 from typing import Any, Final
 
-from nodeplug_nvidia_gpu.driver import DriverError
+from nodeplug_nvidia_gpu.driver import GPU_IS_LOST, DriverError
 from nodeplug_nvidia_gpu.facts import NO_INSTANCE, Gpu, Slice
 from nodeplug_nvidia_gpu.naming import printable, profile_in, profile_of
 from nodeplug_nvidia_gpu.nvml import Nvml
@@ -25,23 +25,46 @@ _FABRIC: Final = (
 def read_gpu(nvml: Nvml, index: int) -> Gpu:
     """Return the facts of a GPU; raise DriverError where it does not answer."""
     handle = nvml.ask("nvmlDeviceGetHandleByIndex", index)
-    memory = nvml.try_(None, "nvmlDeviceGetMemoryInfo", handle)
-    capability = nvml.try_(None, "nvmlDeviceGetCudaComputeCapability", handle)
+    facts = _Facts(nvml, handle)
+    # What is served, and by which node, is told or the GPU cannot be served.
     mode = nvml.try_(None, "nvmlDeviceGetMigMode", handle)
+    minor = nvml.try_(None, "nvmlDeviceGetMinorNumber", handle)
+    memory = facts.ask("memory", "nvmlDeviceGetMemoryInfo")
+    capability = facts.ask("capability", "nvmlDeviceGetCudaComputeCapability")
+    address = facts.ask("address", "nvmlDeviceGetPciInfo")
     total = int(memory.total) if memory else 0
     return Gpu(
         index=index,
         uuid=str(nvml.ask("nvmlDeviceGetUUID", handle)),
-        name=printable(str(nvml.try_("", "nvmlDeviceGetName", handle))),
-        minor=nvml.try_(None, "nvmlDeviceGetMinorNumber", handle),
-        address=_address(nvml, handle),
+        name=printable(str(facts.ask("name", "nvmlDeviceGetName") or "")),
+        minor=minor,
+        address=pci_address(address) if address else "",
         memory=total,
         capability=f"{capability[0]}.{capability[1]}" if capability else "",
         clique=_clique(nvml, handle),
         mig=bool(mode[0]) if mode else None,
-        vgpu=nvml.try_(0, "nvmlDeviceGetVirtualizationMode", handle) == _VGPU,
+        vgpu=facts.ask("vgpu", "nvmlDeviceGetVirtualizationMode") == _VGPU,
         slices=read_slices(nvml, handle, total) if mode and mode[0] else (),
+        failed=tuple(facts.failed),
     )
+
+
+class _Facts:
+    """Asks for what a GPU can be served without; `failed` says which fields could not be told."""
+
+    def __init__(self, nvml: Nvml, gpu: Any) -> None:
+        self._nvml = nvml
+        self._gpu = gpu
+        self.failed: list[str] = []
+
+    def ask(self, field: str, function: str) -> Any:
+        try:
+            return self._nvml.try_(None, function, self._gpu)
+        except DriverError as error:
+            if error.code == GPU_IS_LOST or error.of_driver:
+                raise
+            self.failed.append(field)
+            return None
 
 
 def slice_handles(nvml: Nvml, gpu: Any) -> dict[str, tuple[int, Any]]:
@@ -65,12 +88,12 @@ def read_slices(nvml: Nvml, gpu: Any, whole: int) -> tuple[Slice, ...]:
 
 
 def _slice(nvml: Nvml, uuid: str, index: int, handle: Any, whole: int) -> Slice:
-    found = nvml.try_(None, "nvmlDeviceGetAttributes", handle)
+    found = nvml.optional(None, "nvmlDeviceGetAttributes", handle)
     memory = int(found.memorySizeMB) * _MIB if found else _memory(nvml, handle)
     gpu_slices = found.gpuInstanceSliceCount if found else 0
     compute_slices = found.computeInstanceSliceCount if found else 0
     # NVML, nvmlDeviceGetName: the name of a MIG device identifies it by its attributes.
-    profile = profile_in(str(nvml.try_("", "nvmlDeviceGetName", handle)))
+    profile = profile_in(str(nvml.optional("", "nvmlDeviceGetName", handle)))
     return Slice(
         uuid=uuid,
         index=index,
@@ -89,18 +112,15 @@ def _slice(nvml: Nvml, uuid: str, index: int, handle: Any, whole: int) -> Slice:
 
 
 def _memory(nvml: Nvml, handle: Any) -> int:
-    found = nvml.try_(None, "nvmlDeviceGetMemoryInfo", handle)
+    found = nvml.optional(None, "nvmlDeviceGetMemoryInfo", handle)
     return int(found.total) if found else 0
 
 
-def _address(nvml: Nvml, handle: Any) -> str:
-    """Return the PCI address as sysfs writes it; NVML counts no functions, GPUs are the first."""
-    found = nvml.try_(None, "nvmlDeviceGetPciInfo", handle)
-    return pci_address(found) if found else ""
-
-
 def pci_address(info: Any) -> str:
-    """Return the address in NVML's description of a PCI device."""
+    """Return the address in NVML's description of a PCI device, as sysfs writes it.
+
+    NVML counts no functions; GPUs are the first.
+    """
     return f"{info.domain:04x}:{info.bus:02x}:{info.device:02x}.0"
 
 

@@ -13,6 +13,8 @@ _UNCORRECTED: Final = 1
 _VOLATILE: Final = 0
 _OF_GPU: Final = 0
 _RECOVERY_ACTION: Final = 230
+# What any GPU that lives can say.
+_ALIVE: Final = ("nvmlDeviceGetPciInfo", "nvmlDeviceGetMemoryInfo")
 # NVML: nvmlDeviceGpuRecoveryAction_t.
 _ACTIONS: Final = {
     1: "the driver asks for a reset of the GPU",
@@ -58,22 +60,23 @@ class Pulses:
         )
 
     def _touch(self, handle: Any) -> None:
-        """Ask what needs the GPU itself; one of several answers is enough for it to live."""
-        failure: DriverError | None = None
-        for function, arguments in (
-            ("nvmlDeviceGetPciInfo", ()),
-            ("nvmlDeviceGetMemoryInfo", ()),
-            ("nvmlDeviceGetTemperature", (_OF_GPU,)),
-        ):
-            try:
-                self._nvml.try_(None, function, handle, *arguments)
-                failure = None
-            except DriverError as error:
-                if error.code in {GPU_IS_LOST, RESET_REQUIRED} or error.of_driver:
-                    raise
-                failure = error
-        if failure is not None:
-            raise failure
+        """Ask what needs the GPU itself: to live it must say one thing that any GPU can say.
+
+        Its temperature tells of a GPU that is lost, and any other failure of it tells nothing.
+        """
+        failures = [error for function in _ALIVE if (error := self._failure(function, handle))]
+        self._failure("nvmlDeviceGetTemperature", handle, _OF_GPU)
+        if len(failures) == len(_ALIVE):
+            raise failures[-1]
+
+    def _failure(self, function: str, *arguments: object) -> DriverError | None:
+        try:
+            self._nvml.try_(None, function, *arguments)
+        except DriverError as error:
+            if error.code in {GPU_IS_LOST, RESET_REQUIRED} or error.of_driver:
+                raise
+            return error
+        return None
 
     def _remapping(self, uuid: str, handle: Any) -> dict[str, str]:
         rows = self._optional(uuid, "nvmlDeviceGetRemappedRows", handle)

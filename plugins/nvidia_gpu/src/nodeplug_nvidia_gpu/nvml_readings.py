@@ -32,19 +32,19 @@ def read_readings(nvml: Nvml, gpus: Sequence[Gpu]) -> Mapping[str, Readings]:
 
 def _readings(nvml: Nvml, handle: Any) -> Readings:
     used, size = _memory(nvml, handle)
-    power = nvml.try_(None, "nvmlDeviceGetPowerUsage", handle)
-    load = nvml.try_(None, "nvmlDeviceGetUtilizationRates", handle)
+    power = nvml.optional(None, "nvmlDeviceGetPowerUsage", handle)
+    load = nvml.optional(None, "nvmlDeviceGetUtilizationRates", handle)
     errors = ("nvmlDeviceGetTotalEccErrors", handle, _UNCORRECTED, _VOLATILE)
     return Readings(
-        temperature=nvml.try_(None, "nvmlDeviceGetTemperature", handle, _OF_GPU),
+        temperature=nvml.optional(None, "nvmlDeviceGetTemperature", handle, _OF_GPU),
         power=None if power is None else power / _MILLI,
         memory_used=used,
         memory_size=size,
         utilization=load.gpu / 100 if load else None,
-        errors=nvml.try_(None, *errors),
+        errors=nvml.optional(None, *errors),
     )
 
 
 def _memory(nvml: Nvml, handle: Any) -> tuple[float | None, float | None]:
-    found = nvml.try_(None, "nvmlDeviceGetMemoryInfo", handle)
+    found = nvml.optional(None, "nvmlDeviceGetMemoryInfo", handle)
     return (float(found.used), float(found.total)) if found else (None, None)
