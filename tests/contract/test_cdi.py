@@ -13,7 +13,7 @@ from nodeplug.cdi import store
 from nodeplug.host.calls import call
 from nodeplug.host.files import write_atomically
 from nodeplug.offers import Injection, OfferRule
-from nodeplug.supervisor import agent
+from nodeplug.supervisor import offering
 from nodeplug.testing import AdmissionError, Pod
 from support.awkward.backend import Settings
 from support.awkward.state import State
@@ -101,7 +101,7 @@ async def test_a_device_whose_file_cannot_be_written_is_not_given_out(
     kind: Kind, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Unhealthy with the reason, and healthy again when the directory is right."""
-    monkeypatch.setattr(agent, "_RETRY_SECONDS", 0.2)
+    monkeypatch.setattr(offering, "_RETRY_SECONDS", 0.2)
     async with stage(agents=0, kind=kind) as play:
         play.cdi_dir.write_text("in the way")
         play.rules = [OfferRule(resource=BOARD, inject="cdi")]

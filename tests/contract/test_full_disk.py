@@ -11,7 +11,7 @@ import pytest
 from kubelets.kinds import Kind
 from nodeplug.kubelet.sockets import HOME
 from nodeplug.offers import OfferRule
-from nodeplug.supervisor import agent
+from nodeplug.supervisor import offering
 from nodeplug.supervisor.agent import Rules
 from nodeplug.testing import Pod
 from support.awkward.state import State
@@ -24,7 +24,7 @@ from support.stage import BOARD, Stage, stage
 @pytest.fixture(autouse=True)
 def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
     require(can_mount_in_namespace(), "a disk that can be full needs the right to mount")
-    monkeypatch.setattr(agent, "_RETRY_SECONDS", 0.2)
+    monkeypatch.setattr(offering, "_RETRY_SECONDS", 0.2)
 
 
 async def test_a_new_device_that_finds_no_room_takes_no_other_along(kind: Kind) -> None:

@@ -21,11 +21,11 @@ async def test_settings_that_cannot_be_kept_end_no_backend(
     caplog.set_level(logging.WARNING)
     monkeypatch.setattr(agent, "DISK_SECONDS", 0.2)
     async with stage(agents=0, kind=kind) as play:
-        kept = play.directory / HOME / "last-good" / file_name("") / "awkward.json"
+        kept = play.directory / HOME / "last-good" / f"{file_name('')}.json"
         kept.parent.mkdir(parents=True)
         os.mkfifo(kept)  # whoever reads it waits for ever
         play.start_agent()
-        while "settings not kept" not in caplog.text and "failed" not in caplog.text:  # noqa: ASYNC110 - a log has no events
+        while "configuration not kept" not in caplog.text and "failed" not in caplog.text:  # noqa: ASYNC110 - a log has no events
             await asyncio.sleep(0.01)
         play.set(State(boards=5))
         await play.listed(allocatable=5)

@@ -137,8 +137,8 @@ async def test_a_wrong_value_is_named_and_the_last_good_one_stands(
         async with asyncio.timeout(10):
             while not follower.problems:  # noqa: ASYNC110 - it tells nobody
                 await asyncio.sleep(0.01)
-        [text] = follower.problems
-        assert text.startswith(f"annotation {KEY}: ")
+        [problem_told] = follower.problems
+        assert problem_told.shown.startswith(f"configuration: annotation {KEY}: ")
         [line] = [r for r in caplog.records if r.message == "annotation refused"]
         assert problem in line.nodeplug["error"]  # type: ignore[attr-defined]
         assert play.stage.allocatable() == 3

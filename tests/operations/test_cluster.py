@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from nodeplug.allocation import BackendHandle
 from nodeplug.config.settings import ClusterSettings
 from nodeplug.offers import OfferRule
 from nodeplug.operations.cluster import announcer, condition, courier
@@ -19,9 +20,12 @@ from nodeplug.operations.cluster.courier import Call, Courier, Reply
 from nodeplug.operations.cluster.events import EVENTS_LIMIT
 from nodeplug.operations.view import View
 from nodeplug.supervisor.agent import Rules
-from nodeplug.supervisor.reload import ReloadReport
+from nodeplug.supervisor.reload import ReloadReport, refusal
 from nodeplug.testing import Container, Pod
-from nodeplug.values.errors import ClusterError
+from nodeplug.values.device import Device
+from nodeplug.values.errors import ClusterError, ConfigError
+from nodeplug.values.inventory import Inventory
+from nodeplug.values.trouble import Trouble
 from support.api_server import ApiServer, api_server
 from support.awkward.state import State
 from support.stage import BOARD, EXTRA, SLICE, Stage, stage
@@ -159,10 +163,35 @@ async def test_many_changes_are_few_events(play: Play) -> None:
 async def test_a_refused_configuration_is_told_once(play: Play) -> None:
     """With file and key."""
     telling = play.announcer(events=True)
-    play.reload = ReloadReport(("c.yaml: log.level: is wrong",), 1)
+    error = ConfigError("c.yaml: log.level: is wrong, found 7", "c.yaml: log.level")
+    play.reload = ReloadReport((refusal(error),), 1)
     await telling.tell()
     await telling.tell()
-    assert play.told == [("ConfigurationRefused", "c.yaml: log.level: is wrong")]
+    told = "configuration: c.yaml: log.level: refused, what worked last stays"
+    assert play.told == [("ConfigurationRefused", told)]
+
+
+async def test_a_name_that_is_refused_is_told_once(play: Play) -> None:
+    """So is all that is degraded."""
+    telling = play.announcer(events=True)
+    other = Inventory.of([Device(id="o1", resource="example.com/other")])
+    await play.stage.agent.publish(BackendHandle("other"), other)
+    rule = OfferRule(resource=BOARD, rename="example.com/other")
+    await play.stage.agent.apply(Rules([rule]), {})
+    await telling.tell()
+    await telling.tell()
+    told = f"{BOARD} of backend awkward: another backend has the name that it should have"
+    assert play.told == [("NameTaken", told)]
+
+
+async def test_a_degraded_agent_is_ready_by_its_condition(play: Play) -> None:
+    """With what is wrong as its message."""
+    telling = play.announcer(condition=True)
+    play.reload = ReloadReport((refusal(ConfigError("c.yaml: log: is wrong", "c.yaml: log")),), 1)
+    await telling.tell()
+    [condition] = play.server.conditions
+    assert (condition["status"], condition["reason"]) == ("True", "Degraded")
+    assert condition["message"].startswith("configuration: c.yaml: log: refused")
 
 
 async def test_what_could_not_be_told_is_told_later(play: Play) -> None:
@@ -195,10 +224,10 @@ async def test_the_condition_follows_readiness(play: Play) -> None:
 async def test_the_taint_goes_once_all_is_ready_and_no_other_goes_with_it(play: Play) -> None:
     """R52: pods must not come before the devices are listed."""
     telling = play.announcer(remove_taint="nodeplug.io/starting")
-    play.reload = ReloadReport(("not yet",), 0)
+    play.reload = ReloadReport((Trouble("BackendNotLoaded", "not yet", blocks=True),), 0)
     await telling.tell()
     assert len(play.server.taints) == 2
-    play.reload = ReloadReport((), 0)
+    play.reload = ReloadReport((refusal(ConfigError("log.level: is wrong")),), 1)
     await telling.tell()
     assert play.server.taints == [{"key": "other"}]
     calls = len(play.server.calls)

@@ -11,11 +11,12 @@ from nodeplug.meters.family import Family, Sample
 from nodeplug.offers import OfferRule
 from nodeplug.operations import observatory, state, tally
 from nodeplug.operations.exposition import render
-from nodeplug.supervisor.reload import ReloadReport
+from nodeplug.supervisor.reload import ReloadReport, refusal
 from nodeplug.supervisor.report import AgentReport
 from nodeplug.testing import AdmissionError, Pod
 from nodeplug.testing.kubelet import pod_services
 from nodeplug.testing.kubelet.podresources import PodResources
+from nodeplug.values.errors import ConfigError
 from support.awkward.state import State
 from support.held_board import held_board
 from support.stage import BOARD, EXTRA, stage
@@ -163,7 +164,7 @@ async def test_what_no_device_can_be_made_of_is_counted() -> None:
 async def test_a_refused_configuration_is_shown() -> None:
     """With the time of the last look."""
     async with stage() as play, watched(play) as watch:
-        watch.reload = ReloadReport(("c.yaml: log: is wrong",), 1234)
+        watch.reload = ReloadReport((refusal(ConfigError("c.yaml: log: is wrong")),), 1234)
         samples = await watch.samples()
         assert samples["nodeplug_configuration_last_reload_successful"] == 0
         assert samples["nodeplug_configuration_last_reload_timestamp_seconds"] == 1234

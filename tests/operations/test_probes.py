@@ -9,7 +9,8 @@ import grpc.aio
 import pytest
 
 from nodeplug.config.load import Source, load_configuration
-from nodeplug.supervisor.reload import Reloader, ReloadReport
+from nodeplug.supervisor.reload import Reloader, ReloadReport, refusal
+from nodeplug.values.errors import ConfigError
 from support.awkward.backend import SPEC
 from support.awkward.state import State
 from support.stage import BOARD, stage
@@ -46,11 +47,12 @@ async def test_a_resource_that_is_not_registered_is_named() -> None:
 async def test_a_broken_configuration_and_a_failing_backend_are_told() -> None:
     """The agent serves on, but not what was asked for."""
     async with stage() as play, watched(play) as watch:
-        watch.reload = ReloadReport(("c.yaml: log: is wrong",), 0)
-        await watch.until("/readyz", 503, "configuration: c.yaml: log: is wrong")
+        error = ConfigError("c.yaml: log.level: expected `str`, found 7", "c.yaml: log.level")
+        watch.reload = ReloadReport((refusal(error),), 0)
+        await watch.until("/readyz", 200, "degraded: configuration: c.yaml: log.level: refused")
         watch.reload = ReloadReport((), 0)
         play.set(State(crash=True))
-        await watch.until("/readyz", 503, "backend awkward: failed")
+        await watch.until("/readyz", 200, "degraded: backend awkward: failed")
 
 
 async def test_a_socket_that_is_gone_is_noticed() -> None:
@@ -137,7 +139,7 @@ async def test_readiness_tells_where_a_configuration_is_wrong_but_no_value(
         await reloader._reload()
         watch.reload = reloader.report
         status, shown = await watch.get("/readyz")
-    assert status == 503
+    assert status == 200
     assert place in shown
     assert SECRET not in shown
     assert "reload refused" in caplog.text
@@ -147,4 +149,4 @@ async def test_readiness_does_not_tell_what_a_backend_failed_with() -> None:
     """Its error may quote its settings."""
     async with stage() as play, watched(play) as watch:
         play.set(State(crash=True))
-        await watch.until("/readyz", 503, "backend awkward: failed\n")
+        await watch.until("/readyz", 200, "degraded: backend awkward: failed\n")

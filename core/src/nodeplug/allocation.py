@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from nodeplug.backend import Backend, Preparer
 from nodeplug.cdi.names import named
-from nodeplug.holdings import Holdings
+from nodeplug.holdings import Holdings, physical_id
 from nodeplug.host.ledger import Ledger, LedgerEntry
 from nodeplug.offers import Offer, OfferedDevice
 from nodeplug.pool import ResourcePool
@@ -45,7 +45,7 @@ class BackendHandle:
 
 
 class Allocator:
-    """Serves the requests for one resource."""
+    """Serves the requests for one resource, which is a `backend`'s."""
 
     def __init__(
         self, pool: ResourcePool, holdings: Holdings, ledger: Ledger, backend: BackendHandle
@@ -53,7 +53,7 @@ class Allocator:
         self._pool = pool
         self._holdings = holdings
         self._ledger = ledger
-        self._backend = backend
+        self.backend = backend
         self._charted: Offer | None = None
         self._atlas: Atlas | None = None
 
@@ -93,7 +93,7 @@ class Allocator:
     ) -> ContainerEdits:
         try:
             async with asyncio.timeout(ALLOCATE_SECONDS):
-                added = await self._backend.get().allocate(self._pool.resource, devices)
+                added = await self.backend.get().allocate(self._pool.resource, devices)
             return _merged(offer, devices, added)
         except Exception as error:
             # Devices that do not go together may each be sound.
@@ -133,9 +133,9 @@ class Allocator:
 
         A sick device is the backend's to judge: a container that has it may start again (R34).
         """
-        backend = self._backend.get()
+        backend = self.backend.get()
         if not isinstance(backend, Preparer):
-            raise AllocationRefusedError(f"backend {self._backend.name} prepares nothing")
+            raise AllocationRefusedError(f"backend {self.backend.name} prepares nothing")
         devices = _each_once(self._pool.present(ids))
         async with asyncio.timeout(PREPARE_SECONDS):
             await backend.prepare(self._pool.resource, devices)
@@ -143,7 +143,8 @@ class Allocator:
     def _devices(self, ids: Collection[str]) -> list[Device]:
         if not ids:
             raise UnfitRequestError(f"a request for {self._pool.resource} names no device")
-        if self._pool.offer.single and len(set(ids)) > 1:
+        shared = self._pool.offer.single and any(physical_id(each) != each for each in ids)
+        if shared and len(set(ids)) > 1:
             raise UnfitRequestError(
                 f"{self._pool.resource} is shared: a container may ask for one device only"
             )

@@ -27,16 +27,20 @@ class HostFileStore:
         self._ledger = ledger
 
     def reconcile(
-        self, wanted: Sequence[HostFile], in_use: Mapping[str, Collection[str]] | None
+        self,
+        wanted: Sequence[HostFile],
+        in_use: Mapping[str, Collection[str]] | None,
+        *,
+        keep: bool = False,
     ) -> dict[Owner, str]:
-        """Write what is wanted, remove what nothing can need any more.
+        """Write what is wanted, remove what nothing can need any more; with `keep` nothing.
 
         `in_use` tells by resource which devices containers may hold; None where that is not known.
         Return by resource and device why a file could not be written: also because the ledger
         could not, for a file that would be new in it. It waits for the disk.
         """
         before = self._read()
-        kept = {p: o for p, o in before.items() if _needed(o, in_use)}
+        kept = {p: o for p, o in before.items() if keep or _needed(o, in_use)}
         owners = {file.path: (file.resource, file.device) for file in wanted}
         noted = {**before, **owners}
         refusal = self._remember(noted, before)

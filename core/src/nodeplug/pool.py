@@ -89,6 +89,7 @@ class ResourcePool:
         self.resource = resource
         self.offer = Offer(resource)
         self.snapshot = Snapshot(0, (), b"")
+        self._refused = self._stuck = ""
         self._holdings = holdings
         self._encode = encode
         self._entries: dict[str, _Entry] = {}
@@ -99,6 +100,11 @@ class ResourcePool:
         self._news = 0.0
         self._suspects: dict[str, _Suspicion] = {}
         self._changed = asyncio.Event()
+
+    @property
+    def trouble(self) -> str:
+        """Why the list that is sent is not the one that it should be, or empty."""
+        return self._refused or self._stuck
 
     def replace(self, offer: Offer, news: float = 0) -> None:
         """Take over a new truth. Ids that are gone stay listed while they may be in use.
@@ -121,12 +127,14 @@ class ResourcePool:
         self._tell_holdings()
         try:
             self._refresh(LIST_LIMIT)
-        except ListTooLargeError:
+        except ListTooLargeError as error:
             self.offer, self._offered, self._tombs, self._down, self._suspects = before
             self._tell_holdings()
+            self._refused = str(error)
             raise
         finally:
             self._news = 0
+        self._refused = ""
         self._holdings.bury(self.resource, gone)
         self._holdings.revive(self.resource, offered)
         self._forget_oldest_tombs()
@@ -168,7 +176,11 @@ class ResourcePool:
 
     def refresh(self) -> None:
         """Work out the list anew from what is offered, buried, suspected and held elsewhere."""
-        self._refresh(KUBELET_LIMIT)
+        self._stuck = ""
+        try:
+            self._refresh(KUBELET_LIMIT)
+        except ListTooLargeError as error:
+            self._stuck = str(error)
 
     def _refresh(self, limit: int) -> None:
         now = time.monotonic()

@@ -80,7 +80,7 @@ def _test_of(terms: Sequence[str]) -> Callable[[Attribute | None], bool]:
     def test(value: Attribute | None) -> bool:
         if value is None:
             return False
-        text = _text(value)
+        text = text_of(value)
         return wanted(text) and not excluded(text)
 
     return test
@@ -99,7 +99,7 @@ def _is_plain(term: str) -> bool:
 
 
 def _terms(selector: Selector) -> list[str]:
-    return [_text(each) for each in (selector if isinstance(selector, list) else [selector])]
+    return [text_of(each) for each in (selector if isinstance(selector, list) else [selector])]
 
 
 def _term_test(term: str) -> Callable[[str], bool]:
@@ -121,7 +121,8 @@ def _in_range(least: float, most: float, text: str) -> bool:
     return number is not None and least <= number <= most
 
 
-def _text(value: Attribute) -> str:
+def text_of(value: Attribute) -> str:
+    """Return what a value is compared as."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

@@ -81,6 +81,7 @@ class AwkwardBackend:
             write_atomically(mark, resource.encode())
 
     def host_files(self, offers: Mapping[str, Sequence[Device]]) -> Sequence[HostFile]:
+        self._spoil("host_files")
         common = HostFile("/awkward/info", b"awkward")
         own = [
             HostFile(f"/awkward/info-{device.id}", resource.encode(), resource, device.id)
@@ -91,6 +92,7 @@ class AwkwardBackend:
         return [common, *own]
 
     def labels(self, offers: Mapping[str, Offered]) -> Mapping[str, str]:
+        self._spoil("labels")
         counts = {
             f"{self._domain}/{name.partition('/')[2]}.count": str(len(each.devices) * each.replicas)
             for name, each in offers.items()
@@ -104,6 +106,10 @@ class AwkwardBackend:
             Measurement(f"awk-board-{board}", "temperature_celsius", 40.5 + board)
             for board in range(self._state.boards)
         ]
+
+    def _spoil(self, method: str) -> None:
+        if self._state.spoilt == method:
+            raise RuntimeError(f"{method} spoilt on demand")
 
     def _inventory(self) -> Inventory:
         left_out = Omissions()

@@ -13,7 +13,8 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
 
     No device can be made of what is `odd`.
     `nodes` are host paths by device; all others have /dev/null. `places` are container paths by
-    device; what is `contradicted` is wanted at the same place as another node.
+    device; what is `contradicted` is wanted at the same place as another node. `spoilt` names a
+    method that raises.
     """
 
     boards: int = 4
@@ -30,6 +31,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     nodes: dict[str, str] = {}
     places: dict[str, str] = {}
     contradicted: str = ""
+    spoilt: str = ""
 
 
 def state_file(root: HostRoot) -> Path:

@@ -1,6 +1,6 @@
 """What a backend package tells core about itself, and the one hook that asks."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,7 +49,9 @@ class BackendSpec:
     `reader` takes the parsed file of the plugin that this backend replaces; it raises
     InvalidValueError when the whole file is unusable. `explain` tells what becomes of each device
     that the backend could serve, and why. `checks` finds what is wrong with the node; it may block.
-    `commands` are added to the command line. `privileges` is all that the process needs on the
+    `names` tells what its settings call its resources, as far as that is known without the
+    hardware; no other backend's resource is renamed to one of them. `commands` are added to the
+    command line. `privileges` is all that the process needs on the
     host, by feature. `metrics_port` is where metrics are served unless the operator says otherwise.
     """
 
@@ -64,9 +66,14 @@ class BackendSpec:
     reader: Callable[[object], Translation] | None = None
     explain: Callable[[Any, Host], Awaitable[Sequence[Verdict]]] | None = None
     checks: Callable[[Any, HostRoot], Sequence[Finding]] | None = None
+    names: Callable[[Any], Collection[str]] | None = None
     commands: Sequence[Command] = ()
     privileges: Sequence[Privilege] = ()
     metrics_port: int = METRICS_PORT
+
+    def own_names(self, settings: Any | None) -> Collection[str]:
+        """Return what settings, if there are any, call its resources."""
+        return self.names(settings) if self.names and settings is not None else ()
 
 
 class Hooks:

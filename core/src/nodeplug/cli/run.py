@@ -5,15 +5,16 @@ import contextlib
 import logging
 import os
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
 from nodeplug._version import __version__
 from nodeplug.backend import BackendSpec
+from nodeplug.cli.kept import kept, kept_section, kept_whole
 from nodeplug.cli.lean import settle
 from nodeplug.cli.options import (
     FAILED,
@@ -34,9 +35,9 @@ from nodeplug.kubelet.sockets import check_plugin_dir
 from nodeplug.log import set_up
 from nodeplug.operations.beside import recalled, run_beside
 from nodeplug.supervisor.agent import Agent, ConfiguredBackend, Node, Rules
-from nodeplug.supervisor.last_good import LastGood
 from nodeplug.supervisor.reload import Reloader
 from nodeplug.values.errors import BrokenSectionError, ConfigError, KubeletDirectoryError
+from nodeplug.values.trouble import Trouble
 
 _log = logging.getLogger("nodeplug")
 
@@ -63,8 +64,9 @@ def command(
     if strict and len(specs) < len(set(names)):
         fail("a backend is broken and --strict is given", USAGE)
     load = partial(load_configuration, sources, specs, node_facts())
+    installation = installation or installation_of(sources)
     files = {source.path: stamp(source.path) for source in sources}
-    configuration = _load(load, specs, strict=strict)
+    configuration = _load(load, sources, specs, installation, strict=strict)
     plugin_dir = Path(configuration.agent.kubelet.device_plugin_dir)
     try:
         check_plugin_dir(plugin_dir)
@@ -72,34 +74,43 @@ def command(
         fail(str(error), USAGE)
     set_up(configuration.agent.log.level, configuration.agent.log.format)
     settle()
-    installation = installation or installation_of(sources)
-    backends = _with_last_good(configuration, specs, LastGood(plugin_dir, installation))
+    before = kept(plugin_dir, installation) or AgentSettings()
+    backends = _with_last_good(configuration, specs, before)
     if all(backend.settings is None for backend in backends):
         fail("no backend can be served", USAGE)
     try:
-        asyncio.run(_serve(configuration, backends, files, load, installation))
+        start = _Start(configuration, backends, files, installation, before)
+        asyncio.run(_serve(start, load, _missing(names, specs)))
     except KubeletDirectoryError as error:
         fail(str(error), FAILED)
 
 
 def _load(
-    load: Callable[[], Configuration], specs: Mapping[str, BackendSpec], *, strict: bool
+    load: Callable[[], Configuration],
+    sources: Sequence[Source],
+    specs: Mapping[str, BackendSpec],
+    installation: str,
+    *,
+    strict: bool,
 ) -> Configuration:
+    """Return the configuration; in the place of files that cannot be read whole what was kept.
+
+    Where nothing is, leave: no directory and no port is taken that the files do not name.
+    """
     try:
         configuration = load()
     except ConfigError as error:
-        if strict:
+        last_good = None if strict else kept_whole(error, sources, specs, installation)
+        if last_good is None:
             fail(str(error), USAGE)
-        configuration = Configuration(
-            AgentSettings(), dict.fromkeys(specs, BrokenSectionError([error]))
-        )
+        return last_good
     if configuration.errors and strict:
         fail(str(configuration.errors[0]), USAGE)
     return configuration
 
 
 def _with_last_good(
-    configuration: Configuration, specs: Mapping[str, BackendSpec], last_good: LastGood
+    configuration: Configuration, specs: Mapping[str, BackendSpec], before: AgentSettings
 ) -> list[ConfiguredBackend]:
     """Return the backends, in the place of a broken section what worked last.
 
@@ -107,11 +118,14 @@ def _with_last_good(
     """
     for line in configuration.ignored:
         _log.warning("configuration ignored", extra={"nodeplug": {"key": line}})
+    for error in configuration.refused:
+        facts = {"error": str(error), "last_good": True}
+        _log.error("configuration refused", extra={"nodeplug": facts})
     backends = []
     for name, spec in specs.items():
         settings = configuration.sections[name]
         if isinstance(settings, BrokenSectionError):
-            broken, settings = settings, last_good.load(spec)
+            broken, settings = settings, kept_section(before, spec)
             for error in broken.errors:
                 facts = {"backend": name, "error": str(error), "last_good": settings is not None}
                 _log.error("configuration section refused", extra={"nodeplug": facts})
@@ -120,13 +134,26 @@ def _with_last_good(
     return backends
 
 
+def _missing(names: Sequence[str], specs: Mapping[str, BackendSpec]) -> list[Trouble]:
+    """Return what is not served as its backend could not be loaded."""
+    texts = [f"backend {name}: cannot be loaded" for name in names if name not in specs]
+    return [Trouble("BackendNotLoaded", text, blocks=True) for text in dict.fromkeys(texts)]
+
+
+class _Start(NamedTuple):
+    """What an agent is started with; `before` is what its installation has kept."""
+
+    configuration: Configuration
+    backends: list[ConfiguredBackend]
+    files: Mapping[Path, object]
+    installation: str
+    before: AgentSettings
+
+
 async def _serve(
-    configuration: Configuration,
-    backends: list[ConfiguredBackend],
-    files: Mapping[Path, object],
-    load: Callable[[], Configuration],
-    installation: str,
+    start: _Start, load: Callable[[], Configuration], missing: Sequence[Trouble]
 ) -> None:
+    configuration, backends, files, installation, before = start
     settings = configuration.agent
     host = open_host(settings.host.root, settings.host.uevents)
     kubelet = settings.kubelet
@@ -143,9 +170,11 @@ async def _serve(
         registry,
         installation,
         ledger_dir,
+        settings,
+        before.offers,
     )
     agent = Agent(backends, host, node)
-    reloader = Reloader(files, load, agent, configuration.errors)
+    reloader = Reloader(files, load, agent, configuration.errors, missing)
     beside = run_beside(agent, reloader, settings, [spec for spec, _ in backends])
     running = asyncio.gather(agent.run(), reloader.run(), beside, reap_orphans())
     loop = asyncio.get_running_loop()

@@ -135,6 +135,9 @@ def convert(data: Any, kind: type[T], file: Path, prefix: str = "") -> T:
                 problem = f"{_plain(problem)}, found {_shown(_find(data, path))}"
         place = f"{file}: {key}"
         raise ConfigError(f"{place}: {problem}", place) from error
+    except Exception as error:
+        place = f"{file}: {prefix or '(top level)'}"
+        raise ConfigError(f"{place}: cannot be understood: {error!r}", place) from error
 
 
 def _find(data: Any, path: str) -> Any:

@@ -28,19 +28,20 @@ class Configuration:
     """What files say: for the agent, and per backend its settings or what is wrong with them.
 
     `ignored` names what has no meaning here, one line each. `whole` says that nothing of another
-    plugin's file was left out.
+    plugin's file was left out. `refused` is why it is not what the files say but what was kept.
     """
 
     agent: AgentSettings
     sections: Mapping[str, Any | BrokenSectionError] = field(default_factory=dict)
     ignored: Sequence[str] = ()
     whole: bool = True
+    refused: Sequence[ConfigError] = ()
 
     @property
     def errors(self) -> list[ConfigError]:
-        """Everything that is wrong with sections."""
+        """Everything that is wrong."""
         broken = (s for s in self.sections.values() if isinstance(s, BrokenSectionError))
-        return [error for section in broken for error in section.errors]
+        return [*self.refused, *(error for section in broken for error in section.errors)]
 
     @property
     def valid(self) -> dict[str, Any]:
@@ -112,10 +113,13 @@ def _translated(source: Source, spec: BackendSpec) -> _Part:
     if spec.reader is None:
         text = f"{path}: backend {spec.name} reads no other plugin's files"
         raise ConfigError(text, str(path))
+    theirs = read_document(path)
     try:
-        found = spec.reader(read_document(path))
+        found = spec.reader(theirs)
     except InvalidValueError as error:
         raise ConfigError(f"{path}: {error}", str(path)) from error
+    except Exception as error:
+        raise ConfigError(f"{path}: cannot be translated: {error!r}", str(path)) from error
     document = {"backends": {spec.name: found.section}, "offers": list(found.offers)}
     convert(document, AgentSettings, path)
     refused = [ConfigError(f"{path}: {line}", str(path)) for line in found.refused]

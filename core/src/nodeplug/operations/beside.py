@@ -33,8 +33,8 @@ async def run_beside(
     followed = _followed(cluster, node, Path(settings.kubelet.device_plugin_dir), agent)
 
     def configuration() -> ReloadReport:
-        problems = [problem for each in followed for problem in each.problems]
-        return reloader.report._replace(problems=(*reloader.report.problems, *problems))
+        troubles = [trouble for each in followed for trouble in each.problems]
+        return reloader.report._replace(troubles=(*reloader.report.troubles, *troubles))
 
     view = View(agent.report, configuration, Path(settings.kubelet.pod_resources_socket))
     async with asyncio.TaskGroup() as tasks:

@@ -87,7 +87,7 @@ class Observatory:
 
     def _families(self, report: AgentReport) -> Iterator[Family]:
         yield from state.families(report, self._tally)
-        yield from state.configuration(self._view.configuration())
+        yield from state.configuration(self._view.configuration(), report)
         yield from state.process()
         for meter in ALL:
             yield meter.family()

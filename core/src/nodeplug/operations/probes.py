@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from nodeplug.operations.http import Answer
 from nodeplug.operations.view import View
 from nodeplug.supervisor.report import ResourceReport
+from nodeplug.values.trouble import Trouble
 
 # The watch looks every 2 s, come what may.
 _STALE_SECONDS = 30.0
@@ -21,43 +22,49 @@ class Probes:
         """Answer 200 while the agent's own parts turn: a restart would help nothing else."""
         stale = self._view.agent().stale
         if stale > _STALE_SECONDS:
-            return _answer([f"nobody has looked for the kubelet for {stale:.0f} s"])
+            shown = f"nobody has looked for the kubelet for {stale:.0f} s"
+            return _answer([Trouble("Stuck", shown, blocks=True)])
         return _answer([])
 
     async def readyz(self) -> Answer:
-        """Answer 200 if every resource is registered, is being listened to, and answers."""
+        """Answer 200 if every resource is registered, is being listened to, and answers.
+
+        Anybody may read what is said, so it holds no value of the configuration.
+        """
         return _answer(await self.troubles())
 
-    async def troubles(self) -> list[str]:
-        """Return why the agent is not ready, one line each.
-
-        Anybody may be shown it: what a backend failed with, and values, stand in the log.
-        """
+    async def troubles(self) -> list[Trouble]:
+        """Return all that is not as it should be, first what makes the agent not ready."""
         report = self._view.agent()
-        found = [f"configuration: {line}" for line in self._view.configuration().problems]
-        failing = {each.name: each.trouble for each in report.backends if each.trouble}
-        found += [f"backend {name}: {why.partition(':')[0]}" for name, why in failing.items()]
-        if not report.kubelet_present:
-            return [*found, "the kubelet is not there"]
-        answers = await self._view.prober.troubles({each.socket for each in report.resources})
-        for each in report.resources:
-            lines = _troubles(each, answers[each.socket])
-            found += [f"{each.pool.resource}: {line}" for line in lines]
-        return found
+        found = [*self._view.configuration().troubles, *report.troubles]
+        if report.kubelet_present:
+            sockets = {each.socket for each in report.resources}
+            answers = await self._view.prober.troubles(sockets)
+            for each in report.resources:
+                found += _troubles(each, answers[each.socket])
+        else:
+            found.append(Trouble("KubeletAbsent", "the kubelet is not there", blocks=True))
+        return sorted(found, key=lambda each: not each.blocks)
 
 
-def _troubles(resource: ResourceReport, own: str) -> Iterator[str]:
+def _troubles(resource: ResourceReport, own: str) -> Iterator[Trouble]:
+    name = resource.pool.resource
     if not resource.registered:
-        yield f"not registered{f': {resource.error}' if resource.error else ''}"
+        shown = f"{name}: not registered"
+        detail = f"{shown}: {resource.error}" if resource.error else ""
+        yield Trouble("NotRegistered", shown, detail, name, blocks=True)
     elif not resource.streams:
-        yield "the kubelet does not listen"
+        yield Trouble("NotListening", f"{name}: the kubelet does not listen", "", name, blocks=True)
     if own:
-        yield f"its own socket does not answer: {own}"
+        shown = f"{name}: its own socket does not answer"
+        yield Trouble("SocketSilent", shown, f"{shown}: {own}", name, blocks=True)
 
 
-def _answer(troubles: Sequence[str]) -> Answer:
-    lines = list(troubles[:_LINES_LIMIT])
-    if more := len(troubles) - len(lines):
+def _answer(troubles: Sequence[Trouble]) -> Answer:
+    told = [each.shown if each.blocks else f"degraded: {each.shown}" for each in troubles]
+    lines = told[:_LINES_LIMIT]
+    if more := len(told) - len(lines):
         lines.append(f"and {more} more")
     text = "\n".join(lines) or "ok"
-    return Answer(503 if troubles else 200, f"{text}\n".encode(errors="backslashreplace"))
+    status = 503 if any(each.blocks for each in troubles) else 200
+    return Answer(status, f"{text}\n".encode(errors="backslashreplace"))

@@ -2,6 +2,7 @@
 
 import platform
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 
 from nodeplug._version import __version__
@@ -12,6 +13,7 @@ from nodeplug.supervisor.report import AgentReport, ResourceReport
 
 # Each has a series of its own, and a node may have thousands of devices.
 _HOLDS_LIMIT = 50
+_NOT_IN_FORCE = {"ConfigurationRefused", "SettingsKept", "RuleRefused", "NameTaken"}
 
 
 def families(report: AgentReport, tally: Tally) -> Iterator[Family]:
@@ -53,12 +55,20 @@ def families(report: AgentReport, tally: Tally) -> Iterator[Family]:
     )
 
 
-def configuration(report: ReloadReport) -> Iterator[Family]:
-    """Yield how the configuration was taken over last."""
+def configuration(report: ReloadReport, agent: AgentReport) -> Iterator[Family]:
+    """Yield how the configuration was taken over last, and what of all that is wanted is not."""
+    troubles = [each for each in (*report.troubles, *agent.troubles) if not each.blocks]
+    kinds = Counter(each.kind for each in troubles)
     yield _gauge(
         "nodeplug_configuration_last_reload_successful",
         "Whether all of the configuration is in force.",
-        not report.problems,
+        not kinds.keys() & _NOT_IN_FORCE,
+    )
+    yield Family(
+        "nodeplug_degraded",
+        "gauge",
+        "What the agent does not do as it should, while the kubelet can use it.",
+        [Sample("", (("kind", kind),), number) for kind, number in sorted(kinds.items())],
     )
     yield _gauge(
         "nodeplug_configuration_last_reload_timestamp_seconds",

@@ -9,7 +9,7 @@ from nodeplug.allocation import BackendHandle
 from nodeplug.backend import Backend, BackendSpec
 from nodeplug.host.host import Host
 from nodeplug.meters.catalogue import BACKEND_RESTARTS
-from nodeplug.supervisor.report import BackendReport
+from nodeplug.supervisor.report import BackendReport, State
 from nodeplug.values.inventory import Inventory
 
 if TYPE_CHECKING:
@@ -52,17 +52,23 @@ class BackendRunner:
         self.handle = BackendHandle(spec.name)
         self._condemnation: asyncio.TimerHandle | None = None
         self._pause = _FIRST_PAUSE
-        self._failure = "no devices looked for yet"
         self._left_out: Mapping[str, str] = {}
+        self._state = State.NEW
+        self._error = ""
+        self._wanted: Any = None
+        self._kept = ""
 
     @property
     def report(self) -> BackendReport:
         """How the backend is."""
-        trouble = "no usable configuration" if self._settings is None else self._failure
-        return BackendReport(self.spec.name, self.handle.current, trouble, self._left_out)
+        state = State.IDLE if self._settings is None else self._state
+        kept = self._kept if self._wanted != self._settings else ""
+        current, left_out = self.handle.current, self._left_out
+        return BackendReport(self.spec.name, current, state, self._error, kept, left_out)
 
     def configure(self, settings: Any) -> bool:
         """Run with these settings from now on; return False if they are those in use."""
+        self._wanted = settings
         if settings == self._settings:
             return False
         self._settings = settings
@@ -94,7 +100,7 @@ class BackendRunner:
                 error = caught
             if self._fall_back(error):
                 continue
-            self._failure = f"failed: {error!r}"
+            self._state, self._error = State.FAILED, repr(error)
             facts = {"backend": self.spec.name, "error": repr(error), "pause": self._pause}
             _log.error("backend failed", extra={"nodeplug": facts}, exc_info=error)
             self._condemn_later()
@@ -118,7 +124,7 @@ class BackendRunner:
         """Return to settings that worked if those of a reload never did."""
         if self._proved is None or self._proved is self._settings:
             return False
-        self._settings = self._proved
+        self._settings, self._kept = self._proved, repr(error)
         facts = {"backend": self.spec.name, "error": repr(error)}
         _log.error("new settings do not work, the former stay", extra={"nodeplug": facts})
         return True
@@ -131,7 +137,7 @@ class BackendRunner:
 
     def _absolve(self) -> None:
         self._pause = _FIRST_PAUSE
-        self._failure = ""
+        self._state, self._error = State.FINDS, ""
         if self._condemnation is not None:
             self._condemnation.cancel()
             self._condemnation = None

@@ -30,6 +30,8 @@ class Files:
     """CDI specifications and host files of all backends.
 
     Labels of the node are written to `feature_dir`, a path of the host; empty is nowhere.
+    `troubles` says by backend what raised when its files were worked out or written: then those
+    that it had before stay.
     """
 
     def __init__(
@@ -40,6 +42,8 @@ class Files:
         self._root = root
         self._ledgers = plugin_dir / HOME / "host-files"
         self._lanes: defaultdict[str, Lane] = defaultdict(Lane)
+        self._complete: dict[str, set[Key]] = {}
+        self.troubles: dict[str, str] = {}
 
     async def bring_in_line(
         self, backend: BackendHandle, offers: Mapping[str, Offer], in_use: InUse
@@ -48,15 +52,21 @@ class Files:
 
         Return what could not be written, by resource and device; no device stands for all.
         """
+        before, self.troubles[backend.name] = self.troubles.get(backend.name, ""), ""
+        wanted, unknown = self._wanted(backend, offers)
         try:
-            wanted = self._wanted(backend, offers)
-            return await self._lanes[backend.name].call(
+            failures = await self._lanes[backend.name].call(
                 self._reconcile, backend.name, offers, wanted, in_use, timeout=DISK_SECONDS
             )
-        except (OSError, TimeoutError) as error:
-            _log.error("files not written", extra={"nodeplug": {"error": repr(error)}})
+            return failures | self._unknown(backend.name, offers, unknown)
+        except Exception as error:  # noqa: BLE001 - one backend's files never take down another
+            self._note(backend.name, "files", error)
             needy = [name for name, offer in offers.items() if offer.inject != "devices"]
             return {(name, ""): f"files not written: {error!r}" for name in needy}
+        finally:
+            if (trouble := self.troubles[backend.name]) not in {"", before}:
+                facts = {"backend": backend.name, "error": trouble}
+                _log.error("files not written", extra={"nodeplug": facts})
 
     def _reconcile(
         self,
@@ -68,19 +78,43 @@ class Files:
         failures = SpecStore(self._cdi_dir, backend).reconcile(offers, in_use)
         if wanted is not None:
             store = HostFileStore(self._root, self._ledgers / f"{backend}.json")
-            failures |= store.reconcile(wanted, in_use)
+            try:
+                failures |= store.reconcile(wanted, in_use, keep=bool(self.troubles[backend]))
+            except Exception as error:  # noqa: BLE001 - what a backend wants is its own
+                self._note(backend, "host files", error)
         return failures
 
-    def _wanted(self, backend: BackendHandle, offers: Mapping[str, Offer]) -> list[HostFile] | None:
+    def _wanted(
+        self, backend: BackendHandle, offers: Mapping[str, Offer]
+    ) -> tuple[list[HostFile] | None, str]:
+        """Return the files that a backend wants, and why they may not be all, or empty."""
         current: object = backend.current
         if not isinstance(current, HostFiles | Labels):
-            return None
+            return None, ""
         wanted: list[HostFile] = []
+        unknown = ""
         if isinstance(current, HostFiles):
-            wanted += current.host_files(_devices(offers))
+            try:
+                wanted += current.host_files(_devices(offers))
+            except Exception as error:  # noqa: BLE001 - whatever a backend raises
+                self._note(backend.name, "host files", error)
+                unknown = f"its files are not known: {error!r}"
         if self._feature_dir and isinstance(current, Labels):
-            wanted.append(feature_file(self._feature_dir, backend.name, current, offers))
-        return wanted
+            try:
+                wanted.append(feature_file(self._feature_dir, backend.name, current, offers))
+            except Exception as error:  # noqa: BLE001 - whatever a backend raises
+                self._note(backend.name, "labels", error)
+        return wanted, unknown
+
+    def _unknown(self, backend: str, offers: Mapping[str, Offer], why: str) -> dict[Key, str]:
+        """Return the devices that are new since a backend's files were known, if they are not."""
+        keys = {(name, each.device.id) for name, offer in offers.items() for each in offer.devices}
+        if not why:
+            self._complete[backend] = keys
+        return dict.fromkeys(keys - self._complete.get(backend, set()), why)
+
+    def _note(self, backend: str, what: str, error: Exception) -> None:
+        self.troubles[backend] = f"{what}: {error!r}"
 
 
 def without_lacking(offers: Mapping[str, Offer], failures: Mapping[Key, str]) -> dict[str, Offer]:

@@ -1,12 +1,13 @@
-"""The last settings of each backend that worked, kept where they outlive the agent."""
+"""The last configuration that worked, as a whole, kept where it outlives the agent."""
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from nodeplug.backend import BackendSpec
+from nodeplug.config.settings import AgentSettings
 from nodeplug.host.files import write_atomically
 from nodeplug.kubelet.sockets import HOME
 from nodeplug.supervisor.installation import file_name
@@ -14,40 +15,43 @@ from nodeplug.supervisor.installation import file_name
 _log = logging.getLogger("nodeplug.supervisor")
 
 
+class _Kept(msgspec.Struct, frozen=True):
+    """A merged configuration, and whose it is: names of files may coincide."""
+
+    installation: str
+    configuration: AgentSettings
+
+
 class LastGood:
-    """A file per installation and backend in the kubelet's directory, where we surely can write.
+    """A file per installation in the kubelet's directory, where we surely can write.
 
     What worked for one `installation`, a Helm release for example, is nothing to another one on
     the same node: it would serve that one's resources.
     """
 
     def __init__(self, plugin_dir: Path, installation: str) -> None:
-        self._folder = plugin_dir / HOME / "last-good" / file_name(installation)
+        self._installation = installation
+        self.file = plugin_dir / HOME / "last-good" / f"{file_name(installation)}.json"
 
-    def save(self, backend: str, settings: Any) -> None:
-        """Keep settings that have just brought a first inventory; a full disk is only logged."""
-        data = msgspec.json.encode(settings)
+    def save(self, agent: AgentSettings, sections: Mapping[str, Any]) -> None:
+        """Keep what is in force of the agent's settings, and sections that have worked with it.
+
+        Sections of other backends stay as they are kept. A full disk is only logged.
+        """
+        before = self.load() or AgentSettings()
+        whole = msgspec.structs.replace(agent, nodes=(), backends={**before.backends, **sections})
+        data = msgspec.json.encode(_Kept(self._installation, whole))
         try:
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if self._read(backend) != data:
-                write_atomically(self._file(backend), data)
+            if not self.file.exists() or self.file.read_bytes() != data:
+                self.file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                write_atomically(self.file, data)
         except OSError as error:
-            facts = {"backend": backend, "error": str(error)}
-            _log.warning("settings not kept", extra={"nodeplug": facts})
+            _log.warning("configuration not kept", extra={"nodeplug": {"error": str(error)}})
 
-    def load(self, spec: BackendSpec) -> Any | None:
-        """Return the settings kept for a backend, or None if there are none that still fit."""
-        data = self._read(spec.name)
+    def load(self) -> AgentSettings | None:
+        """Return what is kept, each backend's section unread, or None if that is nothing."""
         try:
-            return None if data is None else msgspec.json.decode(data, type=spec.settings)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            kept = msgspec.json.decode(self.file.read_bytes(), type=_Kept)
+        except (OSError, ValueError, msgspec.DecodeError, RecursionError):
             return None
-
-    def _read(self, backend: str) -> bytes | None:
-        try:
-            return self._file(backend).read_bytes()
-        except OSError:
-            return None
-
-    def _file(self, backend: str) -> Path:
-        return self._folder / f"{backend}.json"
+        return kept.configuration if kept.installation == self._installation else None

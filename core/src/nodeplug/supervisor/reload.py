@@ -8,30 +8,38 @@ from pathlib import Path
 from typing import NamedTuple
 
 from nodeplug.config.load import Configuration
+from nodeplug.config.settings import AgentSettings
 from nodeplug.host.calls import call
 from nodeplug.host.files import stamp
 from nodeplug.host.steady_watch import SteadyWatch
 from nodeplug.meters.catalogue import RELOADS
 from nodeplug.supervisor.agent import Agent
 from nodeplug.values.errors import ConfigError
+from nodeplug.values.trouble import Trouble
 
 # Editors and the kubelet's ConfigMap exchange touch several names one after the other.
 _SETTLE_SECONDS = 0.1
 _READ_SECONDS = 10.0
 # A ConfigMap's files change by an exchange of this link beside them.
 _CONFIG_MAP_LINK = "..data"
+# What a running agent does not change; offers, quarantine and sections it does.
+_AT_START = ("kubelet", "host", "cdi", "log", "metrics", "cluster", "labels")
 
 _log = logging.getLogger("nodeplug.config")
 
 
 class ReloadReport(NamedTuple):
-    """Where the configuration was wrong last, and when it was read, since the epoch.
+    """What of the configuration is not in force, and when it was read last, since the epoch."""
 
-    Anybody may be shown the problems: they tell no values, which stand in the log.
-    """
-
-    problems: tuple[str, ...]
+    troubles: tuple[Trouble, ...]
     at: float
+
+
+def refusal(error: Exception) -> Trouble:
+    """Return that a part of a configuration is refused."""
+    place = error.place if isinstance(error, ConfigError) else ""
+    shown = f"configuration: {f'{place}: ' if place else ''}refused, what worked last stays"
+    return Trouble("ConfigurationRefused", shown, str(error) or repr(error), "configuration")
 
 
 class Reloader:
@@ -39,7 +47,7 @@ class Reloader:
 
     A file that is wrong as a whole changes nothing; a section that is wrong leaves its backend as
     it is. `files` come with their stamps from before they were read for the agent's start,
-    `problems` are those of that configuration.
+    `problems` are those of that configuration; `standing` is what no file can mend.
     """
 
     def __init__(
@@ -48,9 +56,11 @@ class Reloader:
         load: Callable[[], Configuration],
         agent: Agent,
         problems: Sequence[Exception] = (),
+        standing: Sequence[Trouble] = (),
     ) -> None:
         self.asked = asyncio.Event()
-        self.report = ReloadReport(tuple(map(without_value, problems)), time.time())
+        self._standing = standing
+        self.report = ReloadReport((*standing, *map(refusal, problems)), time.time())
         self._files = files
         self._load = load
         self._agent = agent
@@ -78,11 +88,11 @@ class Reloader:
     async def _reload(self) -> None:
         try:
             configuration = await call(self._load, timeout=_READ_SECONDS)
-        except (ConfigError, TimeoutError) as error:
+        except Exception as error:  # noqa: BLE001 - no file may end the agent
             self._note([error])
             return
-        self._note(configuration.errors)
         agent = configuration.agent
+        self._note(configuration.errors, _waiting(agent, self._agent.settings))
         # What another plugin's file says of offers belongs to its section: both or none.
         rules = self._agent.rules
         if configuration.whole:
@@ -91,14 +101,20 @@ class Reloader:
         if changed:
             _log.info("configuration reloaded", extra={"nodeplug": {"changed": changed}})
 
-    def _note(self, errors: Sequence[Exception]) -> None:
-        self.report = ReloadReport(tuple(map(without_value, errors)), time.time())
+    def _note(self, errors: Sequence[Exception], waiting: Sequence[Trouble] = ()) -> None:
+        refused = [refusal(error) for error in errors]
+        self.report = ReloadReport((*self._standing, *refused, *waiting), time.time())
         RELOADS.add("refused" if errors else "accepted")
-        for error in errors:
-            _log.error("reload refused", extra={"nodeplug": {"error": str(error)}})
+        for each in refused:
+            _log.error("reload refused", extra={"nodeplug": {"error": each.detail}})
+        for each in waiting:
+            _log.warning("not in force yet", extra={"nodeplug": {"what": each.shown}})
 
 
-def without_value(error: Exception) -> str:
-    """Return where a configuration is wrong."""
-    place = error.place if isinstance(error, ConfigError) else ""
-    return f"{place or 'somewhere'}: wrong; the agent's log says how"
+def _waiting(read: AgentSettings, running: AgentSettings) -> list[Trouble]:
+    """Return what of the agent's settings holds from its next start on."""
+    keys = [key for key in _AT_START if getattr(read, key) != getattr(running, key)]
+    if not keys:
+        return []
+    shown = f"configuration: {', '.join(keys)}: changed, in force after a restart of the agent"
+    return [Trouble("RestartNeeded", shown, "", "configuration")]

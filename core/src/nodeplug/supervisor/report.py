@@ -1,5 +1,6 @@
 """What an agent tells of itself: its present state, nothing that is past."""
 
+import enum
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import msgspec
 
 from nodeplug.backend import Backend
 from nodeplug.pool import ResourcePool
+from nodeplug.values.trouble import Trouble
 
 
 class ResourceReport(msgspec.Struct, frozen=True):
@@ -24,16 +26,33 @@ class ResourceReport(msgspec.Struct, frozen=True):
     socket: Path
 
 
-class BackendReport(msgspec.Struct, frozen=True):
-    """One backend: the instance that runs, and why it serves nothing, or empty.
+class State(enum.Enum):
+    """How a backend is: it waits for its first look, finds devices, has failed, or is idle."""
 
+    NEW = "no devices looked for yet"
+    FINDS = ""
+    FAILED = "failed"
+    IDLE = "no usable configuration"
+
+
+class BackendReport(msgspec.Struct, frozen=True):
+    """One backend: the instance that runs, how it is, and what it raised where it has failed.
+
+    `kept` says why it runs with its former settings instead of those it was given, or is empty.
     `left_out` says by name why things of the host are no devices though they should be.
     """
 
     name: str
     current: Backend | None
-    trouble: str
+    state: State
+    error: str = ""
+    kept: str = ""
     left_out: Mapping[str, str] = {}
+
+    @property
+    def trouble(self) -> str:
+        """Why it serves nothing new, or empty."""
+        return f"{self.state.value}: {self.error}" if self.error else self.state.value
 
 
 class AgentReport(msgspec.Struct, frozen=True):
@@ -42,7 +61,8 @@ class AgentReport(msgspec.Struct, frozen=True):
     `holds` says of each resource and device that containers may have, and that keeps something
     from being offered, for how many seconds that has been so. `ledger_trouble` is why what was
     given is not written down for other agents, or empty. `fallbacks` say what lacks something that
-    it should have, and what that is.
+    it should have, and what that is. `troubles` is all that is not as it should be, but for what
+    the kubelet must be asked.
     """
 
     resources: tuple[ResourceReport, ...]
@@ -52,3 +72,4 @@ class AgentReport(msgspec.Struct, frozen=True):
     holds: Mapping[tuple[str, str], float] = {}
     ledger_trouble: str = ""
     fallbacks: Mapping[str, str] = {}
+    troubles: tuple[Trouble, ...] = ()

@@ -1,6 +1,7 @@
 """Keeps the record of devices in use up to date."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Iterable
 from collections.abc import Set as AbstractSet
@@ -29,6 +30,8 @@ _START_SECONDS = 1.0
 _EAGER_SECONDS = 60.0
 _REPEAT_SECONDS = 10.0
 
+_log = logging.getLogger("nodeplug.supervisor")
+
 
 class UsageWatch:
     """Asks the kubelet what is in use, as long as the answer could change anything.
@@ -56,6 +59,12 @@ class UsageWatch:
         self._since = 0.0
         self._read: object = None
         self._eager = True
+        self._unanswered = 0
+
+    @property
+    def silent(self) -> bool:
+        """Whether the kubelet was asked in vain; once says nothing, it may just be starting."""
+        return self._unanswered > 1
 
     async def look_once(self) -> None:
         """Learn what was in use before this process started: what is written down counts, too.
@@ -124,6 +133,7 @@ class UsageWatch:
     async def _look(self) -> None:
         self._read = self._written()
         listing = await ask_kubelet(self._pod_resources, self._plugin_dir)
+        self._count_answers(answered=listing is not None)
         if listing is None:
             self._pause = min(2 * self._pause, _LONGEST_PAUSE)
             checkpoint = read_checkpoint(self._plugin_dir / CHECKPOINT)
@@ -133,6 +143,15 @@ class UsageWatch:
         self._take_in(await self._host.completed(listing, self._holdings.suspects()))
         self._pause = _PAUSE if self._eager else _LONGEST_PAUSE
         await self._tell_others()
+
+    def _count_answers(self, *, answered: bool) -> None:
+        before = self.silent
+        self._unanswered = 0 if answered else self._unanswered + 1
+        if self.silent and not before:
+            facts = {"socket": str(self._pod_resources)}
+            _log.warning("pod resources do not answer", extra={"nodeplug": facts})
+        elif before and not self.silent:
+            _log.info("pod resources answer again")
 
     def _take_in(self, listing: Listing) -> None:
         self._holdings.observe(listing)

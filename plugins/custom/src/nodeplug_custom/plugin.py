@@ -63,6 +63,11 @@ async def explain(settings: CustomSettings, host: Host) -> Sequence[Verdict]:
     return await call(verdicts, settings, host, timeout=_EXPLAIN_SECONDS)
 
 
+def names(settings: CustomSettings) -> Sequence[str]:
+    """Return the names of resources, but for those that their devices' names make."""
+    return [each.name for each in settings.resources if not each.named_by_device]
+
+
 def checks(settings: CustomSettings, root: HostRoot) -> Sequence[Finding]:
     """Find what keeps devices from being seen."""
     from nodeplug_custom.doctor import findings  # noqa: PLC0415 - rare
@@ -81,6 +86,7 @@ SPEC = BackendSpec(
     reader=reader,
     explain=explain,
     checks=checks,
+    names=names,
     privileges=PRIVILEGES,
     metrics_port=9844,
 )

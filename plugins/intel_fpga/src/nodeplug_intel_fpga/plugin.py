@@ -78,6 +78,7 @@ SPEC = BackendSpec(
     reader=reader,
     explain=explain,
     checks=checks,
+    names=lambda settings: [each.name for each in settings.programming],
     commands=COMMANDS,
     privileges=PRIVILEGES,
     metrics_port=9842,

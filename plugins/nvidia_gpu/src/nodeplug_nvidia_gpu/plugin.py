@@ -21,6 +21,7 @@ from nodeplug.host.root import HostRoot
 from nodeplug_nvidia_gpu.backend import NvidiaGpuBackend
 from nodeplug_nvidia_gpu.library import Library
 from nodeplug_nvidia_gpu.memory import Memory
+from nodeplug_nvidia_gpu.naming import GPU_RESOURCE
 from nodeplug_nvidia_gpu.privileges import PRIVILEGES
 from nodeplug_nvidia_gpu.settings import NvidiaGpuSettings
 
@@ -78,6 +79,7 @@ SPEC = BackendSpec(
     reader=reader,
     explain=explain,
     checks=checks,
+    names=lambda _: [GPU_RESOURCE],
     privileges=PRIVILEGES,
     metrics_port=9841,
 )

@@ -83,6 +83,7 @@ SPEC = BackendSpec(
     reader=reader,
     explain=explain,
     checks=checks,
+    names=lambda settings: [pool.name for pool in settings.pools],
     privileges=PRIVILEGES,
     metrics_port=9843,
 )

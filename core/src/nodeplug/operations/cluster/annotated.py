@@ -7,6 +7,7 @@ import zlib
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -20,8 +21,11 @@ from nodeplug.operations.cluster.helper import last_line, start
 from nodeplug.operations.cluster.node_names import is_node_name
 from nodeplug.quarantine import QuarantineRule
 from nodeplug.supervisor.agent import Agent
-from nodeplug.supervisor.reload import without_value
+from nodeplug.supervisor.reload import refusal
 from nodeplug.values.errors import ClusterError, ConfigError
+
+if TYPE_CHECKING:
+    from nodeplug.values.trouble import Trouble
 
 _SHORTEST_PAUSE = 5.0
 _LONGEST_PAUSE = 300.0
@@ -47,7 +51,7 @@ class AnnotatedQuarantine:
     def __init__(
         self, annotation: str, node: str, plugin_dir: Path, agent: Agent, account: Path = ACCOUNT
     ) -> None:
-        self.problems: tuple[str, ...] = ()
+        self.problems: tuple[Trouble, ...] = ()
         self._annotation = annotation
         self._node = node
         self._plugin_dir = plugin_dir
@@ -114,7 +118,7 @@ class AnnotatedQuarantine:
 
     def _refuse(self, value: str | None, error: Exception) -> None:
         """Let what holds hold on; the same value, told once more by another process, is no news."""
-        self.problems = (without_value(error),)
+        self.problems = (refusal(error),)
         if value != self._refused:
             self._refused = value
             text = str(error) if isinstance(error, ConfigError) else repr(error)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from nodeplug.operations.cluster.courier import Call
+from nodeplug.values.trouble import Trouble
 
 _MERGE = "application/merge-patch+json"
 _STRATEGIC = "application/strategic-merge-patch+json"
@@ -54,10 +55,12 @@ def get_node(node: str) -> Call:
     return Call("GET", _node(node))
 
 
-def condition(node: str, kind: str, troubles: Sequence[str], since: float) -> Call:
-    """Return the call that sets a condition: True where there are no troubles."""
-    status, reason = ("False", "NotReady") if troubles else ("True", "Ready")
-    message = _text("; ".join(troubles)) or "all resources are served"
+def condition(node: str, kind: str, troubles: Sequence[Trouble], since: float) -> Call:
+    """Return the call that sets a condition: True where the kubelet can use the agent."""
+    status, reason = "True", "Degraded" if troubles else "Ready"
+    if any(each.blocks for each in troubles):
+        status, reason = "False", "NotReady"
+    message = _text("; ".join(each.shown for each in troubles)) or "all resources are served"
     return _condition(node, kind, (status, reason, message), since)
 
 

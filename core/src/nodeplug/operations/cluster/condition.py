@@ -3,12 +3,16 @@
 import random
 import time
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from nodeplug.meters.catalogue import CONDITION_HEARTBEAT
 from nodeplug.operations.cluster import calls
 from nodeplug.operations.cluster.courier import Call, Courier, check
 from nodeplug.operations.probes import Probes
 from nodeplug.operations.view import View
+
+if TYPE_CHECKING:
+    from nodeplug.values.trouble import Trouble
 
 # A condition whose heartbeat is three times as old says that nobody cares for it any more.
 RENEW_SECONDS = 300.0
@@ -27,18 +31,19 @@ class ConditionTeller:
         self._probes = probes
         self._courier = courier
         self._ready: bool | None = None
+        self._troubles: tuple[Trouble, ...] | None = None
         self._since = 0.0
         self._due = 0.0
 
     async def tell(self) -> None:
         """Write it if there is something new, or it is time. Raise ClusterError."""
-        troubles = await self._probes.troubles()
-        ready, now = not troubles, time.time()
-        if ready == self._ready and time.monotonic() < self._due:
+        troubles = tuple(await self._probes.troubles())
+        ready, now = not any(each.blocks for each in troubles), time.time()
+        if troubles == self._troubles and time.monotonic() < self._due:
             return
         since = self._since if ready == self._ready else now
         await self._send(calls.condition(self._node, self._kind, troubles, since))
-        self._ready, self._since = ready, since
+        self._ready, self._troubles, self._since = ready, troubles, since
         self._due = time.monotonic() + RENEW_SECONDS * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311 - no secret
         CONDITION_HEARTBEAT.set(now)
 

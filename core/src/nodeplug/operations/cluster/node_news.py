@@ -8,10 +8,11 @@ from nodeplug.operations.cluster.calls import News
 from nodeplug.operations.cluster.users import Users
 from nodeplug.supervisor.reload import ReloadReport
 from nodeplug.supervisor.report import AgentReport
+from nodeplug.supervisor.troubles import STARTING
 
 
 class Fact(NamedTuple):
-    """What something can be wrong with: a device, a resource, or a part of the configuration."""
+    """What something can be wrong with: a device, a resource, or a trouble of some kind."""
 
     kind: str
     resource: str = ""
@@ -21,7 +22,7 @@ class Fact(NamedTuple):
 Facts = Mapping[Fact, str]
 """What is wrong with each, empty for what is well."""
 
-_DEVICE, _RESOURCE, _CONFIGURATION = "device", "resource", "configuration"
+_DEVICE, _RESOURCE, _TROUBLE = "device", "resource", "trouble "
 _GONE = "gone"
 
 
@@ -30,7 +31,11 @@ def facts_of(report: AgentReport, reload: ReloadReport) -> Facts:
 
     One that is not offered because of what containers have is not sick: that is no news.
     """
-    facts = {Fact(_CONFIGURATION, name=problem): problem for problem in reload.problems}
+    facts = {
+        Fact(f"{_TROUBLE}{each.kind}", name=each.shown): each.shown
+        for each in (*reload.troubles, *report.troubles)
+        if each.kind != STARTING
+    }
     for each in report.resources:
         resource = each.pool.resource
         facts[Fact(_RESOURCE, resource)] = each.error
@@ -59,7 +64,7 @@ def news_of(fact: Fact, before: str, now: str | None, users: Users) -> News | No
     if now and fact.kind == _RESOURCE:
         text = f"the kubelet does not accept {fact.resource}: {now}"
         return News("RegistrationFailing", text)
-    return News("ConfigurationRefused", now) if now else None
+    return News(fact.kind.removeprefix(_TROUBLE), now) if now else None
 
 
 def _of_device(fact: Fact, reason: str, users: Users) -> News:

@@ -25,7 +25,9 @@ class TaintTeller:
 
     async def tell(self) -> None:
         """Remove it if it is time. Raise ClusterError."""
-        if self._tainted and self._view.agent().resources and not await self._probes.troubles():
+        if not self._tainted or not self._view.agent().resources:
+            return
+        if not any(each.blocks for each in await self._probes.troubles()):
             await self._remove()
             self._tainted = False
 

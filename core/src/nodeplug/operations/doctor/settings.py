@@ -25,7 +25,7 @@ def offered(patient: Patient) -> Iterator[Finding]:
         return
     known = {name for inventory in patient.found.values() for name in inventory.resources}
     for number, rule in enumerate(patient.agent.offers):
-        if not any(map(rule.for_resource, known)):
+        if not any(map(rule.means, known)):
             finding = f"no backend has a resource {rule.resource}"
             remedy = f"take the name from: {', '.join(sorted(known)) or 'nothing is found'}"
             yield warning(f"offers[{number}]", finding, remedy, "the rule has no effect")

@@ -1,0 +1,18 @@
+"""What is advertised under which public name: renamed, split, shared."""
+
+from nodeplug.offers.advertising import advertise, make_offers
+from nodeplug.offers.making import Advertised, Refusal
+from nodeplug.offers.offer import Offer, OfferedDevice
+from nodeplug.offers.rules import Injection, OfferRule, Policy
+
+__all__ = [
+    "Advertised",
+    "Injection",
+    "Offer",
+    "OfferRule",
+    "OfferedDevice",
+    "Policy",
+    "Refusal",
+    "advertise",
+    "make_offers",
+]

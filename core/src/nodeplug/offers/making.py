@@ -1,0 +1,154 @@
+"""The offers of one backend as they come about: who may have which name, with which keys."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from nodeplug.offers.offer import Offer, OfferedDevice
+from nodeplug.offers.rules import Injection, OfferRule, Policy
+from nodeplug.selectors import facts_of, text_of
+from nodeplug.values.device import Device
+from nodeplug.values.errors import InvalidValueError
+from nodeplug.values.inventory import Inventory
+from nodeplug.values.names import check_resource_name
+
+
+class Refusal(NamedTuple):
+    """A public name that is not given to devices of a resource, and why.
+
+    `held` says that another backend has the name; otherwise the rules themselves are at fault.
+    """
+
+    resource: str
+    name: str
+    why: str
+    held: bool = False
+
+    @property
+    def detail(self) -> str:
+        """All of it, in one line."""
+        return f"{self.resource} is not offered as {self.name}: {self.why}"
+
+
+class Advertised(NamedTuple):
+    """Offers by public name, and what is wanted in vain."""
+
+    offers: Mapping[str, Offer]
+    refusals: Sequence[Refusal] = ()
+
+
+class _Keys(NamedTuple):
+    """What a resource has once; None where nothing is said of it."""
+
+    policy: Policy | None = None
+    inject: Injection | None = None
+    single: bool | None = None
+
+    @classmethod
+    def of(cls, rule: OfferRule | None) -> "_Keys":
+        if rule is None:
+            return cls()
+        single = rule.fail_requests_greater_than_one if rule.replicas > 1 else None
+        return cls(rule.policy, rule.inject, single)
+
+    def merged(self, other: "_Keys") -> "_Keys":
+        return _Keys(
+            other.policy if self.policy is None else self.policy,
+            other.inject if self.inject is None else self.inject,
+            other.single if self.single is None else self.single,
+        )
+
+    def conflict(self, other: "_Keys") -> str:
+        """Return the key of which both say something, not the same; empty if there is none."""
+        names = ("policy", "inject", "failRequestsGreaterThanOne")
+        pairs = zip(names, self, other, strict=True)
+        return next((name for name, a, b in pairs if None not in {a, b} and a != b), "")
+
+
+class Making:
+    """The offers of one backend as they come about."""
+
+    def __init__(self, inventory: Inventory, taken: Mapping[str, str]) -> None:
+        self._inventory = inventory
+        self._taken = taken
+        self._natives: dict[str, str] = {}
+        self._keys: dict[str, _Keys] = {}
+        self._values: dict[str, str] = {}
+        self._devices: dict[str, list[OfferedDevice]] = {}
+        self._tried: dict[tuple[str, str, int, str], Refusal | None] = {}
+        self._refusals: dict[Refusal, None] = {}
+
+    def open(
+        self, name: str, native: str, rule: OfferRule | None = None, value: str = ""
+    ) -> Refusal | None:
+        """Let a resource have a name, with all that a rule says; return why it may not."""
+        attempt = name, native, id(rule), value
+        if attempt not in self._tried:
+            self._tried[attempt] = refusal = self._refusal(name, native, _Keys.of(rule), value)
+            if refusal is None:
+                self._natives[name], self._values[name] = native, value
+                self._keys[name] = self._keys.get(name, _Keys()).merged(_Keys.of(rule))
+                self._devices.setdefault(name, [])
+        return self._tried[attempt]
+
+    def refuse(self, refusal: Refusal) -> None:
+        """Note what is wanted in vain."""
+        self._refusals[refusal] = None
+
+    def add(self, device: Device, name: str, rule: OfferRule | None) -> Refusal | None:
+        """Offer a device under a name; return why that may not be."""
+        value = value_of(device, rule) if rule and rule.split_by else ""
+        if (refusal := self.open(name, device.resource, rule, value)) is None:
+            self._devices[name] += _replicas(device, rule)
+        return refusal
+
+    def done(self) -> Advertised:
+        """Return what has come about."""
+        offers = {name: self._offer(name, devices) for name, devices in self._devices.items()}
+        return Advertised(offers, tuple(self._refusals))
+
+    def _refusal(self, name: str, native: str, keys: _Keys, value: str) -> Refusal | None:
+        if name in self._taken:
+            return Refusal(native, name, f"that is {self._taken[name]}", held=True)
+        other = name if name in self._inventory.resources else self._natives.get(name, native)
+        if other != native:
+            return Refusal(native, name, f"that is the name of {other}")
+        if name not in self._natives:
+            return _unfit(name, native)
+        if key := self._keys[name].conflict(keys):
+            return Refusal(native, name, f"another rule gives that name with another {key}")
+        if self._values[name] != value:
+            return Refusal(native, name, "devices with another value have that name")
+        return None
+
+    def _offer(self, name: str, devices: Sequence[OfferedDevice]) -> Offer:
+        native, keys = self._natives[name], self._keys[name]
+        return Offer(
+            resource=name,
+            devices=tuple(devices),
+            native=native,
+            prepared=native in self._inventory.prepared,
+            edits=self._inventory.edits,
+            links=self._inventory.links,
+            policy=keys.policy,
+            inject=keys.inject or "devices",
+            single=bool(keys.single),
+        )
+
+
+def _unfit(name: str, native: str) -> Refusal | None:
+    try:
+        check_resource_name(name)
+    except InvalidValueError as error:
+        return Refusal(native, name, str(error))
+    return None
+
+
+def value_of(device: Device, rule: OfferRule) -> str:
+    """Return what a rule splits a device by, as text; empty where the device has no such thing."""
+    return text_of(facts_of(device).get(rule.split_by, ""))
+
+
+def _replicas(device: Device, rule: OfferRule | None) -> Sequence[OfferedDevice]:
+    if rule is None or rule.replicas == 1:
+        return (OfferedDevice(device.id, device),)
+    return [OfferedDevice(f"{device.id}::{n}", device) for n in range(rule.replicas)]
