@@ -46,6 +46,7 @@ class Target(NamedTuple):
     name: str
     inputs: Callable[[random.Random], Iterator[bytes]]
     feed: Callable[[], AbstractContextManager[Feed]]
+    longest_seconds: float = LONGEST_SECONDS
 
 
 def run(target: Target, count: int, seed: int) -> Counter[str]:
@@ -63,7 +64,8 @@ def run(target: Target, count: int, seed: int) -> Counter[str]:
             except Exception as error:
                 where = f"{target.name}, seed {seed}, input {number}"
                 raise AssertionError(f"{where}: {error!r}: {data[:300]!r}") from error
-            assert time.perf_counter() - started < LONGEST_SECONDS, f"{target.name}: {number} slow"
+            slow = f"{target.name}, seed {seed}, input {number}: slow"
+            assert time.perf_counter() - started < target.longest_seconds, slow
     return outcomes
 
 

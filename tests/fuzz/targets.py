@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from fuzz import hosts, netlink
+from fuzz import doors, hosts, netlink
 from fuzz.bitstreams import mutated
 from fuzz.engine import Feed, Target, refusal, spoilt
 from fuzz.samples import CHECKPOINT, CONFIGURATION, PEERS, UEVENTS
@@ -160,6 +160,9 @@ TARGETS = (
         partial(_spoilt_bytes, (CHECKPOINT,)),
         partial(_a_file, _checkpoint),
     ),
+    Target("HTTP requests", doors.requests, doors.a_server),
+    Target("annotation", doors.annotations, partial(_plain, doors.annotation)),
+    Target("helpers without memory", doors.memories, doors.a_helper, doors.HELPER_SECONDS),
     Target("kernel events", partial(_spoilt_bytes, UEVENTS), partial(_plain, _uevent)),
     *(Target(f"hardware of {name}", _seeds, partial(_host, spec)) for name, spec in SPECS.items()),
     Target("hardware of custom, one odd", _seeds, partial(hosts.feed, hosts.cameras)),

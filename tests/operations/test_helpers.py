@@ -9,6 +9,7 @@ from nodeplug.operations.cluster.courier import Call, Courier
 from nodeplug.operations.cluster.helper import start
 from nodeplug.values.errors import ClusterError
 from support.api_server import api_server
+from support.limited import with_memory
 
 # What is on the way to the helper's own imports: of the standard library, of ours, of Python's.
 PLANTED = ("ssl", "json", "sitecustomize", "usercustomize", "nodeplug")
@@ -56,14 +57,6 @@ async def test_a_helper_knows_where_the_api_server_is_and_nothing_else(
     await process.communicate()
     assert names - {b"", b"KUBERNETES_SERVICE_PORT"} == {b"KUBERNETES_SERVICE_HOST"}
     assert folder == Path("/")
-
-
-def with_memory(kibibytes: int, folder: Path) -> str:
-    """Return an interpreter whose address space is limited."""
-    python = folder / "python"
-    python.write_text(f'#!/bin/sh\nulimit -v {kibibytes} && exec {sys.executable} "$@"\n')
-    python.chmod(0o700)
-    return str(python)
 
 
 @pytest.mark.parametrize("mebibytes", [1, 4, 6, 8, 12, 16, 20, 24, 28])

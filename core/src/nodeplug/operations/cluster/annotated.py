@@ -129,16 +129,17 @@ def recall(annotation: str, plugin_dir: Path) -> Sequence[QuarantineRule]:
     """Return what an earlier agent took over last."""
     try:
         with _file(annotation, plugin_dir).open("rb") as file:
-            return _read(file.read(_LIMITS.size + 1), annotation)
+            return read_rules(file.read(_LIMITS.size + 1), annotation)
     except (OSError, ConfigError):
         return ()
 
 
 def _parsed(value: str | None, annotation: str) -> Sequence[QuarantineRule]:
-    return _read((value or "").encode(), annotation)
+    return read_rules((value or "").encode(), annotation)
 
 
-def _read(data: bytes, annotation: str) -> Sequence[QuarantineRule]:
+def read_rules(data: bytes, annotation: str) -> Sequence[QuarantineRule]:
+    """Return what the value of an annotation says, nothing if it is empty. Raise ConfigError."""
     origin = Path(f"annotation {annotation}")
     document = parse_document(data, origin, _LIMITS)
     return convert([] if document is None else document, tuple[QuarantineRule, ...], origin)

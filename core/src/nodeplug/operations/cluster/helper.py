@@ -38,4 +38,4 @@ async def start(module: str, *arguments: str, limit: int = _LINE_LIMIT) -> Proce
 def last_line(text: bytes) -> str:
     """Return what a process said last to its standard error."""
     lines = text.decode(errors="backslashreplace").strip().splitlines()
-    return lines[-1] if lines else "the client ended without a word"
+    return lines[-1].strip() if lines else "the client ended without a word"
