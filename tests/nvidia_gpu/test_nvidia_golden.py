@@ -10,11 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import grpc.aio
+import msgspec
 import pytest
 from google.protobuf.json_format import MessageToDict
 
 from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2 as api
 from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2_grpc as api_grpc
+from nodeplug_nvidia_gpu.findings import findings
+from nodeplug_nvidia_gpu.settings import NvidiaGpuSettings
 from support.nvml_host import GPU, NvmlHost, slice_uuid, uuid
 from support.nvml_stage import Play, served
 
@@ -271,7 +274,7 @@ async def test_our_own_specification_holds_all_that_a_gpu_needs(eight: NvmlHost)
         specs = specified(eight)
     assert specs[f"{OWN}/gpu={ONE}"] == {"deviceNodes": [node("nvidia1")]}
     common = specs[f"{OWN}/gpu"]
-    assert common["env"] == ["NVIDIA_VISIBLE_DEVICES=void"]
+    assert common["env"] == ["NVIDIA_VISIBLE_DEVICES=void", "NVIDIA_CTK_LIBCUDA_DIR=/usr/lib64"]
     assert common["deviceNodes"] == [node(name) for name in CONTROL]
     assert [(m["hostPath"], m["containerPath"]) for m in common["mounts"]] == [
         ("/usr/lib64/libcuda.so.550.54.15", "/usr/lib64/libcuda.so.1"),
@@ -284,9 +287,34 @@ async def test_our_own_specification_holds_all_that_a_gpu_needs(eight: NvmlHost)
         {
             "hookName": "createContainer",
             "path": "/usr/bin/nvidia-cdi-hook",
-            "args": ["nvidia-cdi-hook", "update-ldcache", "--folder", "/usr/lib64"],
+            "args": ["nvidia-cdi-hook", *args],
         }
+        for args in (
+            ["create-symlinks", "--link", "libcuda.so.1::/usr/lib64/libcuda.so"],
+            ["update-ldcache", "--folder", "/usr/lib64"],
+        )
     ]
+
+
+@pytest.mark.parametrize(
+    "path", ["/usr/local/bin/nvidia-ctk", "/usr/local/nvidia/toolkit/nvidia-ctk"]
+)
+async def test_the_toolkit_is_found_where_it_is(eight: NvmlHost, path: str) -> None:
+    """Its other program has the hooks below a sub-command."""
+    assert "CDI hook" in doctor_subjects(eight)
+    program = eight.folder / path[1:]
+    program.parent.mkdir(parents=True)
+    program.touch()
+    assert "CDI hook" not in doctor_subjects(eight)
+    async with served(eight, deviceListStrategy=BY_CRI) as play:
+        await play.sick(of=8)
+        [hook] = specified(eight)[f"{OWN}/gpu"]["hooks"]
+    assert (hook["path"], hook["args"][:3]) == (path, ["nvidia-ctk", "hook", "update-ldcache"])
+
+
+def doctor_subjects(host: NvmlHost) -> set[str]:
+    wanted = msgspec.convert({"deviceListStrategy": BY_CRI}, NvidiaGpuSettings)
+    return {each.subject for each in findings(wanted, host.host.root)}
 
 
 def node(name: str) -> Golden:

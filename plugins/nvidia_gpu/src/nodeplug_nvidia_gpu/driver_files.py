@@ -19,6 +19,12 @@ _PROGRAMS: Final = (
     "nvidia-cuda-mps-server",
 )
 _SOCKETS: Final = ("/run/nvidia-persistenced/socket", "/run/nvidia-fabricmanager/socket")
+# Where packages, the GPU operator's toolkit container and Talos put the toolkit's programs.
+HOOKS: Final = tuple(
+    f"{folder}/{name}"
+    for name in ("nvidia-cdi-hook", "nvidia-ctk")
+    for folder in ("/usr/bin", "/usr/local/bin", "/usr/local/nvidia/toolkit")
+)
 # What further classes of devices consist of, as patterns below /dev, and their mounts.
 CLASSES: Final = {
     "gdrcopy": (("gdrdrv",), ()),
@@ -51,8 +57,9 @@ class DriverFiles:
 
     def hook(self) -> str:
         """Return the container toolkit's program if it is on the host, else nothing."""
-        path = self._settings.cdi.hook_path
-        return path if self._root.find(path).is_file() else ""
+        wanted = self._settings.cdi.hook_path
+        places = [wanted] if wanted else HOOKS
+        return next((path for path in places if self._root.find(path).is_file()), "")
 
     def further(self, name: str) -> Further:
         """Return what a class of devices consists of."""

@@ -7,6 +7,7 @@ from nodeplug.backend import Finding
 from nodeplug.host.nodes import node_type
 from nodeplug.host.pci import PciDevice, pci_devices
 from nodeplug.host.root import HostRoot
+from nodeplug_nvidia_gpu.driver_files import DriverFiles
 from nodeplug_nvidia_gpu.explain import look_once
 from nodeplug_nvidia_gpu.library import Library
 from nodeplug_nvidia_gpu.settings import NvidiaGpuSettings
@@ -27,6 +28,7 @@ def findings(settings: NvidiaGpuSettings, root: HostRoot) -> Sequence[Finding]:
         *_of_driver(view, cards),
         *_of_gpus(settings, view),
         *_of_facts(view),
+        *_of_hook(settings, root, view),
         *_of_nodes(settings, root, view),
         *_of_host(root),
     ]
@@ -72,6 +74,15 @@ def _of_facts(view: View) -> Iterator[Finding]:
         if gpu.failed:
             finding = f"the driver does not tell its {', '.join(gpu.failed)}"
             yield Finding("warning", gpu.uuid, finding, "look for its errors in the kernel's log")
+
+
+def _of_hook(settings: NvidiaGpuSettings, root: HostRoot, view: View) -> Iterator[Finding]:
+    by_cdi = any(each.startswith("cdi-") for each in settings.device_list_strategy)
+    if by_cdi and view.gpus and not DriverFiles(root, settings).hook():
+        wanted = settings.cdi.hook_path or "nvidia-cdi-hook and nvidia-ctk"
+        finding = f"{wanted} not there: containers' library caches lack the driver's libraries"
+        remedy = "install the container toolkit or set cdi.hookPath, unless specifications of the "
+        yield Finding("warning", "CDI hook", finding, f"{remedy}toolkit name all GPUs")
 
 
 def _of_nodes(settings: NvidiaGpuSettings, root: HostRoot, view: View) -> Iterator[Finding]:

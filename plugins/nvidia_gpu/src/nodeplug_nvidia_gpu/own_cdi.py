@@ -45,12 +45,11 @@ class OwnSpecs:
 
     def _common(self, around: Surroundings) -> Edits:
         edits = {"env": [_VOID], **self._edits(around.control), **_mounts(around.mounts)}
-        folders = sorted({inner.rpartition("/")[0] for _, inner in around.mounts if ".so" in inner})
-        if around.hook and folders:
-            arguments = ["nvidia-cdi-hook", "update-ldcache"]
-            arguments += (part for folder in folders for part in ("--folder", folder))
-            hook = {"hookName": "createContainer", "path": around.hook, "args": arguments}
-            edits["hooks"] = [hook]
+        libraries = [inner for _, inner in around.mounts if ".so" in inner]
+        if cuda := next((each for each in libraries if each.endswith("/libcuda.so.1")), ""):
+            edits["env"] = [_VOID, f"NVIDIA_CTK_LIBCUDA_DIR={cuda.rpartition('/')[0]}"]
+        if around.hook and libraries:
+            edits["hooks"] = [*_hooks(around.hook, libraries, cuda)]
         return edits
 
     def _edits(self, nodes: Iterable[str]) -> Edits:
@@ -73,6 +72,20 @@ class OwnSpecs:
         folder = self._settings.cdi.spec_dirs[-1]
         data = json.dumps(spec, indent=1).encode()
         return HostFile(f"{folder}/{OWN_VENDOR}-{name}.json", data)
+
+
+def _hooks(program: str, libraries: Sequence[str], cuda: str) -> Iterator[Edits]:
+    """Yield what the container toolkit has to do: links first, which the cache then has, too."""
+    name = program.rpartition("/")[2]
+    # NVIDIA container toolkit: `nvidia-ctk` has the hooks below a sub-command.
+    words = [name, "hook"] if name.startswith("nvidia-ctk") else [name]
+    plain = cuda.removesuffix(".1")
+    if cuda and plain not in libraries:
+        link = ["create-symlinks", "--link", f"libcuda.so.1::{plain}"]
+        yield {"hookName": "createContainer", "path": program, "args": [*words, *link]}
+    folders = sorted({library.rpartition("/")[0] for library in libraries})
+    cache = ["update-ldcache", *(part for folder in folders for part in ("--folder", folder))]
+    yield {"hookName": "createContainer", "path": program, "args": [*words, *cache]}
 
 
 def _full(devices: Mapping[str, Edits]) -> Iterator[tuple[str, Edits]]:

@@ -103,17 +103,19 @@ class CdiSettings(Section, frozen=True, kw_only=True):
     hook_path: Annotated[
         str,
         msgspec.Meta(
-            description="Program of the container toolkit on the host that the agent's own "
-            "specification has update the container's library cache; used if it is there."
+            description="Program of the container toolkit on the host, `nvidia-cdi-hook` or "
+            "`nvidia-ctk`, that the agent's own specification has link libraries in the container "
+            "and update its library cache; used if it is there. Empty: where toolkits put it."
         ),
-    ] = "/usr/bin/nvidia-cdi-hook"
+    ] = ""
 
     def __post_init__(self) -> None:
         if not self.spec_dirs:
             raise ValueError("specDirs: is empty")
         for path in self.spec_dirs:
             _path(path, "specDirs")
-        _path(self.hook_path, "hookPath")
+        if self.hook_path:
+            _path(self.hook_path, "hookPath")
 
 
 class NvidiaGpuSettings(Section, frozen=True, kw_only=True):
