@@ -12,6 +12,7 @@ import psutil
 
 from benchmarks import minimal_plugin
 from benchmarks.calls import allocate_repeatedly, find, request
+from benchmarks.limited import memory_limit
 from benchmarks.node import BOARD, CUSTOM, EXTRA, Node, custom_section, open_node
 from benchmarks.operations import all_backends, everything_on, scrapes
 from benchmarks.preferences import preferred_allocation
@@ -207,4 +208,5 @@ ALL = (
     idle,
     everything_on,
     all_backends,
+    memory_limit,
 )

@@ -56,7 +56,11 @@ def connected(port: int, act: Client) -> socket.socket:
     client = socket.socket()
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
     client.settimeout(5)
-    client.connect(("127.0.0.1", port))
+    try:
+        client.connect(("127.0.0.1", port))
+    except OSError:
+        client.close()
+        raise
     client.setblocking(False)
     with suppress(OSError):
         act(client)
@@ -66,8 +70,13 @@ def connected(port: int, act: Client) -> socket.socket:
 @asynccontextmanager
 async def crowd(port: int, act: Client, number: int) -> AsyncGenerator[list[socket.socket], None]:
     """Have so many clients of a kind."""
-    clients = await asyncio.to_thread(lambda: [connected(port, act) for _ in range(number)])
+    clients: list[socket.socket] = []
+
+    def come() -> None:
+        clients.extend(connected(port, act) for _ in range(number))
+
     try:
+        await asyncio.to_thread(come)
         yield clients
     finally:
         for client in clients:
