@@ -128,6 +128,12 @@ class Truth:
         """Return what hardware an id leads to now."""
         return self._world.hardware.parts(unit.resource, unit.device)
 
+    def users(self, unit: Unit, parts: frozenset[str]) -> Iterator[Held]:
+        """Yield what pods have that excludes a unit which is this hardware."""
+        for held in self._world.held:
+            if parts & held.parts and not unit.shares(held.unit):
+                yield held
+
     def is_doubtful(self, held: Held) -> bool:
         """Whether it does not matter how an id in use is shown: it has become something else.
 
@@ -246,11 +252,7 @@ class Truth:
         )
 
     def _users(self, unit: Unit) -> Iterator[Held]:
-        """Yield what pods have that excludes this."""
-        parts = self.parts(unit)
-        for held in self._world.held:
-            if parts & held.parts and not unit.shares(held.unit):
-                yield held
+        yield from self.users(unit, self.parts(unit))
 
     def _public(self, resource: str) -> Iterator[str]:
         """Yield the ids of devices that are sound, as they are offered."""

@@ -6,14 +6,15 @@ import random
 import shutil
 import tempfile
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from chaos.disks import disks_of, with_remote_disks
 from chaos.hardware import Hardware, number_cards
-from chaos.truth import DOMAINS, REMOTE, REMOTE_DIR, REMOTE_DISKS, Held, Truth, Unit, VendorTruth
+from chaos.truth import DOMAINS, Held, Truth, Unit, VendorTruth
 from nodeplug.backend import BackendSpec, Simulator
 from nodeplug.host.root import HostRoot
 from nodeplug.kubelet.evidence import ask_kubelet
@@ -25,10 +26,11 @@ from nodeplug_sriov_net.simulator import SriovNetSimulator
 from support.awkward.backend import AwkwardSimulator
 from support.awkward.state import State, write_state
 from support.command import environment
-from support.mounts import can_mount_in_namespace
 from support.packages import install
-from support.slow_files import SlowFiles, can_serve_files
-from support.small_disk import SmallDisks, small_disks
+
+if TYPE_CHECKING:
+    from support.slow_files import SlowFiles
+    from support.small_disk import SmallDisks
 
 AWKWARD = "from support.awkward.backend import nodeplug_backend\n"
 # What a promise of 50 ms may take on a machine that is busy with something else.
@@ -172,10 +174,11 @@ class World:
         [container] = pod.containers
         run = await self.kubelet.start_container(pod, container.name)
         given = self.kubelet.pod_status(pod)[container.name][resource].keys()
-        if not given <= free or len(given) != count:
-            raise BrokenError(f"a pod got {sorted(given)} of {sorted(free)}")
+        got = [self._held(pod, Unit(resource, each), run) for each in given]
+        if len(got) != count or not all(h.unit.id in free or self._was_free(h) for h in got):
+            raise BrokenError(f"a pod got {got} of {sorted(free)} when pods had {self.held}")
         self.pods.append((pod, resource))
-        self.held += [self._held(pod, Unit(resource, each), run) for each in given]
+        self.held += got
         self.admitted += 1
 
     async def end_pod(self, chosen: Pod | None = None) -> None:
@@ -231,9 +234,14 @@ class World:
 
     def _held(self, pod: Pod, unit: Unit, run: ContainerRun) -> Held:
         node = self.hardware.given(unit.resource, unit.device, run)
-        parts = frozenset({self.hardware.nodes.identity(node)}) if node else self.truth.parts(unit)
+        identity = frozenset({self.hardware.nodes.identity(node)} - {""})
+        parts = identity if node else self.truth.parts(unit)
         before = [each.parts for each in self.ended if each.unit == unit]
         return Held(pod.uid, unit, parts, node, frozenset().union(*before) - parts)
+
+    def _was_free(self, held: Held) -> bool:
+        """Whether what an answer names, which may be what was there before, is nobody else's."""
+        return bool(held.node) and not any(True for _ in self.truth.users(held.unit, held.parts))
 
     def _release(self, *pods: str) -> None:
         self.ended += [each for each in self.held if each.pod in pods]
@@ -243,30 +251,6 @@ class World:
         """Take note of pods that the kubelet rejected at its start."""
         self._release(*(pod.uid for pod, _ in self.pods if pod.name in rejected))
         self.pods = [(pod, resource) for pod, resource in self.pods if pod.name not in rejected]
-
-
-def with_remote_disks(section: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return a section of the custom backend with devices on a file system that may hang."""
-    disks = [{"path": f"/{REMOTE_DIR}/disk*", "type": "file"}]
-    more = {"name": REMOTE, "devices": disks}
-    return {**section, "resources": [*section["resources"], more]}
-
-
-@contextmanager
-def disks_of(play: World) -> Iterator[None]:
-    """Give the world its own disks, as far as this process may mount them."""
-    remote = play.agent.host_root / REMOTE_DIR
-    remote.mkdir()
-    with ExitStack() as stack:
-        if can_serve_files():
-            play.files = stack.enter_context(SlowFiles(remote, *REMOTE_DISKS))
-        else:
-            for name in REMOTE_DISKS:
-                (remote / name).touch()
-        if can_mount_in_namespace():
-            places = play.agent.plugin_dir, play.folder / "cdi"
-            play.disks = stack.enter_context(small_disks(*places))
-        yield
 
 
 @asynccontextmanager
