@@ -9,8 +9,8 @@ from pathlib import Path
 from fuzz.bitstreams import mutated
 from fuzz.engine import Feed
 from nodeplug.host.root import HostRoot
-from nodeplug_sriov_net import netlink
-from nodeplug_sriov_net.devlink import Devlink
+from nodeplug_sriov_net import links
+from nodeplug_sriov_net.devlink import Devlink, Family
 from nodeplug_sriov_net.network import Network
 from support.netlink_messages import DEVLINK_FAMILY, link, message, reporter, text
 
@@ -44,8 +44,8 @@ _LINKS = tuple(link(0, 1, 2, index=number, name=f"ens{number}") + _MORE for numb
 _PLACE = "0000:3b:00."
 _REPORTERS = tuple(reporter("fw", 1, device=f"{_PLACE}{number}") for number in (1, 2, 3))
 _BODIES = {
-    netlink.NEWLINK: _LINKS,
-    netlink.NEWROUTE: (_ROUTE,) * 3,
+    links.NEWLINK: _LINKS,
+    links.NEWROUTE: (_ROUTE,) * 3,
     DEVLINK_FAMILY: _REPORTERS,
 }
 
@@ -60,21 +60,19 @@ def _heard(data: bytes) -> str:
     odd, packet = data[0], data[1:]
     kind = struct.unpack_from("H", packet, 4)[0] if len(packet) > _HEADER else 0
     network, devlink = Network(HostRoot(Path("/")), _nobody), Devlink(_nobody)
-    types = devlink._socket.marshal.msg_map
-    types[DEVLINK_FAMILY] = types[netlink.REPORTER_GET]
-    devlink._socket._listening = True
-    (devlink if kind == DEVLINK_FAMILY else network)._socket.enqueue(packet, None)
-    links = network.links.values()
+    devlink._family = Family(DEVLINK_FAMILY, 0)
+    (devlink if kind == DEVLINK_FAMILY else network)._listener.take(packet)
+    found = network.links.values()
     sound = {number for number in range(3) if number != odd} if odd < 3 else set()
     known = {
-        netlink.NEWLINK: {number - 1 for number in network.links},
+        links.NEWLINK: {number - 1 for number in network.links},
         DEVLINK_FAMILY: {
             at - 1 for at in range(4) if (f"{_PLACE}{at}", "fw") in devlink._reporters
         },
     }
     assert sound <= known.get(kind, sound), (odd, known)
     assert all(isinstance(text, str) for each in devlink._reporters for text in each)
-    assert all(isinstance(each.name + each.address + each.port, str) for each in links)
+    assert all(isinstance(each.name + each.address + each.port, str) for each in found)
     return f"{kind}: {len(network.links) + len(devlink._reporters)} known"
 
 

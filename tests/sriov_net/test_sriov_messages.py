@@ -1,17 +1,16 @@
 """Messages of the kernel that this machine's cannot send, for lack of hardware: as bytes."""
 
-import asyncio
 import struct
-from typing import Any
 
 import pytest
 
-from nodeplug_sriov_net import netlink
+from nodeplug_sriov_net import links, netlink
 from nodeplug_sriov_net.candidates import main_link
-from nodeplug_sriov_net.conversation import Conversation
-from nodeplug_sriov_net.devlink import Devlink
+from nodeplug_sriov_net.devlink import INFO_GET, Devlink, Family, packages_of
 from nodeplug_sriov_net.network import Network
 from support.netlink_messages import (
+    BUS,
+    DEVICE,
     DEVLINK_FAMILY,
     attribute,
     link,
@@ -22,29 +21,26 @@ from support.netlink_messages import (
 from support.sriov_host import FakeHost
 
 RUNNING, VERSION_NAME, VERSION_VALUE = 101, 103, 104
-PHYS_PORT_NAME = 38
+PHYS_PORT_NAME, LINKINFO = 38, 18
 
 
-def decoded(socket: Any, data: bytes) -> Any:
-    (found,) = socket.marshal.parse(data)
+def decoded(data: bytes) -> netlink.Message:
+    (found,) = netlink.messages(data)
     return found
 
 
-def test_states_of_functions_are_read(fake: FakeHost) -> None:
+def test_states_of_functions_are_read() -> None:
     """Automatic, enabled, disabled."""
-    network = Network(fake.host.root, lambda _: None)
-    found = decoded(network._socket, message(netlink.NEWLINK, link(0, 1, 2)))
-    assert dict(netlink.function_states(found)) == {0: "auto", 1: "enable", 2: "disable"}
+    found = decoded(message(links.NEWLINK, link(0, 1, 2)))
+    assert dict(links.function_states(found)) == {0: "auto", 1: "enable", 2: "disable"}
 
 
 @pytest.fixture
 def devlink() -> Devlink:
     marks.clear()
     found = Devlink(marks.append)
-    types = found._socket.marshal.msg_map
-    types[DEVLINK_FAMILY] = types[netlink.REPORTER_GET]
-    found._socket._listening = True
-    found._stale = False
+    found._family = Family(DEVLINK_FAMILY, 0)
+    found._all_reporters.spoilt = False
     return found
 
 
@@ -52,15 +48,15 @@ marks: list[object] = []
 
 
 def hear(devlink: Devlink, body: bytes) -> None:
-    devlink._socket.enqueue(message(DEVLINK_FAMILY, body), None)
+    devlink._listener.take(message(DEVLINK_FAMILY, body))
 
 
 def test_an_odd_message_takes_no_other_along(fake: FakeHost) -> None:
     """The kernel tells several links in one packet, and each ends where it says."""
     network = Network(fake.host.root, lambda _: None)
     first, last = (link(index=number, name=f"ens{number}") for number in (1, 3))
-    packet = b"".join(message(netlink.NEWLINK, body) for body in (first, bytes(4), last))
-    network._socket.enqueue(packet, None)
+    packet = b"".join(message(links.NEWLINK, body) for body in (first, bytes(4), last))
+    network._listener.take(packet)
     assert network.links.keys() == {1, 3}
 
 
@@ -68,7 +64,7 @@ def test_names_that_are_no_unicode_are_texts(fake: FakeHost) -> None:
     """The kernel takes nearly any bytes for the name of a link or a port."""
     network = Network(fake.host.root, lambda _: None)
     port = attribute(PHYS_PORT_NAME, b"p\xff0\0")
-    network._socket.enqueue(message(netlink.NEWLINK, link() + port), None)
+    network._listener.take(message(links.NEWLINK, link() + port))
     assert main_link([*network.links.values()]) == network.links[7]
 
 
@@ -91,15 +87,16 @@ async def test_a_device_that_is_not_on_pci_is_nobodys(devlink: Devlink) -> None:
     assert not await devlink.failed()
 
 
-def test_the_package_of_a_device_is_read(devlink: Devlink) -> None:
+def test_the_package_of_a_device_is_read() -> None:
     """Among the versions that run on it."""
     versions = [
         attribute(RUNNING, text(VERSION_NAME, name), text(VERSION_VALUE, value))
         for name, value in (("fw.mgmt", "7.1"), ("fw.app.name", "ICE COMMS Package"))
     ]
-    body = struct.pack("BBH", netlink.INFO_GET, 1, 0) + b"".join(versions)
-    found = decoded(devlink._socket, message(DEVLINK_FAMILY, body))
-    assert netlink.ddp_package(found) == "ICE COMMS Package"
+    place = text(BUS, "pci") + text(DEVICE, "0000:3b:00.0")
+    body = struct.pack("BBH", INFO_GET, 1, 0) + place + b"".join(versions)
+    found = decoded(message(DEVLINK_FAMILY, body))
+    assert dict(packages_of(found)) == {"0000:3b:00.0": "ICE COMMS Package"}
 
 
 async def test_without_devlink_a_kernel_says_so() -> None:
@@ -114,52 +111,9 @@ async def test_without_devlink_a_kernel_says_so() -> None:
     assert await devlink.failed() is not None
 
 
-def answer(kind: int, number: int, flags: int = 0, body: bytes = b"") -> bytes:
-    return struct.pack("IHHII", 16 + len(body), kind, flags, number, 1) + body
-
-
-DONE, ERROR, MULTI, INTERRUPTED = 3, 2, 0x2, 0x10
-REFUSED = struct.pack("i", -1) + struct.pack("IHHII", 16, netlink.GETLINK, 0, 7, 1)
-
-
-@pytest.mark.parametrize(
-    ("sent", "whole"),
-    [
-        (answer(DONE, 7, MULTI, bytes(4)), True),
-        (answer(ERROR, 7, 0, bytes(4) + REFUSED[4:]), True),
-        (answer(DONE, 7, MULTI | INTERRUPTED, bytes(4)), False),
-        (answer(netlink.NEWLINK, 7, MULTI | INTERRUPTED, link()), False),
-        (b"", False),
-    ],
-    ids=["end", "acknowledged", "interrupted end", "interrupted", "lost"],
-)
-async def test_an_answer_is_whole_or_not(fake: FakeHost, sent: bytes, *, whole: bool) -> None:
-    """A dump during which things changed, or of which a part was lost, is asked for again."""
-    socket, talk = Network(fake.host.root, lambda _: None)._socket, Conversation()
-    waiting = asyncio.ensure_future(talk.answered(7))
-    await asyncio.sleep(0)
-    if sent:
-        talk.takes(decoded(socket, sent))
-    else:
-        talk.lost()
-    assert await waiting is whole
-
-
-async def test_a_refused_question_is_an_error_of_the_system(fake: FakeHost) -> None:
-    """Callers decide what to do without the answer."""
-    socket, talk = Network(fake.host.root, lambda _: None)._socket, Conversation()
-    waiting = asyncio.ensure_future(talk.answered(7))
-    await asyncio.sleep(0)
-    talk.takes(decoded(socket, answer(ERROR, 7, 0, REFUSED)))
-    with pytest.raises(PermissionError):
-        await waiting
-
-
-async def test_an_answer_goes_on_until_its_end(fake: FakeHost) -> None:
-    """Links of it are taken over, those of other questions are not."""
-    socket, talk = Network(fake.host.root, lambda _: None)._socket, Conversation()
-    waiting = asyncio.ensure_future(talk.answered(7))
-    await asyncio.sleep(0)
-    taken = [talk.takes(decoded(socket, answer(netlink.NEWLINK, n, 0, link()))) for n in (7, 8)]
-    waiting.cancel()
-    assert taken == [True, False]
+def test_what_a_link_is_and_what_it_is_a_port_of_is_read() -> None:
+    """As of a port of an Open vSwitch, which `ip -details link` shows so."""
+    info = attribute(LINKINFO, text(1, "bond"), text(4, "openvswitch"))
+    found = links.link_of(decoded(message(links.NEWLINK, link() + info)))
+    assert found is not None
+    assert (found.driver, found.port_of) == ("bond", "openvswitch")

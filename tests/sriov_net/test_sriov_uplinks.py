@@ -74,6 +74,20 @@ def test_netlink_tells_of_ports_and_of_what_lies_below() -> None:
     assert found == {"bond0.7", "bond0", "ens1", "ens2"}
 
 
+def test_a_route_through_an_open_vswitch_leads_to_all_its_ports() -> None:
+    """Its links have neither master nor lower link; which port it is stands in its flows."""
+    links = [
+        Link(1, "br-ex", driver="openvswitch"),
+        Link(2, "ovs-system", driver="openvswitch"),
+        Link(3, "ens1", master=2, port_of="openvswitch"),
+        Link(4, "bond0", driver="bond", master=2, port_of="openvswitch"),
+        Link(5, "ens2", master=4, port_of="bond"),
+        Link(6, "ens3"),
+    ]
+    found = uplinks_among({1}, {link.index: link for link in links})
+    assert found == {"br-ex", "ens1", "bond0", "ens2"}
+
+
 @pytest.mark.parametrize("below", ["virtio3", "vdpa0/virtio3"])
 async def test_a_link_of_virtio_is_its_functions(fake: FakeHost, below: str) -> None:
     """It lies one step deeper, or two; its default route counts all the same."""

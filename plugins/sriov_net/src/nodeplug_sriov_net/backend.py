@@ -19,7 +19,8 @@ from nodeplug_sriov_net.changes import changes
 from nodeplug_sriov_net.device_info import files_of
 from nodeplug_sriov_net.facts import Function
 from nodeplug_sriov_net.info import envs_of
-from nodeplug_sriov_net.listening import Mark, listen
+from nodeplug_sriov_net.listening import listen
+from nodeplug_sriov_net.mark import Mark
 from nodeplug_sriov_net.memory import Memory
 from nodeplug_sriov_net.pools import Pools
 from nodeplug_sriov_net.settings import SriovNetSettings

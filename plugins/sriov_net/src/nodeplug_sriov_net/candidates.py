@@ -162,11 +162,7 @@ def _representor(links: Sequence[Link], port: str) -> str:
 
 
 def _current(links: Sequence[Link], around: Surroundings) -> Sequence[Link]:
-    """Return the network devices as netlink tells them, where it is heard; speed as sysfs does."""
+    """Return the network devices as netlink tells them, where it is heard."""
     if around.links is None:
         return links
-    return [
-        msgspec.structs.replace(now, speed=link.speed)
-        for link in links
-        if (now := around.links.get(link.index)) is not None
-    ]
+    return [now for link in links if (now := around.links.get(link.index)) is not None]

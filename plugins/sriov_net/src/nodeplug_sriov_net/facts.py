@@ -11,7 +11,8 @@ class Link(msgspec.Struct, frozen=True):
     """A network device. `carrier` is None where nothing is known of it, as while it is down.
 
     `kind` is `ether`, `infiniband` or another hardware type by its number; `speed` is in Mbit/s, 0
-    where unknown. `master` and `lower` are the indexes of what it is a port of and lies upon.
+    where unknown. `master` and `lower` are the indexes of what it is a port of and lies upon,
+    `driver` what kind of link it is to `ip -details link`, `port_of` what kind its master is.
     """
 
     index: int
@@ -24,6 +25,14 @@ class Link(msgspec.Struct, frozen=True):
     port: str = ""
     master: int = 0
     lower: int = 0
+    driver: str = ""
+    port_of: str = ""
+    other_names: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Its name and those that it has besides."""
+        return (self.name, *self.other_names)
 
 
 class Rdma(msgspec.Struct, frozen=True):

@@ -1,36 +1,29 @@
 """What the kernel tells over netlink, where it is used, ready to be combined with sysfs."""
 
 import logging
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING, Final
 
-from nodeplug.host.calls import call
+import msgspec
+
 from nodeplug.host.root import HostRoot
 from nodeplug_sriov_net.candidates import main_link
-from nodeplug_sriov_net.facts import Function
+from nodeplug_sriov_net.devlink import Devlink
+from nodeplug_sriov_net.facts import Function, Link
 from nodeplug_sriov_net.health import Vitals
+from nodeplug_sriov_net.mark import Mark
+from nodeplug_sriov_net.network import Network
 from nodeplug_sriov_net.settings import SriovNetSettings
 from nodeplug_sriov_net.view import Heard
 
-if TYPE_CHECKING:
-    from nodeplug_sriov_net.devlink import Devlink
-    from nodeplug_sriov_net.network import Network
-
 _log = logging.getLogger("nodeplug.sriov_net")
-
-# Loading reads some 40 files from disk.
-_LOAD_SECONDS: Final = 20.0
-
-
-Mark = Callable[[Collection[str] | None], None]
 
 
 class Ears:
     """Asks netlink for what a configuration needs. Made by `listen`."""
 
     def __init__(
-        self, settings: SriovNetSettings, network: "Network | None", devlink: "Devlink | None"
+        self, settings: SriovNetSettings, network: Network | None, devlink: Devlink | None
     ) -> None:
         self._network = network
         self._devlink = devlink
@@ -48,9 +41,10 @@ class Ears:
             return Heard()
         await self._network.refresh()
         self._network.follow({link.index for each in functions for link in each.all_links})
+        ports = {link.index for f in functions if not f.physfn for link in f.part.links}
         vitals = Vitals(states=await self._states(functions), failed=await self._failed())
         return Heard(
-            links=dict(self._network.links),
+            links=_with_speeds(self._network.links, await self._network.speeds(ports)),
             routes=self._network.routes,
             ddp=await self._packages(functions),
             vitals=vitals,
@@ -107,8 +101,8 @@ async def listen(root: HostRoot, settings: SriovNetSettings, mark: Mark) -> Asyn
                 each.close()
 
 
-async def _opened(root: HostRoot, mark: Mark) -> "Network | None":
-    network = (await call(_load, timeout=_LOAD_SECONDS))(root, mark)
+async def _opened(root: HostRoot, mark: Mark) -> Network | None:
+    network = Network(root, mark)
     try:
         await network.open()
     except OSError as error:
@@ -118,12 +112,10 @@ async def _opened(root: HostRoot, mark: Mark) -> "Network | None":
     return network
 
 
-async def _opened_devlink(settings: SriovNetSettings, mark: Mark) -> "Devlink | None":
+async def _opened_devlink(settings: SriovNetSettings, mark: Mark) -> Devlink | None:
     wanted = any(pool.health.reporters for pool in settings.pools)
     if not wanted and not any(s.ddp_profiles for p in settings.pools for s in p.selectors):
         return None
-    from nodeplug_sriov_net.devlink import Devlink  # noqa: PLC0415 - loads pyroute2
-
     devlink = Devlink(mark)
     try:
         await devlink.open()
@@ -134,7 +126,6 @@ async def _opened_devlink(settings: SriovNetSettings, mark: Mark) -> "Devlink | 
     return devlink
 
 
-def _load() -> "type[Network]":
-    from nodeplug_sriov_net.network import Network  # noqa: PLC0415 - loads pyroute2
-
-    return Network
+def _with_speeds(links: Mapping[int, Link], speeds: Mapping[int, int]) -> dict[int, Link]:
+    known = {i: msgspec.structs.replace(links[i], speed=speeds[i]) for i in speeds if i in links}
+    return {**links, **known}

@@ -15,7 +15,7 @@ def _text(value: str | None) -> Sequence[str]:
 
 
 def _owner_name(candidate: Candidate) -> Sequence[str]:
-    return (candidate.owner_link.name,) if candidate.owner_link else ()
+    return candidate.owner_link.names if candidate.owner_link else ()
 
 
 def _owner_address(candidate: Candidate) -> Sequence[str]:
@@ -39,7 +39,7 @@ _LISTS: Final[tuple[tuple[str, Values, Callable[[str], str], bool], ...]] = (
     ("link_types", lambda c: (c.link.kind,) if c.link else (), str, False),
     ("ddp_profiles", lambda c: _text(c.ddp), str, False),
     ("p_keys", _keys, plain_key, False),
-    ("netdevs", lambda c: [link.name for link in c.links], str, False),
+    ("netdevs", lambda c: [name for link in c.links for name in link.names], str, False),
     ("macs", lambda c: [link.address for link in c.links], str.lower, False),
 )
 

@@ -1,14 +1,17 @@
 """The state of the host's network as netlink tells it."""
 
 import logging
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
+from contextlib import suppress
+from functools import partial
 from typing import Any, Final
 
 from nodeplug.host.root import HostRoot
-from nodeplug_sriov_net import netlink
+from nodeplug_sriov_net import links, netlink
+from nodeplug_sriov_net.asked import QUICK_SECONDS, Asked
 from nodeplug_sriov_net.changes import addresses_in
-from nodeplug_sriov_net.conversation import Conversation
 from nodeplug_sriov_net.facts import Link
+from nodeplug_sriov_net.mark import Mark
 from nodeplug_sriov_net.reading import devpath_at
 from nodeplug_sriov_net.uplinks import all_below
 
@@ -17,7 +20,6 @@ _log = logging.getLogger("nodeplug.sriov_net")
 _TRIES: Final = 3
 # What the kernel may hold for us; the rest is lost, which it tells.
 BUFFER: Final = 1 << 20
-_FAMILIES: Final = (2, 10)  # AF_INET, AF_INET6
 
 
 class Network:
@@ -26,35 +28,38 @@ class Network:
     `mark` is told when they change, with the PCI functions that got a new link; with None where
     messages were lost. Of links that are no function's, it is told only if they have to do with a
     default route: pods come and go with links of their own. `refresh` is awaited before links and
-    routes are read: it asks the kernel for what events alone do not tell.
+    routes are read: it asks the kernel for what events alone do not tell. While the kernel does not
+    answer, because somebody holds its rtnl lock, what is known stands.
     """
 
-    def __init__(
-        self,
-        root: HostRoot,
-        mark: Callable[[Collection[str] | None], None],
-    ) -> None:
+    def __init__(self, root: HostRoot, mark: Mark) -> None:
         self.links: dict[int, Link] = {}
         self.routes: Collection[int] = ()
         self._root = root
         self._mark = mark
-        self._socket = netlink.RouteSocket(self._receive, buffer=BUFFER)
-        self._stale_links = self._stale_routes = True
-        self._conversation = Conversation()
-        self._watched: dict[int, dict[int, str]] = {}
-        self._seen: set[int] = set()
-        self._found: set[int] = set()
+        self._listener = netlink.Listener(netlink.ROUTE, self._receive, buffer=BUFFER)
+        self._all_links = Asked("links", links.read_links, mark)
+        self._all_routes = Asked("routes", links.read_routes, mark)
+        self._speeds = Asked("speeds", self._ask_speeds, mark)
+        self._ports: Collection[int] = ()
+        self._states: dict[int, Asked[Mapping[int, str]]] = {}
+        self._touched: set[int] = set()
+        self._hops: Collection[int] = ()
         self._followed: Collection[int] = ()
         self._below: Collection[int] = ()
-        self._states: dict[int, str] = {}
 
     async def open(self) -> None:
         """Listen from the return on. Raises OSError where the kernel refuses."""
-        await self._socket.open()
+        self._listener.open(links.GROUPS)
 
     def close(self) -> None:
         """Listen no more."""
-        self._socket.shut()
+        self._listener.close()
+        for each in self._questions():
+            each.close()
+
+    def _questions(self) -> list[Asked[Any]]:
+        return [self._all_links, self._all_routes, self._speeds, *self._states.values()]
 
     def follow(self, indexes: Collection[int]) -> None:
         """Tell of these links, the functions' own, and of those that default routes lead to."""
@@ -64,86 +69,107 @@ class Network:
     async def refresh(self) -> None:
         """Ask for what may have changed unheard. Raises OSError where the kernel refuses.
 
-        What changes faster than it can be read stays as it is until the next time.
+        What changes faster than it can be read stays as it is until the next time. Who has no
+        answer yet waits for it: nobody knows which links must not be given away.
         """
         for _ in range(_TRIES):
-            if self._stale_links:
-                await self._read_links()
-            if self._stale_routes and not self._stale_links:
-                await self._read_routes()
-            if not (self._stale_links or self._stale_routes):
+            await self._refresh_links()
+            await self._refresh_routes()
+            if not (self._all_links.spoilt or self._all_routes.spoilt):
                 return
+
+    async def _refresh_links(self) -> None:
+        if self._all_links.begins:
+            self._touched = set()
+        if await self._all_links.get(_patience(self._all_links)) and self._all_links.value:
+            found, whole = self._all_links.value
+            gone = self.links.keys() - found.keys() - self._touched
+            heard = {index: self.links[index] for index in self._touched & self.links.keys()}
+            fresh = {i: link for i, link in found.items() if i not in self._touched}
+            self.links = {
+                **{i: v for i, v in self.links.items() if i not in gone},
+                **fresh,
+                **heard,
+            }
+            self._all_links.spoilt |= not whole
+
+    async def _refresh_routes(self) -> None:
+        if await self._all_routes.get(_patience(self._all_routes)) and self._all_routes.value:
+            found, self._hops, whole = self._all_routes.value
+            # A route that came meanwhile is asked for once more; until then, both are guarded.
+            self.routes = found if not self._all_routes.spoilt else found | {*self.routes}
+            self._all_routes.spoilt |= not whole
 
     async def states(self, index: int) -> Mapping[int, str]:
         """Return how the links of a physical function's functions are set, by their index.
 
         From now on, changes of that are told too.
         """
-        if index not in self._watched:
-            self._states = self._watched[index] = {}
-            await self._answered(netlink.GETLINK, index=index)
-        return self._watched.get(index, self._states)
+        asked = self._states.get(index)
+        if asked is None:
+            ask = partial(links.read_states, index)
+            asked = self._states[index] = Asked(f"link {index}", ask, self._mark)
+        await asked.get()
+        return asked.value or {}
 
-    async def _read_links(self) -> None:
-        self._stale_links, self._seen = False, set()
-        if not await self._answered(netlink.GETLINK):
-            self._stale_links = True
-            return
-        for index in self.links.keys() - self._seen:
-            del self.links[index]
+    async def speeds(self, ports: Collection[int]) -> Mapping[int, int]:
+        """Return the speeds of links in Mbit/s, where they are known."""
+        if self._ports != ports:
+            self._ports, self._speeds.spoilt = ports, True
+        with suppress(OSError):
+            await self._speeds.get()
+        return self._speeds.value or {}
 
-    async def _read_routes(self) -> None:
-        self._stale_routes, self._found = False, set()
-        whole = [await self._answered(netlink.GETROUTE, family) for family in _FAMILIES]
-        self._stale_routes |= not all(whole)
-        self.routes = frozenset(self._found)
+    def _ask_speeds(self) -> Mapping[int, int]:
+        known = dict(self.links)
+        return links.read_speeds((i, known[i].name) for i in self._ports if i in known)
 
-    async def _answered(self, kind: int, family: int = 0, *, index: int = 0) -> bool:
-        number = self._socket.ask(kind, family, index=index)
-        return await self._conversation.answered(number)
-
-    def _receive(self, message: Any) -> None:
+    def _receive(self, message: netlink.Message | None) -> None:
         """Take a message; None stands for those that were lost."""
         if message is None:
-            self._stale_links = self._stale_routes = True
-            self._watched.clear()
             _log.warning("netlink messages lost")
-            self._conversation.lost()
+            for each in self._questions():
+                each.spoilt = True
             self._mark(None)
-        elif netlink.is_answer(self._socket, message):
-            if self._conversation.takes(message):
-                self._take_answer(message)
-        elif message["header"]["type"] in {netlink.NEWLINK, netlink.DELLINK}:
+        elif message.kind in {links.NEWLINK, links.DELLINK}:
             self._take_link(message)
-        else:
-            self._stale_routes = True
+        elif message.kind in {links.NEWROUTE, links.DELROUTE}:
+            self._take_route(message)
+        elif message.kind in {links.NEWNEXTHOP, links.DELNEXTHOP}:
+            self._take_hop(message)
+
+    def _take_route(self, message: netlink.Message) -> None:
+        if not links.is_default(message):
+            return
+        if message.kind == links.NEWROUTE:
+            self.routes = {*self.routes, *links.route_links(message)}
+        self._all_routes.spoilt = True
+        self._mark(())
+
+    def _take_hop(self, message: netlink.Message) -> None:
+        # Of a route whose next hop is another now the kernel says nothing.
+        if links.nexthop_of(message)[0] in self._hops:
+            self._all_routes.spoilt = True
             self._mark(())
 
-    def _take_answer(self, message: Any) -> None:
-        if message["header"]["type"] == netlink.NEWROUTE:
-            self._found.update(netlink.route_links(message))
-        elif link := netlink.link_of(message):
-            self._seen.add(link.index)
-            self.links[link.index] = link
-            self._states.update(netlink.function_states(message))
-
-    def _take_link(self, message: Any) -> None:
-        link = netlink.link_of(message)
+    def _take_link(self, message: netlink.Message) -> None:
+        link = links.link_of(message)
         if link is None:
             return
+        self._touched.add(link.index)
         before = self.links.pop(link.index, None)
-        if message["header"]["type"] == netlink.NEWLINK:
-            self._seen.add(link.index)
+        if message.kind == links.NEWLINK:
             self.links[link.index] = link
         # The kernel drops the IPv4 routes of a link that goes down without a word.
-        self._stale_routes |= link.index in self.routes
+        self._all_routes.spoilt |= link.index in self.routes
         # How functions are set stands in no event, but there is one of their physical function.
-        asked = self._watched.pop(link.index, None)
+        asked = self._states.get(link.index)
+        if asked is not None:
+            asked.spoilt = True
         now = self.links.get(link.index)
-        if before is None or before.carrier != link.carrier:  # its speed is in sysfs only
-            functions = self._functions_of(link)
-        else:
-            functions = ()
+        is_new = before is None or before.carrier != link.carrier
+        self._speeds.spoilt |= is_new and link.index in self._ports
+        functions = self._functions_of(link) if is_new else ()
         if functions or asked is not None or (before != now and self._matters(before, now)):
             self._mark(functions)
 
@@ -154,3 +180,7 @@ class Network:
 
     def _functions_of(self, link: Link) -> Collection[str]:
         return addresses_in(devpath_at(self._root, f"/sys/class/net/{link.name}"))
+
+
+def _patience(asked: Asked[links.Links] | Asked[links.Routes]) -> float | None:
+    return None if asked.value is None else QUICK_SECONDS

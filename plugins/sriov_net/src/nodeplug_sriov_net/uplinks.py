@@ -10,12 +10,16 @@ from nodeplug_sriov_net.reading import names_in
 _V4_NAME, _V4_TARGET, _V4_MASK = 0, 1, 7
 _V6_TARGET, _V6_LENGTH, _V6_NAME = 0, 1, 9
 _LIMIT = 1 << 20
+# Kernel, net/openvswitch: links of this kind have neither master nor lower link. What goes out of
+# which port of the switch stands in its tables of flows only.
+_OPEN_VSWITCH = "openvswitch"
 
 
 def uplinks_among(routes: Collection[int], links: Mapping[int, Link]) -> frozenset[str]:
     """Return the names of network devices by the indexes that default routes lead out of.
 
-    Ports of bonds, bridges and teams are among them, and what VLANs and the like lie upon.
+    Ports of bonds, bridges and teams are among them, what VLANs and the like lie upon, and all
+    ports of an Open vSwitch through one of whose links a route leads.
     """
     return frozenset(links[index].name for index in all_below(routes, links) if index in links)
 
@@ -28,8 +32,15 @@ def all_below(routes: Collection[int], links: Mapping[int, Link]) -> set[int]:
         found |= todo
         ports = {link.index for link in links.values() if link.master in todo}
         below = {links[index].lower for index in todo if index in links}
+        if any(links[index].driver == _OPEN_VSWITCH for index in todo if index in links):
+            ports |= {index for index, link in links.items() if _is_switched(link, links)}
         todo = (ports | below) - found - {0}
     return found
+
+
+def _is_switched(link: Link, links: Mapping[int, Link]) -> bool:
+    above = links.get(link.master)
+    return link.port_of == _OPEN_VSWITCH or (above is not None and above.driver == _OPEN_VSWITCH)
 
 
 def read_uplinks(root: HostRoot) -> frozenset[str]:
