@@ -20,8 +20,9 @@ from nodeplug.quarantine import QuarantineRule
 from nodeplug.supervisor.agent import Rules
 from nodeplug.supervisor.reload import Reloader
 from support.api_server import ApiServer, api_server
+from support.awkward.state import State
 from support.bombs import BOMBS
-from support.stage import BOARD, Stage, stage
+from support.stage import BOARD, EXTRA, Stage, stage
 from support.timed import timed
 
 KEY = "nodeplug.io/quarantine"
@@ -304,3 +305,18 @@ async def test_the_largest_honest_value_is_taken(play: Play) -> None:
         await play.stage.listed(allocatable=4)
         play.annotate(f"[{{devices: {{id: [{names}]}}}}]")
         await play.stage.listed(allocatable=0)
+
+
+@timed
+async def test_the_largest_value_for_many_devices_does_not_hold_up_the_agent(play: Play) -> None:
+    """A hundred rules for ten thousand devices are a million questions."""
+    play.stage.set(State(extra=10_000))
+    await play.stage.listed(EXTRA, allocatable=10_000)
+    rules = ", ".join(f"{{devices: {{id: '*-{number}x'}}}}" for number in range(90))
+    play.annotate(f"[{rules}, {{devices: {{id: awk-extra-7}}}}]")
+    ticks = Ticks()
+    ticking = asyncio.create_task(ticks.run())
+    async with play.following():
+        await play.stage.listed(EXTRA, allocatable=9_999)
+    ticking.cancel()
+    assert ticks.longest < 0.7

@@ -22,6 +22,7 @@ from nodeplug.values.trouble import Trouble
 
 # A disk that is full may have room again.
 _RETRY_SECONDS = 10.0
+_JUDGE_SECONDS = 30.0
 
 _log = logging.getLogger("nodeplug.supervisor")
 
@@ -123,14 +124,20 @@ class Offering:
         self._retrying.discard(name)
         await self._bring_out(name)
 
+    async def _isolated(self, inventory: Inventory) -> Inventory:
+        """Judge devices by what takes them out of service: seconds for many rules and devices."""
+        rules = [*self.rules.quarantine, *self.rules.annotated]
+        if not rules:
+            return inventory
+        return await call(isolate, inventory, rules, timeout=_JUDGE_SECONDS)
+
     async def _offer(self, name: str, arrived: float) -> bool:
         """Offer what a backend has; files that containers need come before lists.
 
         Return whether all of it could be done.
         """
         backend, inventory = self._latest[name]
-        isolated = [*self.rules.quarantine, *self.rules.annotated]
-        own = isolate(self._without_foreign_ids(name, inventory), isolated)
+        own = await self._isolated(self._without_foreign_ids(name, inventory))
         former = {native: self._worked.get(native, self.former) for native in own.resources}
         wanted = advertise(own, self.rules.offers, former, self._claims.taken(name))
         offers, unseen = await self._with_hardware(wanted.offers)
