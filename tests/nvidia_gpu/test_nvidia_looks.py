@@ -1,5 +1,6 @@
 """What the driver tells of only when it is asked."""
 
+import asyncio
 import time
 
 import pytest
@@ -153,6 +154,41 @@ async def test_a_fact_that_was_not_told_at_the_start_is_asked_for_again(eight: N
         fault.error = 0
         known = await until(inventories, lambda each: bool(each.devices[uuid(3)].capacity))
     assert known.devices[uuid(3)].attributes["memory"] == 40
+
+
+async def test_a_gpu_that_hangs_at_the_start_leaves_the_others_alone(eight: NvmlHost) -> None:
+    """It is there as soon as it answers."""
+    fault = eight.fault("nvmlDeviceGetName", 3, hang=True)
+    async with watching(eight.backend()) as inventories:
+        first = await anext(inventories)
+        assert (len(first.devices), reasons(first)) == (7, {})
+        assert first.left_out == {"GPU 3": "it does not answer"}
+        fault.hang = 0
+        assert len((await until(inventories, lambda each: len(each.devices) == 8)).devices) == 8
+
+
+@timed
+async def test_nobody_waits_for_a_gpu_that_hangs(eight: NvmlHost) -> None:
+    """Events of the others are told at once, and waiting costs nothing."""
+    lasting = {"holdOffSeconds": 3600, "pollSeconds": HealthSettings().poll_seconds}
+    async with served(eight, health=lasting) as play:
+        await play.sick(of=8)
+        fault = eight.fault("nvmlDeviceGetTemperature", 3, hang=True)
+        eight.fault("nvmlDeviceGetNvLinkState", 3, hang=True)
+        sick, delays = [uuid(3)], []
+        await play.sick(*sick, of=8)
+        began, spent = time.monotonic(), time.process_time()
+        await asyncio.sleep(3)
+        share = (time.process_time() - spent) / (time.monotonic() - began)
+        for gpu in (0, 1, 2, 4, 5, 6, 7):
+            told_at = time.monotonic()
+            eight.tell(gpu, 79)
+            sick.append(uuid(gpu))
+            await play.sick(*sick, of=8)
+            delays.append(play.last_list_at() - told_at)
+        fault.hang = 0
+    assert max(delays) < 0.1
+    assert share < 0.02
 
 
 @pytest.mark.parametrize("garbage", [b"", b"GPU-\xff\xfe", b"GPU-" + b"x" * 80, b"GPU-a\nb", b"::"])

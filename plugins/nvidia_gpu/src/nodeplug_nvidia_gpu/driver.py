@@ -15,6 +15,7 @@ VERSION_MISMATCH: Final = 18
 # Not NVML's: there is no library, or no answer that makes sense.
 NO_LIBRARY: Final = -1
 NONSENSE: Final = -2
+NO_ANSWER: Final = -3
 
 
 class DriverError(Exception):

@@ -4,7 +4,15 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from nodeplug_nvidia_gpu.driver import GPU_IS_LOST, NO_PERMISSION, NONSENSE, Driver, DriverError
+from nodeplug_nvidia_gpu.asking import Asker
+from nodeplug_nvidia_gpu.driver import (
+    GPU_IS_LOST,
+    NO_ANSWER,
+    NO_PERMISSION,
+    NONSENSE,
+    Driver,
+    DriverError,
+)
 from nodeplug_nvidia_gpu.facts import Gpu, Links, Pulse, Versions
 from nodeplug_nvidia_gpu.naming import is_uuid
 from nodeplug_nvidia_gpu.view import Conditions, View
@@ -26,30 +34,31 @@ Plugged = Callable[[str], bool]
 """Whether a PCI address is there."""
 
 
+Answer = tuple[Gpu, Pulse] | DriverError
+"""What a GPU says, or why it does not."""
+
+
 class Look:
     """One look at every GPU that the driver counts."""
 
-    def __init__(self, driver: Driver, known: Mapping[str, Gpu]) -> None:
-        self._driver = driver
+    def __init__(self, driver: Driver, known: Mapping[str, Gpu], asker: Asker[Answer]) -> None:
         self._known = known
         self.gpus: dict[str, Gpu] = {}
         self.pulses: dict[str, Pulse] = {}
         self.failures: dict[int, DriverError] = {}
-        for index in range(min(driver.count(), _GPUS_LIMIT)):
-            try:
-                self._ask(index)
-            except DriverError as error:
-                if error.of_driver:
+        self.silent: set[int] = set()
+        for index, answer in asker.answers(range(min(driver.count(), _GPUS_LIMIT))):
+            if isinstance(answer, float):
+                self.silent.add(index)
+                self.failures[index] = DriverError("it does not answer", NO_ANSWER)
+            elif not isinstance(answer, DriverError):
+                self._take(index, *answer)
+            else:
+                if answer.of_driver:
                     driver.count()  # raises likewise, unless it is this GPU alone
-                self.failures[index] = error
-            except Exception as error:  # noqa: BLE001 - one odd GPU never hides the others
-                self.failures[index] = DriverError(f"it answers nonsense: {error!r}", NONSENSE)
+                self.failures[index] = answer
 
-    def _ask(self, index: int) -> None:
-        pulse = self._driver.pulse(index)
-        known = gpu = self._known.get(pulse.uuid)
-        if gpu is None or gpu.failed or _differs(gpu, index, pulse):
-            gpu = self._driver.gpu(index).filled(known)
+    def _take(self, index: int, gpu: Gpu, pulse: Pulse) -> None:
         if not is_uuid(gpu.uuid):
             self.failures[index] = DriverError(f"its UUID {gpu.uuid!r} is none", NONSENSE)
         elif self._has(gpu.uuid, index):
@@ -84,6 +93,7 @@ class Looker:
         self._open = False
         self._versions = Versions()
         self._known: dict[str, Gpu] = {}
+        self._asker: Asker[Answer] = Asker(self._ask)
         self._was_plugged: set[str] = set()
         self._errors: dict[str, int] = {}
         self._links: Links = {}
@@ -101,7 +111,7 @@ class Looker:
             self._ready()
             if not (self._versions.driver and self._versions.cuda):
                 self._versions = self._driver.versions()
-            look = Look(self._driver, self._known)
+            look = Look(self._driver, self._known, self._asker)
         except DriverError as error:
             self.close()
             return self._blind(str(error))
@@ -113,7 +123,7 @@ class Looker:
         self._forget_unplugged(conditions, look)
         self._listen(look)
         if fresh:
-            self._links = self._read_links()
+            self._links = self._read_links(look)
         hopeful = any(error.code not in _FOR_EVER for error in look.failures.values())
         self._lose_patience(missing=hopeful or len(conditions) > len(look.gpus))
         return View(
@@ -125,9 +135,21 @@ class Looker:
             strangers=tuple(f"GPU {index}: {error}" for index, error in look.failures.items()),
         )
 
+    def _ask(self, index: int) -> Answer:
+        try:
+            pulse = self._driver.pulse(index)
+            known = gpu = self._known.get(pulse.uuid)
+            if gpu is None or gpu.failed or _differs(gpu, index, pulse):
+                gpu = self._driver.gpu(index).filled(known)
+        except DriverError as error:
+            return error
+        except Exception as error:  # noqa: BLE001 - one odd GPU never hides the others
+            return DriverError(f"it answers nonsense: {error!r}", NONSENSE)
+        return gpu, pulse
+
     def close(self) -> None:
-        """Let the driver go."""
-        if self._open:
+        """Let the driver go, unless a call is under way in it that hangs."""
+        if self._open and not self._asker.hanging:
             self._open = False
             self._driver.close()
 
@@ -190,9 +212,13 @@ class Looker:
         except DriverError as error:
             _log.debug("events not heard", extra={"nodeplug": {"error": str(error)}})
 
-    def _read_links(self) -> Links:
+    def _read_links(self, look: Look) -> Links:
+        """Ask for the links of all GPUs but those that hang, whose links stay as they were."""
+        hung = {gpu.uuid for gpu in self._gpus() if gpu.index in look.silent}
+        kept = {pair: n for pair, n in self._links.items() if not hung.isdisjoint(pair)}
         try:
-            return self._driver.links(self._gpus())
+            others = [gpu for gpu in self._gpus() if gpu.uuid not in hung]
+            return {**kept, **self._driver.links(others)}
         except DriverError:
             return {}
 
