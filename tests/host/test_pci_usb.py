@@ -7,7 +7,7 @@ import pytest
 
 from nodeplug.host.pci import PciDevice, pci_devices
 from nodeplug.host.root import HostRoot
-from nodeplug.host.usb import UsbDevice, usb_devices
+from nodeplug.host.usb import UsbDevice, usb_device, usb_ports, usb_serial
 from support.needs import require
 
 PCI = {
@@ -82,40 +82,45 @@ def test_the_pci_devices_of_this_machine_are_all_found() -> None:
 
 
 def test_a_usb_device_is_read(root: HostRoot) -> None:
-    """Its port, ids, serial and numbers; the NUMA node is its controller's."""
+    """Its port, ids and numbers; the NUMA node is its controller's."""
     (root.sys / "devices/pci0000:00/0000:00:01.0").mkdir(parents=True)
     (root.sys / "devices/pci0000:00/0000:00:01.0/numa_node").write_text("0")
     devpath = "/devices/pci0000:00/0000:00:01.0/usb1/1-2.3"
     add(root, "usb", devpath, USB)
-    assert usb_devices(root) == [
-        UsbDevice("1-2.3", devpath, "046d", "0825", "ef", "A1B2", 1, 12, (0,))
-    ]
+    wanted = UsbDevice("1-2.3", devpath, "046d", "0825", "ef", 1, 12, (0,))
+    assert usb_device(root, "1-2.3") == wanted
 
 
 def test_a_usb_device_names_its_node(root: HostRoot) -> None:
     """The node's path has both numbers in three digits."""
     add(root, "usb", "/devices/usb1/1-2", USB)
-    assert usb_devices(root)[0].node == "/dev/bus/usb/001/012"
+    device = usb_device(root, "1-2")
+    assert device is not None
+    assert device.node == "/dev/bus/usb/001/012"
 
 
-def test_a_usb_device_without_serial_has_none(root: HostRoot) -> None:
-    """Neither a missing nor an empty serial is one."""
-    add(root, "usb", "/devices/usb1/1-2", {**USB, "serial": "\n"})
-    assert usb_devices(root)[0].serial is None
+@pytest.mark.parametrize(("content", "serial"), [("A1B2\n", "A1B2"), ("\n", "")])
+def test_the_serial_number_is_read_apart(root: HostRoot, content: str, serial: str) -> None:
+    """For it alone waits for the device."""
+    add(root, "usb", "/devices/usb1/1-2", {**USB, "serial": content})
+    device = usb_device(root, "1-2")
+    assert device is not None
+    assert (device.serial, usb_serial(root, device)) == (None, serial)
 
 
 def test_usb_interfaces_are_not_devices(root: HostRoot) -> None:
     """An interface, named with a colon, is left out."""
+    add(root, "usb", "/devices/usb1/1-2", USB)
     add(root, "usb", "/devices/usb1/1-2/1-2:1.0", USB)
-    assert usb_devices(root) == []
+    assert usb_ports(root) == ["1-2"]
 
 
 def test_a_usb_device_that_goes_while_read_is_left_out(root: HostRoot) -> None:
     """Half a device is none."""
     add(root, "usb", "/devices/usb1/1-2", {"idVendor": "046d"})
-    assert usb_devices(root) == []
+    assert usb_device(root, "1-2") is None
 
 
 def test_a_host_without_these_buses_has_no_devices(root: HostRoot) -> None:
     """A missing bus is no error."""
-    assert (pci_devices(root), usb_devices(root)) == ([], [])
+    assert (pci_devices(root), usb_ports(root)) == ([], [])

@@ -14,7 +14,7 @@ from nodeplug.host.nodes import node_type
 from nodeplug.host.root import HostRoot
 from nodeplug.host.uevent_hub import UeventHub
 from nodeplug.host.uevents import Resync, Uevent
-from nodeplug.host.usb import usb_devices
+from nodeplug.host.usb import UsbDevice, usb_device, usb_serial
 
 DEVPATH = "/devices/pci0000:00/0000:00:01.0/usb1/1-2"
 STICK = rf"""P: {DEVPATH}
@@ -117,14 +117,21 @@ async def test_the_bare_socket_understands_libudevs_frames(bed: Machine) -> None
         assert await following(events) == ("add", DEVPATH, "/dev/bus/usb/001/012")
 
 
+def stick() -> UsbDevice:
+    found = usb_device(HostRoot(), "1-2")
+    assert found is not None
+    return found
+
+
 def test_a_plugged_stick_is_enumerated(bed: Machine) -> None:
     """What the kernel shows of a stick is what a backend reads."""
     bed.add(STICK)
-    found = [(each.port, each.vid, each.pid, each.serial) for each in usb_devices(HostRoot())]
-    assert found == [("1-2", "046d", "0825", "A1B2")]
+    found = stick()
+    told = (found.port, found.vid, found.pid, usb_serial(HostRoot(), found))
+    assert told == ("1-2", "046d", "0825", "A1B2")
 
 
 def test_a_sticks_node_is_where_the_device_says(bed: Machine) -> None:
     """The path made from the bus and device numbers leads to a character device."""
     bed.add(STICK)
-    assert node_type(Path(usb_devices(HostRoot())[0].node)) == "char"
+    assert node_type(Path(stick().node)) == "char"

@@ -110,7 +110,7 @@ class Following:
 
 def _waits() -> bool:
     coroutines = (task.get_coro() for task in asyncio.all_tasks())
-    return any("Changes._read" in str(coroutine) for coroutine in coroutines)
+    return any("Changes._change" in str(coroutine) for coroutine in coroutines)
 
 
 @asynccontextmanager

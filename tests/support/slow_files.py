@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _LOOKUP, _FORGET, _GETATTR, _INIT, _OPENDIR, _READDIR = 1, 2, 3, 26, 27, 28
+_OPEN, _READ, _RELEASE = 14, 15, 18
+_UNCACHED = 1  # FOPEN_DIRECT_IO
 _SILENT = {_FORGET, 36, 42}  # forget, interrupt, batch_forget: nobody waits for an answer
 _ROOT = 1
 _NOT_THERE, _UNKNOWN = -2, -38  # ENOENT, ENOSYS
@@ -36,6 +38,8 @@ class SlowFiles:
 
     A name that ends in "/" is a directory, with the same content as that above it.
     """
+
+    _root_mode = stat.S_IFDIR
 
     def __init__(self, directory: Path, *names: str, mode: int = stat.S_IFREG | 0o644) -> None:
         self._directory = directory
@@ -58,7 +62,7 @@ class SlowFiles:
 
     def __enter__(self) -> Self:
         self._device = os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC)
-        options = f"fd={self._device},rootmode=40000,user_id=0,group_id=0,allow_other"
+        options = f"fd={self._device},rootmode={self._root_mode:o},user_id=0,group_id=0,allow_other"
         if _LIBC.mount(b"slow", self._target, b"fuse", _FLAGS, options.encode()):
             raise OSError(ctypes.get_errno(), "mount", str(self._directory))
         self._thread.start()
@@ -119,3 +123,27 @@ class SlowFiles:
         is_directory = node == _ROOT or self._names[node - _ROOT - 1].endswith("/")
         kind = stat.S_IFDIR | 0o755 if is_directory else self._mode
         return _ATTR.pack(node, 0, 0, 0, 0, 0, 0, 0, 0, kind, 1, 0, 0, 0, 512, 0)
+
+
+class SlowFile(SlowFiles):
+    """A single file, mounted over one that is there. `asked` counts who wanted to read it."""
+
+    _root_mode = stat.S_IFREG
+
+    def __init__(self, file: Path, content: str) -> None:
+        super().__init__(file)
+        self.asked = 0
+        self._content = content.encode()
+
+    def _answer(self, code: int, node: int, body: bytes) -> bytes | int:
+        if code == _OPEN:
+            self.asked += 1
+            return struct.pack("<QII", 0, _UNCACHED, 0)
+        if code == _READ:
+            start, size = struct.unpack_from("<8xQI", body)
+            return self._content[start : start + size]
+        return b"" if code == _RELEASE else super()._answer(code, node, body)
+
+    def _attributes(self, node: int) -> bytes:
+        mode = stat.S_IFREG | 0o644
+        return _ATTR.pack(node, len(self._content), 0, 0, 0, 0, 0, 0, 0, mode, 1, 0, 0, 0, 512, 0)

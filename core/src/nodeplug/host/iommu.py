@@ -39,7 +39,7 @@ def why_not_viable(root: HostRoot, address: str) -> str:
     for member in group_members(root, address):
         place = f"{_folder(root, group)}/{member}"
         driver = link_name(f"{place}/driver")
-        if driver and not _is_harmless(driver) and not _is_bridge(place):
+        if driver and not _is_harmless(place, driver) and not _is_bridge(place):
             return f"{member} in its IOMMU group {group} is bound to {driver}"
     return ""
 
@@ -48,8 +48,10 @@ def _folder(root: HostRoot, group: str) -> str:
     return f"{root.sys}/kernel/iommu_groups/{group}/devices"
 
 
-def _is_harmless(driver: str) -> bool:
-    return driver in _HARMLESS or "vfio" in driver
+def _is_harmless(place: str, driver: str) -> bool:
+    # Linux 6.1, drivers/vfio/vfio_main.c: a driver of VFIO, of whatever name, makes this folder.
+    is_vfio = "vfio" in driver or os.path.isdir(f"{place}/vfio-dev")  # noqa: PTH112 - text
+    return is_vfio or driver in _HARMLESS
 
 
 def _is_bridge(place: str) -> bool:

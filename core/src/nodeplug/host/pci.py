@@ -1,5 +1,6 @@
 """The PCI devices of the host."""
 
+import os
 from dataclasses import dataclass
 
 from nodeplug.host.root import HostRoot
@@ -25,13 +26,17 @@ class PciDevice:
     numa: tuple[int, ...]
 
 
-def pci_devices(root: HostRoot) -> list[PciDevice]:
-    """Return all PCI devices by address; one that goes while it is read is left out."""
+def pci_addresses(root: HostRoot) -> list[str]:
+    """Return where there are PCI devices, in order."""
     try:
-        addresses = sorted(each.name for each in (root.sys / "bus/pci/devices").iterdir())
+        return sorted(os.listdir(root.sys / "bus/pci/devices"))  # noqa: PTH208 - names only
     except OSError:
         return []
-    found = (pci_device(root, address) for address in addresses)
+
+
+def pci_devices(root: HostRoot) -> list[PciDevice]:
+    """Return all PCI devices by address; one that goes while it is read is left out."""
+    found = (pci_device(root, address) for address in pci_addresses(root))
     return [device for device in found if device is not None]
 
 

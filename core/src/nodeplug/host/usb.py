@@ -1,5 +1,6 @@
 """The USB devices of the host."""
 
+import os
 from dataclasses import dataclass
 
 from nodeplug.host.root import HostRoot
@@ -12,7 +13,8 @@ class UsbDevice:
 
     `port` tells where it is plugged in, "1-2.3" or "usb1" for a root hub, and stays over a replug;
     `devnum` does not. `vid` and `pid` are four lower-case hexadecimal digits, `device_class` two
-    ("09" is a hub). `serial` comes from the device: it may be None, anything, or not unique.
+    ("09" is a hub). `serial` comes from the device: it may be anything, or not unique; None where
+    there is none, or it was not asked for.
     """
 
     port: str
@@ -20,10 +22,10 @@ class UsbDevice:
     vid: str
     pid: str
     device_class: str
-    serial: str | None
     busnum: int
     devnum: int
     numa: tuple[int, ...]
+    serial: str | None = None
 
     @property
     def node(self) -> str:
@@ -31,18 +33,20 @@ class UsbDevice:
         return f"/dev/bus/usb/{self.busnum:03}/{self.devnum:03}"
 
 
-def usb_devices(root: HostRoot) -> list[UsbDevice]:
-    """Return all USB devices by port; one that goes while it is read is left out."""
+def usb_ports(root: HostRoot) -> list[str]:
+    """Return where there are USB devices, in order."""
     try:
-        ports = sorted(each.name for each in (root.sys / "bus/usb/devices").iterdir())
+        ports = sorted(os.listdir(root.sys / "bus/usb/devices"))  # noqa: PTH208 - names only
     except OSError:
         return []
-    found = (usb_device(root, port) for port in ports if ":" not in port)
-    return [device for device in found if device is not None]
+    return [port for port in ports if ":" not in port]
 
 
 def usb_device(root: HostRoot, port: str) -> UsbDevice | None:
-    """Return the USB device at a port, or None where there is none."""
+    """Return the USB device at a port, without its serial number, or None where there is none.
+
+    Reads nothing that waits for the device.
+    """
     devpath = device_at(root, f"/sys/bus/usb/devices/{port}")
     if devpath is None:
         return None
@@ -54,7 +58,13 @@ def usb_device(root: HostRoot, port: str) -> UsbDevice | None:
     busnum, devnum = read_int(place / "busnum"), read_int(place / "devnum")
     if not vid or busnum is None or devnum is None:
         return None
-    serial = read_text(place / "serial") or None
-    return UsbDevice(
-        port, devpath, vid, pid, device_class, serial, busnum, devnum, numa_nodes(place)
-    )
+    return UsbDevice(port, devpath, vid, pid, device_class, busnum, devnum, numa_nodes(place))
+
+
+def usb_serial(root: HostRoot, usb: UsbDevice) -> str:
+    """Return the serial number of a USB device, empty where it has none.
+
+    Blocks while the device does not answer: the kernel holds its lock meanwhile (Linux,
+    drivers/usb/core/sysfs.c, usb_string_attr).
+    """
+    return read_text(root.path(f"/sys{usb.devpath}/serial")) or ""

@@ -18,7 +18,7 @@ from nodeplug.values.device import Device
 from nodeplug.values.edits import ContainerEdits
 from nodeplug.values.errors import AllocationRefusedError
 from nodeplug.values.inventory import Inventory
-from nodeplug_custom.changes import changes
+from nodeplug_custom.changes import Changes, changes
 from nodeplug_custom.devices import device_of
 from nodeplug_custom.globs import Place, Step, place_of
 from nodeplug_custom.hardware import Hardware
@@ -26,6 +26,7 @@ from nodeplug_custom.interest import Interest
 from nodeplug_custom.joining import Joiner
 from nodeplug_custom.memory import Memory
 from nodeplug_custom.nearness import is_near
+from nodeplug_custom.precedence import look
 from nodeplug_custom.probing import Probing
 from nodeplug_custom.resource_envs import resource_envs
 from nodeplug_custom.selection import Overlap, Selection, Sighting
@@ -37,6 +38,7 @@ _log = logging.getLogger("nodeplug.custom")
 _LOOK_SECONDS: Final = 20.0
 _CHECK_SECONDS: Final = 5.0
 _LOGGED_OVERLAPS: Final = 10
+_TORN_LOOKS: Final = 2
 
 
 class CustomBackend:
@@ -66,22 +68,46 @@ class CustomBackend:
             probing = Probing(events.changed.set)
             self._verdicts = probing.verdicts
             self._changed = events.changed
-            patience.wake = partial(_tell, asyncio.get_running_loop(), events.changed)
+            loop, reads = asyncio.get_running_loop(), self.memory.hardware.reads
+            patience.wake = reads.wake = partial(_tell, loop, events.changed)
+            torn = 0
             try:
                 while True:
                     started = time.monotonic() - patience.wasted
                     inventory, places = await call(self._look, timeout=_LOOK_SECONDS)
                     # Waiting for a file system that hangs makes no storm.
                     events.took(time.monotonic() - patience.wasted - started)
-                    probing.follow(self._hardware.sights)
+                    sights = self._hardware.sights
+                    probing.follow(sights)
+                    self._interest.follow(sights.values())
                     again = events.follow(places)
+                    if (seconds := reads.next_verdict) is not None:
+                        loop.call_later(seconds, events.changed.set)
+                    if self._is_torn(inventory, last, torn, events, again=again):
+                        torn += 1
+                        events.changed.clear()
+                        continue
+                    torn = 0
                     if inventory != last or self._doubted:
                         self._doubted, last = False, inventory
                         yield inventory
                     if not again:
                         await events.wait()
             finally:
+                reads.rest()
                 await probing.close()
+
+    @staticmethod
+    def _is_torn(
+        inventory: Inventory, last: Inventory | None, torn: int, events: Changes, *, again: bool
+    ) -> bool:
+        """Return whether a look saw something new while the host changed: half of it, perhaps.
+
+        Its entries must be judged on one moment, or a device is first one entry's and then
+        another's. A host that never stops to change is told of nevertheless.
+        """
+        news = last is not None and inventory != last
+        return news and torn < _TORN_LOOKS and (again or events.changed.is_set())
 
     async def allocate(self, resource: str, devices: Sequence[Device]) -> ContainerEdits:
         """Join the values of several devices, after a look that all are still there.
@@ -99,7 +125,7 @@ class CustomBackend:
         return replace(joined, envs={**more, **joined.envs}) if more else joined
 
     async def _check(self, devices: Sequence[Device]) -> None:
-        if all(is_near(_path(device)) for device in devices):
+        if all(is_near(path) for device in devices for path in self._paths(device)):
             self._check_present(devices)  # a thread would cost 0.2 ms
         else:
             await call(self._check_present, devices, timeout=_CHECK_SECONDS)
@@ -109,7 +135,9 @@ class CustomBackend:
         if not self.memory.looking.acquire(timeout=_LOOK_SECONDS):
             raise TimeoutError("an earlier look at the host hangs")
         try:
-            view = self._selection.look(self._host.root)
+            view, hardware = look(
+                self._host.root, self._selection, self._hardware, dict(self._verdicts)
+            )
             gone = self.memory.gone(view.sightings.values())
         finally:
             self.memory.looking.release()
@@ -118,8 +146,6 @@ class CustomBackend:
         absent = [each._replace(kind=None) for each in gone if each.path not in elsewhere]
         left_out = Omissions()
         by_path = self._devices_of([*view.sightings.values(), *absent], left_out)
-        taken = {seen.real for seen in view.sightings.values()}
-        hardware = self._hardware.look(self._host.root, taken, dict(self._verdicts))
         left_out |= self._hardware.left_out
         inventory = Inventory.of(
             _of_one_id_each([*by_path, *hardware], left_out),
@@ -130,7 +156,8 @@ class CustomBackend:
         nodes = {node.host_path for device in hardware for node in device.edits.nodes}
         database = {Place("/run/udev/data", Step("*"))} if self._interest.udev_database else set()
         told = replace(inventory, left_out=left_out)
-        return told, {*view.places, *map(place_of, nodes), *database}
+        places = {*view.places, *self._hardware.places, *map(place_of, nodes), *database}
+        return told, places
 
     def _devices_of(self, sightings: Sequence[Sighting], left_out: Omissions) -> Collection[Device]:
         before, self._devices = self._devices, {}
@@ -152,10 +179,17 @@ class CustomBackend:
 
     def _check_present(self, devices: Sequence[Device]) -> None:
         for device in devices:
-            path = _path(device)
-            if not exists(f"{self._top}{path}"):  # noqa: PTH110 - far quicker
-                text = f"{path} of device {device.id} is not present"
-                raise AllocationRefusedError(text, [device.id])
+            for path in self._paths(device):
+                if not exists(f"{self._top}{path}"):  # noqa: PTH110 - far quicker
+                    text = f"{path} of device {device.id} is not present"
+                    raise AllocationRefusedError(text, [device.id])
+
+    def _paths(self, device: Device) -> Sequence[str]:
+        """Return all that a device consists of, not what the configuration mounts besides."""
+        sight = self._hardware.sights.get(device.id)
+        if sight is not None:
+            return [node.host_path for node in sight.unit.nodes]
+        return [(device.edits.nodes or device.edits.mounts)[0].host_path]
 
 
 def _of_one_id_each(devices: Sequence[Device], left_out: Omissions) -> Collection[Device]:
@@ -165,10 +199,6 @@ def _of_one_id_each(devices: Sequence[Device], left_out: Omissions) -> Collectio
         if found.setdefault(device.id, device) is not device:
             left_out[device.id] = f"its id is that of a device of {found[device.id].resource}, too"
     return found.values()
-
-
-def _path(device: Device) -> str:
-    return (device.edits.nodes or device.edits.mounts)[0].host_path
 
 
 def _tell(loop: asyncio.AbstractEventLoop, changed: asyncio.Event) -> None:

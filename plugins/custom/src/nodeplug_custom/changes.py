@@ -5,7 +5,7 @@ import posixpath
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager, suppress
 from itertools import filterfalse
-from typing import Final
+from typing import Final, Literal
 
 from nodeplug.host.distant_watch import DistantWatch
 from nodeplug.host.host import Host
@@ -48,6 +48,7 @@ class Changes:
         self._spent = self._noted = 0.0
         self._steps: dict[str, list[Step]] = {}
         self._looked = 0.0
+        self._readers: set[asyncio.Task[None] | asyncio.Task[Literal[True]]] = set()
 
     def follow(self, places: Collection[Place]) -> bool:
         """Wait for these places from now on; return whether a directory is new among them.
@@ -79,16 +80,36 @@ class Changes:
 
     async def wait(self) -> None:
         """Return when something may have changed, or the time for a look without cause has come."""
-        async with asyncio.TaskGroup() as group:
-            readers = [group.create_task(self._read(each)) for each in self._sources]
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._reconcile_seconds):
-                    await self.changed.wait()
-            now = asyncio.get_running_loop().time()
-            await asyncio.sleep(self._looked + self._gather_seconds - now)
-            self.changed.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._reconcile_seconds):
+                await asyncio.create_task(self._change())
+        now = asyncio.get_running_loop().time()
+        await asyncio.sleep(self._looked + self._gather_seconds - now)
+        self.changed.clear()
+
+    async def _change(self) -> None:
+        change = asyncio.create_task(self.changed.wait())
+        try:
+            while not change.done():
+                waiting = {change, *self._readers}
+                done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+                self._readers -= done
+                for each in done:
+                    each.result()
+        finally:
+            change.cancel()
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[None]:
+        """Take note of events from entry to exit, during looks, too."""
+        self._readers = {asyncio.create_task(self._read(each)) for each in self._sources}
+        readers = [*self._readers]
+        try:
+            yield
+        finally:
             for reader in readers:
                 reader.cancel()
+            await asyncio.gather(*readers, return_exceptions=True)
 
     async def _read(self, events: Events) -> None:
         async for event in events:
@@ -121,4 +142,6 @@ async def changes(
         DistantWatch(changed.set) as distant,
     ):
         sources = uevents, watch, distant
-        yield Changes(host.root, sources, concerns, reconcile_seconds, changed)
+        events = Changes(host.root, sources, concerns, reconcile_seconds, changed)
+        async with events.reading():
+            yield events

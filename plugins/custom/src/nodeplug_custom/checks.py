@@ -1,6 +1,6 @@
 """Checks of single values in the configuration; errors are ValueError, their text is one line."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVarTuple
 
 from nodeplug.values.names import check_env_name
@@ -27,6 +27,13 @@ def check_place(template: str, allowed: frozenset[str] = FIELDS) -> None:
     path = fill(template, _SAMPLE)
     if not path.startswith("/") or ".." in path.split("/") or not path.isprintable():
         raise ValueError(f"{template!r} must be absolute, printable and without '..'")
+
+
+def check_attributes(names: Iterable[str]) -> None:
+    """Refuse what is no path below a device's folder."""
+    for name in names:
+        if not name or name.startswith("/") or ".." in name.split("/"):
+            raise ValueError(f"attribute {name!r} must be a relative path without '..'")
 
 
 def check_node_permissions(permissions: str) -> None:

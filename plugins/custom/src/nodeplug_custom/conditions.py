@@ -5,25 +5,32 @@ import os
 import re
 from collections.abc import Collection, Mapping
 
-from nodeplug.host.nodes import Seen
+from nodeplug.host.nodes import Seen, see
 from nodeplug.host.root import HostRoot
-from nodeplug_custom.findings import driver_of
 from nodeplug_custom.findings_values import Finding
 from nodeplug_custom.kernel_devices import KernelDevice
 from nodeplug_custom.matches import HealthSettings, satisfies
-from nodeplug_custom.units import Unit
+from nodeplug_custom.matching import driver_of
+from nodeplug_custom.unit import Unit
 
 _RANGE = re.compile(r"(-?[0-9.]*)\.\.(-?[0-9.]*)")
 _SHOWN = 40
 
 
-def trouble(
-    root: HostRoot, unit: Unit, seen: Mapping[str, Seen], failed_pci: Collection[str]
-) -> str:
-    """Return why a device is not healthy, or empty. `seen` is what is at its nodes' paths.
+def judged(
+    root: HostRoot, unit: Unit, failed_pci: Collection[str]
+) -> tuple[Mapping[str, Seen], str]:
+    """Return what is at a device's nodes' paths, and why it is not healthy, or empty.
 
     Blocks; opens a node only if the configuration says so. One that is in use is well.
     """
+    seen = {node.host_path: see(root.path(node.host_path)) for node in unit.nodes}
+    return seen, _trouble(root, unit, seen, failed_pci)
+
+
+def _trouble(
+    root: HostRoot, unit: Unit, seen: Mapping[str, Seen], failed_pci: Collection[str]
+) -> str:
     if unit.missing:
         return unit.missing
     for node in unit.nodes:

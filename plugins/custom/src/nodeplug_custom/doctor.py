@@ -1,19 +1,23 @@
 """What on a node keeps devices from being seen."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from nodeplug.backend import Finding
 from nodeplug.host.identities import Identities
 from nodeplug.host.root import HostRoot
+from nodeplug.values.device import Device
 from nodeplug_custom.hardware import Hardware, HardwareMemory
 from nodeplug_custom.interest import Interest
+from nodeplug_custom.precedence import look
+from nodeplug_custom.reads import Reads
+from nodeplug_custom.selection import Selection
 from nodeplug_custom.settings import CustomSettings
-from nodeplug_custom.units import GROUP
+from nodeplug_custom.unit import GROUP
 
 
 def findings(settings: CustomSettings, root: HostRoot) -> list[Finding]:
     """Return them. Blocks."""
-    return [*_folders(settings, root), *_clashes(settings), *_groups(settings, root)]
+    return [*_folders(settings, root), *_clashes(settings), *_of_hardware(settings, root)]
 
 
 def _folders(settings: CustomSettings, root: HostRoot) -> Iterator[Finding]:
@@ -47,11 +51,37 @@ def _clashes(settings: CustomSettings) -> Iterator[Finding]:
                 )
 
 
-def _groups(settings: CustomSettings, root: HostRoot) -> Iterator[Finding]:
+def _of_hardware(settings: CustomSettings, root: HostRoot) -> Iterator[Finding]:
+    memory = HardwareMemory()
+    hardware = Hardware(settings, memory, Interest(settings), Identities())
+    _, devices = look(root, Selection(settings, Identities()), hardware, {})
+    yield from _groups(devices)
+    yield from _silent(memory.reads)
+    for lost in hardware.lost:
+        yield Finding(
+            "warning",
+            lost.name,
+            f"matches an entry of {lost.resource}, which does not get it: {lost.reason}",
+            "narrow one of the entries, or add what is missing",
+        )
+
+
+def _silent(reads: Reads) -> Iterator[Finding]:
+    """Say which devices do not answer."""
+    for device, what in reads.silent.items():
+        yield Finding(
+            "problem",
+            device,
+            f"does not answer: {what} cannot be read",
+            "unplug or reset it; `dmesg` says what its driver waits for",
+            "the kernel holds the device's lock meanwhile, and nobody can use it",
+        )
+
+
+def _groups(devices: Iterable[Device]) -> Iterator[Finding]:
     """Say which devices VFIO gives to one container only."""
     groups: dict[str, list[str]] = {}
-    hardware = Hardware(settings, HardwareMemory(), Interest(settings), Identities())
-    for device in hardware.look(root, set(), {}):
+    for device in devices:
         for found in filter(None, (GROUP.fullmatch(node.host_path) for node in device.edits.nodes)):
             groups.setdefault(found[1], []).append(device.id)
     for group, ids in groups.items():

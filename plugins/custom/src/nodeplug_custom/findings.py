@@ -1,38 +1,47 @@
 """What of the host's hardware an entry of the configuration selects."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from fnmatch import fnmatchcase
+from functools import partial
 
-from nodeplug.backend import Omissions
 from nodeplug.host.iommu import why_not_viable
-from nodeplug.host.pci import PciDevice, pci_device, pci_devices
+from nodeplug.host.pci import PciDevice
 from nodeplug.host.root import HostRoot
-from nodeplug.host.sysfs import device_at, link_name, read_text
-from nodeplug.host.usb import UsbDevice, usb_device, usb_devices
+from nodeplug.host.sysfs import numa_nodes
+from nodeplug.host.usb import UsbDevice
+from nodeplug_custom.buses import Buses
 from nodeplug_custom.findings_values import Finding, Parent
-from nodeplug_custom.kernel_devices import KernelDevice, devices_below, devices_of, names_in
+from nodeplug_custom.kernel_devices import KernelDevice, devices_below
 from nodeplug_custom.matches import (
     HardwareSettings,
     MdevMatch,
     PciMatch,
     UdevMatch,
     UsbMatch,
+    Wanted,
     satisfies,
 )
+from nodeplug_custom.matching import has_attributes, is_udev, key_of, members_of, sources_of
+from nodeplug_custom.reads import Question
+from nodeplug_custom.vfio import is_vfio, vfio_nodes
 
 _HUB = "09"
 
 
-def find(root: HostRoot, wanted: HardwareSettings, left_out: Omissions) -> list[Finding]:
-    """Return what is there now, in a stable order, less what is odd. Blocks."""
+def find(buses: Buses, wanted: HardwareSettings) -> list[Finding]:
+    """Return what is there now, in a stable order, less what is odd. Blocks.
+
+    What does not answer is as it was when it last did, and then of no use now.
+    """
     if wanted.mdev:
-        found = list(_mdevs(root, wanted.mdev, left_out))
+        found = _mdevs(buses, wanted.mdev)
     elif wanted.udev:
-        found = list(_nodes(root, wanted, wanted.udev, left_out))
+        found = _nodes(buses, wanted, wanted.udev)
     elif wanted.usb:
-        found = list(_usbs(root, wanted, wanted.usb, left_out))
+        found = _usbs(buses, wanted, wanted.usb)
     else:
-        found = list(_pcis(root, wanted, left_out))
+        found = _pcis(buses, wanted)
     return [each for each in found if not _excluded(each, wanted.exclude)]
 
 
@@ -41,31 +50,39 @@ def _excluded(found: Finding, globs: tuple[str, ...]) -> bool:
     return any(fnmatchcase(name, glob) for name in names for glob in globs)
 
 
-def _usbs(
-    root: HostRoot, wanted: HardwareSettings, match: UsbMatch, left_out: Omissions
-) -> Iterator[Finding]:
-    for usb in usb_devices(root):
-        with left_out.alone(usb.port):
-            is_meant = usb.device_class != _HUB and _is_usb(usb, match)
-            if is_meant and (not wanted.pci or _pci_above(root, usb.devpath, wanted.pci)):
-                yield _whole_usb(root, usb, wanted)
+def _usbs(buses: Buses, wanted: HardwareSettings, match: UsbMatch) -> Iterator[Finding]:
+    meant = [
+        usb
+        for usb in buses.usb.values()
+        if usb.device_class != _HUB and _is_usb(usb, match) and _is_below(buses, usb, wanted.pci)
+    ]
+    parents = [
+        Parent.of_usb(usb) for usb in buses.with_serials(meant) if _has_serial(buses, usb, match)
+    ]
+    yield from _wholes(buses, wanted, parents, match.attributes)
 
 
 def _is_usb(usb: UsbDevice, wanted: UsbMatch) -> bool:
+    """Return whether all but the serial number and attributes match."""
     pairs = (
         (_lower(wanted.vendor), usb.vid),
         (_lower(wanted.product), usb.pid),
-        (wanted.serial, usb.serial),
         (wanted.port, usb.port),
     )
     return all(satisfies(globs, value) for globs, value in pairs)
 
 
-def _pcis(root: HostRoot, wanted: HardwareSettings, left_out: Omissions) -> Iterator[Finding]:
-    for pci in pci_devices(root):
-        with left_out.alone(pci.address):
-            if wanted.pci and _is_pci(pci, wanted.pci):
-                yield _whole_pci(root, pci, wanted)
+def _has_serial(buses: Buses, usb: UsbDevice, wanted: UsbMatch) -> bool:
+    if usb.devpath in buses.unknown:
+        return not wanted.serial  # nobody can say what it is
+    return satisfies(wanted.serial, usb.serial)
+
+
+def _pcis(buses: Buses, wanted: HardwareSettings) -> Iterator[Finding]:
+    match = wanted.pci
+    assert match is not None
+    parents = [Parent.of_pci(pci) for pci in buses.pci.values() if _is_pci(pci, match)]
+    yield from _wholes(buses, wanted, parents, match.attributes)
 
 
 def _is_pci(pci: PciDevice, wanted: PciMatch) -> bool:
@@ -83,210 +100,181 @@ def _lower(globs: str | tuple[str, ...]) -> str | tuple[str, ...]:
     return globs.lower() if isinstance(globs, str) else tuple(glob.lower() for glob in globs)
 
 
-def _pci_above(root: HostRoot, devpath: str, wanted: PciMatch) -> PciDevice | None:
-    for step in reversed(devpath.split("/")):
-        if step.count(":") == 2 and "." in step:  # noqa: PLR2004 - domain:bus:device.function
-            pci = pci_device(root, step)
-            if pci is not None:
-                return pci if _is_pci(pci, wanted) else None
-    return None
+def _is_below(buses: Buses, usb: UsbDevice, wanted: PciMatch | None) -> bool:
+    return wanted is None or _pci_above(buses, usb.devpath, wanted) is not None
 
 
-def _usb_above(root: HostRoot, device: KernelDevice) -> UsbDevice | None:
-    for step in reversed(device.devpath.split("/")):
-        if step[:1].isdigit() and "-" in step and ":" not in step:
-            return usb_device(root, step)
-    return None
+def _pci_above(buses: Buses, devpath: str, wanted: PciMatch) -> PciDevice | None:
+    above = (buses.pci.get(step) for step in reversed(devpath.split("/")))
+    pci = next((each for each in above if each is not None), None)
+    return pci if pci is not None and _is_pci(pci, wanted) else None
 
 
-def _whole_usb(root: HostRoot, usb: UsbDevice, wanted: HardwareSettings) -> Finding:
-    missing, more = _members(root, usb.devpath, wanted)
+def _usb_above(buses: Buses, devpath: str) -> UsbDevice | None:
+    above = (buses.usb.get(step) for step in reversed(devpath.split("/")) if "-" in step)
+    return next((each for each in above if each is not None), None)
+
+
+def _wholes(
+    buses: Buses,
+    wanted: HardwareSettings,
+    parents: Iterable[Parent],
+    attributes: Mapping[str, Wanted],
+) -> Iterator[Finding]:
+    """Yield devices with all their nodes. One of which nothing was ever read has none."""
+    key = key_of(wanted)
+    known = {f"whole {key} {each.devpath}": each for each in parents}
+    questions = {
+        name: Question(parent.label, "sysfs", partial(_whole, buses.root, parent, wanted))
+        for name, parent in known.items()
+    }
+    for name, found, trouble in buses.ask(questions):
+        parent = known[name]
+        why = trouble or buses.troubles.get(parent.devpath, "")
+        if found is not None:
+            is_known = parent.devpath not in buses.unknown
+            yield replace(found, missing=why, known=is_known) if why else found
+        elif why and not attributes:
+            yield Finding(parent, parent.devpath, (), missing=why, known=False)
+
+
+def _whole(root: HostRoot, parent: Parent, wanted: HardwareSettings) -> Finding | None:
+    match = wanted.usb if parent.kind == "usb" else wanted.pci
+    if match is not None and not has_attributes(
+        KernelDevice(root, parent.devpath), match.attributes
+    ):
+        return None
+    missing, more = members_of(root, parent.devpath, wanted)
+    if parent.kind == "usb":
+        return Finding(parent, parent.devpath, (parent.node, *more), missing=missing)
+    vfio = is_vfio(root, parent.devpath, parent.driver)
+    below = () if vfio else devices_below(root, parent.devpath)
+    own = vfio_nodes(root, parent.devpath) if vfio else [each.node for each in below if each.node]
+    lacks = why_not_viable(root, parent.address) if vfio else ""
     return Finding(
-        parent=Parent.of_usb(usb), devpath=usb.devpath, nodes=(usb.node, *more), missing=missing
-    )
-
-
-def _whole_pci(root: HostRoot, pci: PciDevice, wanted: HardwareSettings) -> Finding:
-    missing, more = _members(root, pci.devpath, wanted)
-    vfio = _vfio_nodes(root, pci)
-    below = () if vfio else devices_below(root, pci.devpath)
-    found = (*vfio, *(device.node for device in below if device.node), *more)
-    lacks = why_not_viable(root, pci.address) if vfio else ""
-    return Finding(
-        parent=Parent.of_pci(pci),
-        devpath=pci.devpath,
-        nodes=tuple(dict.fromkeys(found)),
-        missing=missing or lacks or ("" if found else "has no device node"),
+        parent=parent,
+        devpath=parent.devpath,
+        nodes=tuple(dict.fromkeys((*own, *more))),
+        missing=missing or lacks or ("" if own or more else "has no device node"),
         whole=wanted.exclusive is not False,
     )
 
 
-def _vfio_nodes(root: HostRoot, pci: PciDevice) -> tuple[str, ...]:
-    if pci.driver is None or "vfio" not in pci.driver:
-        return ()
-    place = f"/sys{pci.devpath}"
-    group = link_name(root.path(f"{place}/iommu_group"))
-    nodes = ["/dev/vfio/vfio", _group_node(root, group)] if group and group.isdigit() else []
-    cdevs = names_in(root.path(f"{place}/vfio-dev"))
-    if cdevs and root.path("/dev/iommu").exists():
-        nodes += ["/dev/iommu", *(f"/dev/vfio/devices/{name}" for name in cdevs)]
-    return tuple(nodes)
+def _mdevs(buses: Buses, wanted: MdevMatch) -> Iterator[Finding]:
+    key = key_of(wanted)
+    questions = {
+        f"mdev {key} {device.devpath}": Question(
+            device.sysname, "sysfs", partial(_mdev, buses.root, device, wanted)
+        )
+        for device in buses.of("mdev")
+    }
+    for _, found, trouble in buses.ask(questions):
+        if found is not None:
+            yield replace(found, missing=trouble) if trouble else found
 
 
-def _group_node(root: HostRoot, group: str) -> str:
-    # Linux, drivers/vfio/group.c: without an IOMMU, VFIO makes groups of its own.
-    name = read_text(root.sys / "kernel/iommu_groups" / group / "name")
-    return f"/dev/vfio/{'noiommu-' if name == 'vfio-noiommu' else ''}{group}"
-
-
-def _mdevs(root: HostRoot, wanted: MdevMatch, left_out: Omissions) -> Iterator[Finding]:
-    for device in devices_of(root, "mdev"):
-        with left_out.alone(device.sysname):
-            if _is_mdev(device, wanted):
-                yield _mdev(device)
-
-
-def _is_mdev(device: KernelDevice, wanted: MdevMatch) -> bool:
+def _mdev(root: HostRoot, device: KernelDevice, wanted: MdevMatch) -> Finding | None:
     kinds = {device.attribute("mdev_type"), device.attribute("mdev_type/name")}
     parent = next((d.sysname for d in device.above() if d.subsystem == "pci"), "")
-    is_kind = any(satisfies(wanted.type, kind) for kind in kinds)
-    return is_kind and satisfies(wanted.parent, parent)
-
-
-def _mdev(device: KernelDevice) -> Finding:
-    group = device.attribute("iommu_group") or ""
-    nodes = ("/dev/vfio/vfio", f"/dev/vfio/{group}") if group.isdigit() else ()
+    if not any(satisfies(wanted.type, kind) for kind in kinds):
+        return None
+    if not satisfies(wanted.parent, parent) or not has_attributes(device, wanted.attributes):
+        return None
+    nodes = vfio_nodes(root, device.devpath)
+    numa = numa_nodes(root.path(f"/sys{device.devpath}"))
     return Finding(
-        parent=Parent("mdev", device.sysname, address=device.sysname),
+        parent=Parent("mdev", device.sysname, address=device.sysname, numa=numa),
         devpath=device.devpath,
         nodes=nodes,
         missing="" if nodes else "has no IOMMU group",
     )
 
 
-def _nodes(
-    root: HostRoot, wanted: HardwareSettings, udev: UdevMatch, left_out: Omissions
-) -> Iterator[Finding]:
-    groups: dict[tuple[Parent | None, str], list[KernelDevice]] = {}
-    for device in _udevs(root, udev):
-        with left_out.alone(device.sysname):
-            if (group := _group(root, device, wanted, udev)) is not None:
-                groups.setdefault(group, []).append(device)
-    for (parent, _), devices in groups.items():
-        with left_out.alone(devices[0].sysname):
-            yield _grouped(root, parent, devices, wanted)
+def _nodes(buses: Buses, wanted: HardwareSettings, udev: UdevMatch) -> Iterator[Finding]:
+    groups: dict[tuple[Parent | None, str], list[Finding]] = {}
+    for part in _parts(buses, wanted, udev):
+        apart = "" if wanted.group == "parent" else part.devpath
+        groups.setdefault((part.parent if part.is_below else None, apart), []).append(part)
+    for (parent, _), parts in groups.items():
+        if wanted.group == "parent" and parent:
+            yield from _of_parent(buses, parent, parts, wanted)
+        else:
+            yield from parts
 
 
-def _group(
-    root: HostRoot, device: KernelDevice, wanted: HardwareSettings, udev: UdevMatch
-) -> tuple[Parent | None, str] | None:
-    """Return what a device is part of, and what tells it from others; None if it is not meant."""
-    if not device.node or not _is_udev(device, udev):
+def _parts(buses: Buses, wanted: HardwareSettings, udev: UdevMatch) -> Iterator[Finding]:
+    """Yield the nodes that match, with the USB device or PCI function that they are below."""
+    matching = [*_matching(buses, udev)]
+    above = {
+        part.devpath: usb
+        for part, _ in matching
+        if (usb := _usb_above(buses, part.devpath)) and (not wanted.usb or _is_usb(usb, wanted.usb))
+    }
+    known = {usb.devpath: usb for usb in buses.with_serials(above.values())}
+    for part, trouble in matching:
+        usb = known.get(above[part.devpath].devpath) if part.devpath in above else None
+        if part.devpath in above and usb is None:
+            continue  # it has still time to answer
+        if wanted.usb and (usb is None or not _has_serial(buses, usb, wanted.usb)):
+            continue
+        pci = _pci_above(buses, part.devpath, wanted.pci) if wanted.pci else None
+        if wanted.pci and pci is None:
+            continue
+        parent = Parent.of_usb(usb) if usb else Parent.of_pci(pci) if pci else part.parent
+        why = trouble or buses.troubles.get(parent.devpath, "")
+        words = _part(parent, part) if parent.kind != "udev" else ""
+        is_known = parent.devpath not in buses.unknown
+        yield replace(part, parent=parent, part=words, missing=why, known=is_known)
+
+
+def _matching(buses: Buses, udev: UdevMatch) -> Iterator[tuple[Finding, str]]:
+    """Yield the nodes that match by themselves, their index as their part."""
+    key = key_of(udev)
+    questions = {
+        f"udev {key} {device.devpath}": Question(
+            device.sysname, "sysfs", partial(_found, buses.root, device, udev)
+        )
+        for device in sources_of(buses, udev)
+    }
+    for _, found, trouble in buses.ask(questions):
+        if found is not None:
+            yield found, trouble
+
+
+def _found(root: HostRoot, device: KernelDevice, udev: UdevMatch) -> Finding | None:
+    if not device.node or not is_udev(device, udev):
         return None
-    usb = _usb_above(root, device)
-    if wanted.usb and (usb is None or not _is_usb(usb, wanted.usb)):
-        return None
-    pci = _pci_above(root, device.devpath, wanted.pci) if wanted.pci else None
-    if wanted.pci and pci is None:
-        return None
-    return _parent(usb, pci), "" if wanted.group == "parent" else device.devpath
-
-
-def _grouped(
-    root: HostRoot, parent: Parent | None, devices: list[KernelDevice], wanted: HardwareSettings
-) -> Finding:
-    nodes = tuple(device.node for device in devices)
-    if wanted.group == "parent" and parent:
-        missing, more = _members(root, parent.devpath, wanted)
-        nodes = tuple(dict.fromkeys((*nodes, *more)))
-        return Finding(parent=parent, devpath=parent.devpath, nodes=nodes, missing=missing)
-    [device] = devices
-    own = Parent("udev", device.sysname, devpath=device.devpath)
+    numa = numa_nodes(root.path(f"/sys{device.devpath}"))
     return Finding(
-        parent=parent or own,
+        parent=Parent("udev", device.sysname, devpath=device.devpath, numa=numa),
         devpath=device.devpath,
-        nodes=nodes,
-        part=_part(parent, device) if parent else "",
+        nodes=(device.node,),
+        part=device.attribute("index") or "",
         subsystem=device.subsystem,
     )
 
 
-def _parent(usb: UsbDevice | None, pci: PciDevice | None) -> Parent | None:
-    if usb is not None:
-        return Parent.of_usb(usb)
-    return Parent.of_pci(pci) if pci is not None else None
+def _of_parent(
+    buses: Buses, parent: Parent, parts: list[Finding], wanted: HardwareSettings
+) -> Iterator[Finding]:
+    nodes = tuple(node for part in parts for node in part.nodes)
+    why = next((part.missing for part in parts if part.missing), "")
+    is_known = all(part.known for part in parts)
+    key = f"members {key_of(wanted)} {parent.devpath}"
+    ask = partial(members_of, buses.root, parent.devpath, wanted)
+    for _, found, trouble in buses.ask({key: Question(parent.label, "sysfs", ask)}):
+        missing, more = found or ("", [])
+        nodes = tuple(dict.fromkeys((*nodes, *more)))
+        lacks = why or trouble or missing
+        yield Finding(parent, parent.devpath, nodes, missing=lacks, known=is_known)
 
 
-def _part(parent: Parent, device: KernelDevice) -> str:
+def _part(parent: Parent, part: Finding) -> str:
     """Return which part of its parent a device is, in words that stay over a replug.
 
     A number that the kernel gives anew each time, as in `video3`, is left out where another
     attribute tells the parts apart.
     """
-    interface = next(
-        (
-            step.rpartition(":")[2]
-            for step in device.devpath.split("/")
-            if step.startswith(f"{parent.port}:")
-        ),
-        "",
-    )
-    index = device.attribute("index")
-    return "-".join(part for part in (device.subsystem, interface, index) if part)
-
-
-def _udevs(root: HostRoot, wanted: UdevMatch) -> Iterator[KernelDevice]:
-    names = (wanted.subsystem,) if isinstance(wanted.subsystem, str) else wanted.subsystem
-    plain = all(name and not set("*?[!") & set(name) for name in names)
-    sources = names if plain else ("",)
-    return (each for source in sources for each in devices_of(root, source))
-
-
-def _is_udev(device: KernelDevice, wanted: UdevMatch) -> bool:
-    pairs = (
-        (wanted.subsystem, device.subsystem),
-        (wanted.sysname, device.sysname),
-        (wanted.devtype, device.properties.get("DEVTYPE") if wanted.devtype else None),
-    )
-    return (
-        all(satisfies(globs, value) for globs, value in pairs)
-        and frozenset(wanted.tags) <= (device.tags if wanted.tags else frozenset())
-        and all(satisfies(w, device.properties.get(n)) for n, w in wanted.properties.items())
-        and all(satisfies(w, device.attribute(n)) for n, w in wanted.attributes.items())
-        and _has_parent(device, wanted)
-        and (not wanted.driver or satisfies(wanted.driver, driver_of(device)))
-    )
-
-
-def driver_of(device: KernelDevice) -> str | None:
-    """Return the driver of a device or of the nearest one above it that has any."""
-    chain = (device, *device.above())
-    return next((each.driver for each in chain if each.driver), None)
-
-
-def _has_parent(device: KernelDevice, wanted: UdevMatch) -> bool:
-    if not wanted.parent_attributes:
-        return True
-    return any(
-        all(satisfies(globs, above.attribute(n)) for n, globs in wanted.parent_attributes.items())
-        for above in device.above()
-    )
-
-
-def _members(root: HostRoot, devpath: str, wanted: HardwareSettings) -> tuple[str, list[str]]:
-    """Return what is missing of the further members, or empty, and their nodes."""
-    if not wanted.members:
-        return "", []
-    below = devices_below(root, devpath)
-    nodes: list[str] = []
-    for number, member in enumerate(wanted.members):
-        found = [device.node for device in below if device.node and _is_udev(device, member.udev)]
-        if not found and not member.optional:
-            return f"its member {number} is missing", nodes
-        nodes += found
-    return "", nodes
-
-
-def is_there(root: HostRoot, devpath: str) -> bool:
-    """Return whether the kernel still has a device."""
-    return device_at(root, f"/sys{devpath}") is not None
+    steps = (step for step in part.devpath.split("/") if step.startswith(f"{parent.port}:"))
+    interface = next(steps, "").rpartition(":")[2]
+    return "-".join(word for word in (part.subsystem, interface, part.part) if word)

@@ -24,7 +24,14 @@ class Parent:
     serial: str = ""
     vendor: str = ""
     product: str = ""
+    driver: str = ""
+    node: str = ""
     numa: tuple[int, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """What people call it, whether or not it says what it is."""
+        return f"{self.kind} {self.port or self.address or self.name}"
 
     @classmethod
     def of_usb(cls, usb: UsbDevice) -> "Parent":
@@ -40,6 +47,7 @@ class Parent:
             serial=usb.serial or "",
             vendor=usb.vid,
             product=usb.pid,
+            node=usb.node,
             numa=usb.numa,
         )
 
@@ -53,6 +61,7 @@ class Parent:
             address=pci.address,
             vendor=pci.vendor,
             product=pci.device,
+            driver=pci.driver or "",
             numa=pci.numa,
         )
 
@@ -62,7 +71,8 @@ class Finding:
     """Something that an entry selects.
 
     `part` tells several of one parent apart; `missing` says why it is of no use now, or is empty.
-    `whole` says that it is the parent with all its parts, for whoever has it alone.
+    `whole` says that it is the parent with all its parts, for whoever has it alone. One that is not
+    `known` never said who it is.
     """
 
     parent: Parent
@@ -72,6 +82,12 @@ class Finding:
     missing: str = ""
     subsystem: str = ""
     whole: bool = False
+    known: bool = True
+
+    @property
+    def is_below(self) -> bool:
+        """Whether it is a part of a USB device or PCI function, or that itself."""
+        return self.parent.kind != "udev"
 
     @property
     def names(self) -> tuple[str, ...]:

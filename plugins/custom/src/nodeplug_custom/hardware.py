@@ -1,60 +1,55 @@
 """Hardware that the configuration asks for, as devices."""
 
 import logging
-import re
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import partial
 
 import msgspec
 
 from nodeplug.backend import Omissions
 from nodeplug.host.identities import Identities
-from nodeplug.host.nodes import Seen, see
+from nodeplug.host.nodes import Seen
 from nodeplug.host.root import HostRoot
-from nodeplug.host.sysfs import numa_nodes
 from nodeplug.values.device import Device, Health
-from nodeplug.values.edits import NO_EDITS, ContainerEdits, DeviceNode, Mount
-from nodeplug.values.errors import InvalidValueError
-from nodeplug.values.hardware import Uses
-from nodeplug_custom.conditions import trouble
-from nodeplug_custom.devices import mount_of
+from nodeplug_custom.buses import Buses
+from nodeplug_custom.conditions import judged
+from nodeplug_custom.globs import Place
+from nodeplug_custom.hardware_devices import Sight, device_of, values_of
 from nodeplug_custom.interest import Interest
+from nodeplug_custom.matching import key_of
+from nodeplug_custom.patience import Patience
+from nodeplug_custom.reads import Question, Reads
+from nodeplug_custom.selection import Found
 from nodeplug_custom.settings import CustomSettings, ResourceSettings
-from nodeplug_custom.templates import fill
-from nodeplug_custom.units import Eye, Unit, UnitNode, units_of
+from nodeplug_custom.unit import Unit
+from nodeplug_custom.units import Eye, Lost, Owner, units_of
 from nodeplug_custom.uses import common_nodes, of_unit
+
+Made = tuple[Sight, Device]
 
 _log = logging.getLogger("nodeplug.custom")
 
-_UNSAFE = re.compile(r"[^A-Za-z0-9_.:/@+-]")
-_TEXT_LIMIT = 64
-# The kernel writes a domain with four digits or more: those of Intel's VMD begin at 10000.
-_DOMAIN_BUS = r"[0-9a-f]{4,8}:[0-9a-f]{2}"
-_PCI = re.compile(rf"pci{_DOMAIN_BUS}|{_DOMAIN_BUS}:[0-9a-f]{{2}}\.[0-7]")
 # A host that makes and removes devices for ever must not fill the memory.
 _GONE_LIMIT = 1000
 
 
-class Sight(NamedTuple):
-    """A unit that is there, with the values that templates may name, and what is at its paths."""
-
-    resource: ResourceSettings
-    unit: Unit
-    values: Mapping[str, str]
-    seen: Mapping[str, Seen]
-
-
 class HardwareMemory:
-    """What was seen before; outlives a reload as far as the resource stays as it was."""
+    """What was seen before; outlives a reload as far as the resource stays as it was.
 
-    def __init__(self) -> None:
+    `reads` are those of devices, `patience` is what paths were on file systems that may hang.
+    """
+
+    def __init__(self, patience: Patience[Found] | None = None) -> None:
         self.seen: dict[bytes, dict[str, Device]] = {}
+        self.reads = Reads()
+        self.patience = patience or Patience[Found]()
 
 
 class Hardware:
     """Looks at the host for all resources.
 
-    `sights` are those of the last look, by device; `left_out` is what it could not make sense of.
+    Of the last look are: `sights` by device, `left_out` that it could not make sense of, `lost`
+    that others have, `owners` of nodes, and `places` where a change would matter.
     """
 
     def __init__(
@@ -66,39 +61,88 @@ class Hardware:
     ) -> None:
         self.sights: dict[str, Sight] = {}
         self.left_out = Omissions()
+        self.lost: list[Lost] = []
+        self.owners: dict[str, Owner] = {}
+        self.places = set[Place]()
         self._reported: set[tuple[str, str]] = set()
-        self._resources = [r for r in settings.resources if r.hardware or r.sets or r.zipped]
+        self._resources = {
+            rank: each
+            for rank, each in enumerate(settings.resources)
+            if each.hardware or each.sets or each.zipped
+        }
         self._memory = memory
         self._identities = identities
         self._interest = interest
-        keys = [_key(resource) for resource in self._resources]
+        keys = [_key(resource) for resource in self._resources.values()]
         memory.seen = {key: memory.seen.get(key, {}) for key in keys}
 
-    def look(self, root: HostRoot, taken: set[str], verdicts: Mapping[str, str]) -> list[Device]:
+    @property
+    def is_wanted(self) -> bool:
+        """Whether there is any in the configuration."""
+        return bool(self._resources)
+
+    def look(
+        self, root: HostRoot, taken: Mapping[str, Owner], verdicts: Mapping[str, str]
+    ) -> list[Device]:
         """Return all devices, those that were there and are gone too. Blocks.
 
-        `taken` are nodes that belong to something else; `verdicts` are those of probes.
+        `taken` are the nodes of devices by path; `verdicts` are those of probes.
         """
-        eye = Eye(root, self._identities, self._resources)
-        sights: dict[str, Sight] = {}
-        devices: dict[str, Device] = {}
-        for resource in self._resources:
-            units = units_of(eye, resource, taken)
-            common = common_nodes(units)
-            for unit in units:
-                if unit.id in sights:
-                    self._report(unit.id, resource.name, sights[unit.id].resource.name)
-                    continue
-                with eye.left_out.alone(unit.id):
-                    seen = {node.host_path: see(root.path(node.host_path)) for node in unit.nodes}
-                    sight = Sight(resource, unit, values_of(unit), seen)
-                    problem = trouble(root, unit, seen, self._interest.failed_pci)
-                    reason = problem or verdicts.get(unit.id, "")
-                    device = device_of(root, sight, reason, of_unit(unit, common, seen))
-                    sights[unit.id], devices[unit.id] = sight, device
-            self._remember(resource, devices)
-        self.sights, self.left_out = sights, eye.left_out
+        self.left_out, self.owners = Omissions(), dict(taken)
+        buses = Buses(root, self._memory.reads, self.left_out)
+        resources = [*self._resources.values()]
+        eye = Eye(buses, self._identities, self._memory.patience, resources)
+        made: dict[str, Made] = {}
+        for rank, resource in self._resources.items():
+            units = units_of(eye, resource, rank, self.owners)
+            new = self._without_others(eye, resource, units, made)
+            made |= self._made(buses, resource, new, common_nodes(units), verdicts)
+            self._remember(resource, made)
+        self._memory.reads.end()
+        self.sights = {name: sight for name, (sight, _) in made.items()}
+        self.lost, self.places = eye.lost, eye.places
+        devices = {name: device for name, (_, device) in made.items()}
         return [*devices.values(), *self._gone(devices)]
+
+    def _made(
+        self,
+        buses: Buses,
+        resource: ResourceSettings,
+        units: Sequence[Unit],
+        common: Collection[str],
+        verdicts: Mapping[str, str],
+    ) -> Iterator[tuple[str, Made]]:
+        key, failed = key_of(resource), self._interest.failed_pci
+        questions = {
+            f"health {key} {unit.id}": Question(
+                unit.id, "health", partial(judged, buses.root, unit, failed)
+            )
+            for unit in units
+        }
+        of_name = dict(zip(questions, units, strict=True))
+        for name, found, silent in buses.ask(questions):
+            unit = of_name[name]
+            with self.left_out.alone(unit.id):
+                nothing = dict.fromkeys((node.host_path for node in unit.nodes), Seen())
+                at_nodes, problem = found or ({}, "")
+                seen = {**nothing, **at_nodes}
+                sight = Sight(resource, unit, values_of(unit), seen)
+                reason = silent or problem or verdicts.get(unit.id, "")
+                yield unit.id, (sight, device_of(sight, reason, of_unit(unit, common, seen)))
+
+    def _without_others(
+        self,
+        eye: Eye,
+        resource: ResourceSettings,
+        units: Sequence[Unit],
+        made: Mapping[str, Made],
+    ) -> list[Unit]:
+        """Return the units that are not another resource's, which has other parts of them."""
+        for unit in (each for each in units if each.id in made):
+            owner = made[unit.id][0].resource.name
+            self._report(unit.id, resource.name, owner)
+            eye.lost.append(Lost(unit.id, resource.name, f"is served by {owner}"))
+        return [unit for unit in units if unit.id not in made]
 
     def _report(self, device_id: str, resource: str, owner: str) -> None:
         """Log once that two resources want different parts of one device."""
@@ -107,9 +151,10 @@ class Hardware:
             facts = {"device": device_id, "resource": resource, "served_as": owner}
             _log.warning("device is another resource's already", extra={"nodeplug": facts})
 
-    def _remember(self, resource: ResourceSettings, devices: Mapping[str, Device]) -> None:
+    def _remember(self, resource: ResourceSettings, made: Mapping[str, Made]) -> None:
         seen = self._memory.seen[_key(resource)]
-        seen.update((i, d) for i, d in devices.items() if d.resource == resource.name)
+        own = ((name, each) for name, each in made.items() if each[1].resource == resource.name)
+        seen.update((name, device) for name, (sight, device) in own if sight.unit.known)
         for device_id in [*seen][:-_GONE_LIMIT]:
             del seen[device_id]
 
@@ -131,83 +176,3 @@ class Hardware:
 
 def _key(resource: ResourceSettings) -> bytes:
     return msgspec.json.encode(resource)
-
-
-def values_of(unit: Unit) -> dict[str, str]:
-    """Return what templates may name of a unit; a stranger's text has no character that harms."""
-    parent = unit.findings[0].parent if unit.findings else None
-    first = unit.nodes[0].host_path if unit.nodes else ""
-    values = {
-        "id": unit.id,
-        "name": unit.findings[0].devpath.rpartition("/")[2] if unit.findings else "",
-        "address": parent.address if parent else "",
-        "bus": parent.bus if parent else "",
-        "device": parent.device if parent else "",
-        "port": parent.port if parent else "",
-        "serial": parent.serial if parent else "",
-        "vendor": parent.vendor if parent else "",
-        "product": parent.product if parent else "",
-        "hostPath": first,
-        "realPath": first,
-        "path": first,
-    }
-    safe = {name: _UNSAFE.sub("_", text)[:_TEXT_LIMIT] for name, text in values.items()}
-    return safe | {"nodes": ",".join(node.host_path for node in unit.nodes)}
-
-
-def device_of(root: HostRoot, sight: Sight, reason: str, uses: Uses) -> Device:
-    """Return the device that containers get."""
-    resource, unit, values, _ = sight
-    finding = unit.findings[0] if unit.findings else None
-    folder = root.path(f"/sys{finding.devpath}") if finding else None
-    shown = ("address", "port", "serial", "vendor", "product", "bus", "device")
-    attributes = {name: values[name] for name in shown if values[name]}
-    kind = {"kind": finding.parent.kind} if finding else {}
-    try:
-        edits = NO_EDITS if reason and not unit.nodes else _edits(sight)
-    except InvalidValueError:
-        edits, reason = NO_EDITS, reason or "its container path is not usable"
-    return Device(
-        id=unit.id,
-        resource=resource.name,
-        health=Health.UNHEALTHY if reason else Health.HEALTHY,
-        reason=_UNPRINTABLE.sub("?", reason),
-        numa_nodes=numa_nodes(folder) if folder else (),
-        location=_location(finding.devpath) if finding else (),
-        attributes=attributes | kind,
-        edits=edits,
-        hardware=uses,
-    )
-
-
-_UNPRINTABLE = re.compile(r"[^\x20-\x7e]")
-
-
-def _location(devpath: str) -> tuple[str, ...]:
-    return tuple(step for step in devpath.split("/") if _PCI.fullmatch(step))
-
-
-def _edits(sight: Sight) -> ContainerEdits:
-    resource, unit, values, seen = sight
-    if any("," in node.host_path or not node.host_path.isprintable() for node in unit.nodes):
-        return NO_EDITS
-    nodes, mounts = _split(unit.nodes, values, seen)
-    return ContainerEdits(
-        nodes=nodes,
-        mounts=(*mounts, *(mount_of(each, values) for each in resource.mounts)),
-        envs={name: fill(text, values) for name, text in resource.env.items()},
-        annotations={name: fill(text, values) for name, text in resource.annotations.items()},
-    )
-
-
-def _split(
-    parts: Sequence[UnitNode], values: Mapping[str, str], seen: Mapping[str, Seen]
-) -> tuple[tuple[DeviceNode, ...], tuple[Mount, ...]]:
-    nodes, mounts = [], []
-    for part in dict.fromkeys(parts):  # functions of one VFIO group have nodes in common
-        place = fill(part.container_path, {**values, "node": part.host_path.rpartition("/")[2]})
-        if seen[part.host_path].kind in {"char", "block", None}:
-            nodes.append(DeviceNode(part.host_path, place, part.permissions))
-        else:
-            mounts.append(Mount(part.host_path, place, read_only="w" not in part.permissions))
-    return tuple(nodes), tuple(mounts)

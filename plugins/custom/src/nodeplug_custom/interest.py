@@ -1,8 +1,10 @@
 """Which kernel events concern hardware that the configuration asks for."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 
+from nodeplug.host.sysfs import ancestors
 from nodeplug.host.uevents import Uevent
+from nodeplug_custom.hardware_devices import Sight
 from nodeplug_custom.matches import HardwareSettings, UdevMatch
 from nodeplug_custom.settings import CustomSettings
 
@@ -18,6 +20,8 @@ class Interest:
             udev.tags or udev.properties for entry in _entries(settings) for udev in _udevs(entry)
         )
         self._all = False
+        self._followed: Collection[str] = ()
+        self._above: Collection[str] = ()
         self._subsystems: set[str] = set()
         for entry in _entries(settings):
             self._add(entry)
@@ -27,6 +31,13 @@ class Interest:
         """Whether there is hardware in the configuration at all."""
         return self._all or bool(self._subsystems)
 
+    def follow(self, sights: Iterable[Sight]) -> None:
+        """Take for granted that whatever happens below these devices, or to one above, matters."""
+        parts = [each for sight in sights for each in sight.unit.findings]
+        places = {each.devpath for each in parts} | {each.parent.devpath for each in parts}
+        self._followed = places
+        self._above = {above for place in places for above in ancestors(place)}
+
     def events_were_lost(self) -> None:
         """Forget errors: the event that one is overcome may be among the lost."""
         self.failed_pci.clear()
@@ -35,7 +46,14 @@ class Interest:
         """Return whether an event may change what is found; take note of PCI errors."""
         if not self.any:
             return False
-        return self._note_error(event) or self._all or event.subsystem in self._subsystems
+        is_meant = self._all or event.subsystem in self._subsystems
+        return self._note_error(event) or is_meant or self._is_near(event)
+
+    def _is_near(self, event: Uevent) -> bool:
+        # A driver makes nodes after the event that it is bound (Linux, drivers/base/dd.c).
+        if event.devpath in self._above:
+            return event.action in {"bind", "unbind"}
+        return any(place in self._followed for place in (event.devpath, *ancestors(event.devpath)))
 
     def _note_error(self, event: Uevent) -> bool:
         # Linux, pci_uevent_ers: what becomes of a function after an error of its link.

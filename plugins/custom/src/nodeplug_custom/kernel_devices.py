@@ -37,20 +37,25 @@ class KernelDevice:
         return link_name(f"{self._folder}/driver")
 
     @cached_property
+    def said(self) -> dict[str, str]:
+        """What its uevent says."""
+        lines = (read_text(f"{self._folder}/uevent") or "").splitlines()
+        return dict(line.split("=", 1) for line in lines if "=" in line)
+
+    @property
     def properties(self) -> dict[str, str]:
         """What its uevent says, and udev's database where that can be seen."""
-        lines = (read_text(f"{self._folder}/uevent") or "").splitlines()
-        return dict(line.split("=", 1) for line in lines if "=" in line) | self._database[0]
+        return self.said | self._database[0]
 
     @property
     def tags(self) -> frozenset[str]:
-        """The tags that udev gave."""
+        """The tags that udev's rules give it now."""
         return self._database[1]
 
     @property
     def node(self) -> str:
         """The host path of its node, or empty."""
-        name = self.properties.get("DEVNAME", "")
+        name = self.said.get("DEVNAME", "")
         if not name or ".." in name.split("/"):
             return ""
         return name if name.startswith("/dev/") else f"/dev/{name}"
@@ -75,8 +80,9 @@ class KernelDevice:
         pairs = [
             line[2:].partition("=")[::2] for line in lines if line.startswith("E:") and "=" in line
         ]
-        tags = frozenset(line[2:] for line in lines if line.startswith("G:"))
-        return dict(pairs), tags
+        # systemd 247: "G:" stays for ever, "Q:" is current, and "V:" says that there is "Q:".
+        mark = "Q:" if any(line.startswith("V:") for line in lines) else "G:"
+        return dict(pairs), frozenset(line[2:] for line in lines if line.startswith(mark))
 
     @cached_property
     def _key(self) -> str:

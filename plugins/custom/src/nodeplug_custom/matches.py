@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 import msgspec
 
 from nodeplug.values.section import Section
-from nodeplug_custom.checks import check_node_permissions, check_place, checked
+from nodeplug_custom.checks import check_attributes, check_node_permissions, check_place, checked
 from nodeplug_custom.globs import check_pattern
-from nodeplug_custom.templates import HARDWARE_FIELDS, fields_of
+from nodeplug_custom.templates import ANY_FIELDS, HARDWARE_FIELDS, fields_of
 
 Wanted = Annotated[
     str | tuple[str, ...],
@@ -48,6 +48,12 @@ def check_hex(wanted: str | tuple[str, ...]) -> None:
             raise ValueError(f"{glob!r} is not hexadecimal, such as '046d' or '04*'")
 
 
+Attributes = Annotated[
+    dict[str, Wanted],
+    msgspec.Meta(description="Files below the device's folder in `/sys`, by relative path."),
+]
+
+
 class UdevMatch(Section, frozen=True):
     """Devices by what the kernel and udev say of them."""
 
@@ -64,19 +70,14 @@ class UdevMatch(Section, frozen=True):
         dict[str, Wanted],
         msgspec.Meta(description="Properties of the uevent and, with `/run/udev`, of udev."),
     ] = msgspec.field(default_factory=dict)
-    attributes: Annotated[
-        dict[str, Wanted],
-        msgspec.Meta(description="Files below the device's folder in `/sys`, by relative path."),
-    ] = msgspec.field(default_factory=dict)
+    attributes: Attributes = msgspec.field(default_factory=dict)
     parent_attributes: Annotated[
         dict[str, Wanted],
         msgspec.Meta(description="Files of devices above it; one device must have them all."),
     ] = msgspec.field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name in (*self.attributes, *self.parent_attributes):
-            if not name or name.startswith("/") or ".." in name.split("/"):
-                raise ValueError(f"attribute {name!r} must be a relative path without '..'")
+        check_attributes((*self.attributes, *self.parent_attributes))
         if not any(getattr(self, field) for field in self.__struct_fields__):
             raise ValueError("an empty selector would match every device of the node; name a key")
 
@@ -90,8 +91,10 @@ class UsbMatch(Section, frozen=True):
     )
     serial: Wanted = ""
     port: Annotated[Wanted, msgspec.Meta(description="Where it is plugged in, as `1-2.3`.")] = ""
+    attributes: Attributes = msgspec.field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        check_attributes(self.attributes)
         checked("vendor", check_hex, self.vendor)
         checked("product", check_hex, self.product)
 
@@ -106,8 +109,10 @@ class PciMatch(Section, frozen=True):
     ] = msgspec.field(default="", name="class")
     driver: Annotated[Wanted, msgspec.Meta(description="Driver that is bound.")] = ""
     address: Annotated[Wanted, msgspec.Meta(description="Address, as `0000:65:00.0`.")] = ""
+    attributes: Attributes = msgspec.field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        check_attributes(self.attributes)
         checked("vendor", check_hex, self.vendor)
         checked("device", check_hex, self.device)
         checked("class", check_hex, self.class_)
@@ -120,6 +125,10 @@ class MdevMatch(Section, frozen=True):
 
     type: Annotated[Wanted, msgspec.Meta(description="Type, as `nvidia-63` or its name.")] = ""
     parent: Annotated[Wanted, msgspec.Meta(description="PCI address of the parent.")] = ""
+    attributes: Attributes = msgspec.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_attributes(self.attributes)
 
 
 class MemberSettings(Section, frozen=True):
@@ -160,7 +169,7 @@ class ProbeSettings(Section, frozen=True):
         if self.http and not re.fullmatch(r"http://[^/\s]+(/\S*)?", self.http):
             raise ValueError(f"http: {self.http!r} is not 'http://host[:port]/path'")
         for text in (*self.command, self.http, self.socket):
-            checked("probe", fields_of, text, HARDWARE_FIELDS)
+            checked("probe", fields_of, text, ANY_FIELDS - {"node"})
 
 
 class HealthSettings(Section, frozen=True):

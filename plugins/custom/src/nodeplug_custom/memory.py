@@ -21,8 +21,8 @@ class Memory:
 
     def __init__(self) -> None:
         self.looking = threading.Lock()
-        self.hardware = HardwareMemory()
         self.patience = Patience[Found]()
+        self.hardware = HardwareMemory(self.patience)
         self._present: Mapping[str, Sighting] = {}
         self._gone: dict[str, Sighting] = {}
 

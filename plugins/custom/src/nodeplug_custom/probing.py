@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable, Mapping
 
 from nodeplug_custom.asking import Names, Question
-from nodeplug_custom.hardware import Sight
+from nodeplug_custom.hardware_devices import Sight
 from nodeplug_custom.matches import ProbeSettings
 
 _Asked = tuple[ProbeSettings, Mapping[str, str]]

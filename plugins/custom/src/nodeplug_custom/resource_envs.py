@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from nodeplug.values.device import Device
-from nodeplug_custom.hardware import Sight
+from nodeplug_custom.hardware_devices import Sight
 
 _PREFIX = {"usb": "USB_RESOURCE_", "pci": "PCI_RESOURCE_", "mdev": "MDEV_PCI_RESOURCE_"}
 

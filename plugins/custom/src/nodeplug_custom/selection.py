@@ -22,8 +22,9 @@ _IN_MEMORY: Final = ("/dev/", "/sys/", "/proc/")
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One element of a resource's `devices`, ready to match."""
+    """One element of a resource's `devices`, ready to match; `rank` is that of the resource."""
 
+    rank: int
     resource: ResourceSettings
     device: DeviceSettings
     glob: Glob | Regex
@@ -75,9 +76,13 @@ class Overlap:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """All that was selected at a moment: sightings by path, and where a change would matter."""
+    """All that was selected at a moment: sightings by path, and where a change would matter.
+
+    `entries` are those by which each real path is served.
+    """
 
     sightings: dict[str, Sighting] = field(default_factory=dict)
+    entries: dict[str, Entry] = field(default_factory=dict)
     overlaps: set[Overlap] = field(default_factory=set)
     places: set[Place] = field(default_factory=set)
 
@@ -102,8 +107,8 @@ class Selection:
         self._patience = patience or Patience[Found]()
         self._numa: dict[tuple[str, int], tuple[int, ...]] = {}
         self._entries = [
-            Entry(resource, device, device.pattern)
-            for resource in settings.resources
+            Entry(rank, resource, device, device.pattern)
+            for rank, resource in enumerate(settings.resources)
             for device in resource.devices
         ]
 
@@ -111,18 +116,23 @@ class Selection:
         """Return the entry that selects a path, existing or not: the first that matches."""
         return next((each for each in self._entries if each.glob.matches(path)), None)
 
+    def entry_of(self, overlap: Overlap) -> Entry:
+        """Return the entry whose path is served otherwise."""
+        return next(each for each in self._entries if each.pattern == overlap.pattern)
+
     def look(self, root: HostRoot) -> View:
         """Return what is there now. Blocks; needs no right but to search the directories."""
         view = View()
         ways: dict[str, list[Way]] = {}
         known, self._numa = self._numa, {}
         for entry in self._entries:
-            found = self._find(entry, root)
+            found = look_for(entry.pattern, entry.glob, root, self._patience)
             view.places.update(found.places)
             for seen in found.sightings:
                 ways.setdefault(seen.real, []).append(Way(entry, seen))
         for way, others in _chosen(self._identities, [*ways.values()]):
             view.sightings[way.seen.path] = self._placed(root, way.seen, known)
+            view.entries[way.seen.real] = way.entry
             served = way.seen.path, way.entry.pattern
             pairs = ((each.seen.path, each.entry.pattern) for each in others)
             view.overlaps.update(Overlap(*pair, *served) for pair in pairs)
@@ -138,11 +148,13 @@ class Selection:
         nodes = self._numa[key] = known[key] if key in known else _numa_nodes(root, seen)
         return seen._replace(numa_nodes=nodes) if nodes else seen
 
-    def _find(self, entry: Entry, root: HostRoot) -> Found:
-        # What the kernel has in memory does not hang, and a thread takes its time, too.
-        if entry.pattern.startswith(_IN_MEMORY):
-            return _find(entry, root)
-        return self._patience.result(entry.pattern, partial(_find, entry, root)) or Found()
+
+def look_for(pattern: str, glob: Glob | Regex, root: HostRoot, patience: Patience[Found]) -> Found:
+    """Return what matches a pattern, or did when the file system last answered. Blocks."""
+    # What the kernel has in memory does not hang, and a thread takes its time, too.
+    if pattern.startswith(_IN_MEMORY):
+        return _find(glob, root)
+    return patience.result(pattern, partial(_find, glob, root)) or Found()
 
 
 def _chosen(
@@ -176,8 +188,8 @@ def _claim(ways: Sequence[Way]) -> Claim:
     return Claim(identity, map(id_of, [*[way.seen.path for way in ways], seen.real]))
 
 
-def _find(entry: Entry, root: HostRoot) -> Found:
-    paths, places = entry.glob.find(root)
+def _find(glob: Glob | Regex, root: HostRoot) -> Found:
+    paths, places = glob.find(root)
     see_path = _Eyes(root).see
     sightings = tuple(see_path(path) for path in paths)
     links = (place_of(seen.real) for seen in sightings if seen.real != seen.path)

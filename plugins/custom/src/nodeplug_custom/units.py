@@ -1,74 +1,76 @@
 """Findings put together to what containers get as one device."""
 
-import re
-from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import msgspec
 
-from nodeplug.backend import Omissions
-from nodeplug.host.identities import Claim, Identities
-from nodeplug.host.root import HostRoot
+from nodeplug.host.identities import Identities
+from nodeplug_custom.buses import Buses
 from nodeplug_custom.findings import find
 from nodeplug_custom.findings_values import Finding
-from nodeplug_custom.globs import Glob, resolve
-from nodeplug_custom.ids import id_of, id_of_hardware
-from nodeplug_custom.matches import HardwareSettings, SetSettings, ZippedPath, ZippedSettings
+from nodeplug_custom.globs import Glob, Place
+from nodeplug_custom.ids import id_of_hardware
+from nodeplug_custom.matches import HardwareSettings, SetSettings
 from nodeplug_custom.naming import named
+from nodeplug_custom.patience import Patience
+from nodeplug_custom.selection import Found, look_for
 from nodeplug_custom.settings import ResourceSettings
+from nodeplug_custom.unit import CONTROL, GROUP, Unit, UnitNode
+from nodeplug_custom.zipping import companions_of, rows_of, surplus_of
 
-# Nodes that every user of VFIO needs besides its own, and those that all functions of a group have.
-CONTROL = frozenset({"/dev/vfio/vfio", "/dev/iommu"})
-GROUP = re.compile(r"/dev/vfio/(?:noiommu-)?(\d+)")
 # A set whose members never come back must not keep others from being made for ever.
 _SETS_LIMIT = 100
 
 
-@dataclass(frozen=True, slots=True)
-class UnitNode:
-    """A path of the host that a device consists of, and where containers find it."""
+class Owner(NamedTuple):
+    """Who has a node: the rank of its resource in the configuration, the device, the resource."""
 
-    host_path: str
-    container_path: str
-    permissions: str
-    exclusive: bool | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Unit:
-    """One device for containers. `findings` are what it consists of; none for plain paths.
-
-    `missing` says why it is not complete, or is empty.
-    """
-
+    rank: int
     id: str
-    nodes: tuple[UnitNode, ...]
-    findings: tuple[Finding, ...] = ()
-    entry: HardwareSettings | None = None
-    missing: str = ""
+    resource: str
+
+
+class Lost(NamedTuple):
+    """Something that an entry selects and does not get, and why."""
+
+    name: str
+    resource: str
+    reason: str
 
 
 class Eye:
     """What a look found of hardware, what each is called, and what belongs together.
 
-    `left_out` is what was too odd to be made sense of.
+    `lost` is what an entry selects and another has, or nobody; `places` are where a change would
+    matter besides.
     """
 
     def __init__(
-        self, root: HostRoot, identities: Identities, resources: Sequence[ResourceSettings]
+        self,
+        buses: Buses,
+        identities: Identities,
+        patience: Patience[Found],
+        resources: Sequence[ResourceSettings],
     ) -> None:
         """Look. Blocks."""
-        self.root = root
+        self.root = root = buses.root
+        self.places: set[Place] = set()
+        self._patience = patience
         self.identities = identities
-        self.left_out = Omissions()
         entries = [
             *(entry for each in resources for entry in each.hardware),
             *(entry for each in resources for wanted in each.sets for entry in wanted.members),
         ]
-        self._found = [(entry, find(root, entry, self.left_out)) for entry in entries]
+        self.lost: list[Lost] = []
+        self._found = [(entry, find(buses, entry)) for entry in entries]
         self._ids = named(root, identities, [each for _, found in self._found for each in found])
+
+    def paths(self, pattern: str) -> Mapping[str, str]:
+        """Return the paths that match, in order, and where their links lead to."""
+        found = look_for(pattern, Glob(pattern), self.root, self._patience)
+        self.places.update(found.places)
+        return {seen.path: seen.real for seen in found.sightings}
 
     def singles(self, wanted: HardwareSettings) -> Iterator[Unit]:
         """Yield what an entry selects."""
@@ -77,34 +79,59 @@ class Eye:
             yield Unit(self._ids[each], _nodes(each, wanted), (each,), wanted, each.missing)
 
 
-def units_of(eye: Eye, resource: ResourceSettings, taken: set[str]) -> list[Unit]:
+def units_of(
+    eye: Eye, resource: ResourceSettings, rank: int, taken: dict[str, Owner]
+) -> list[Unit]:
     """Return the devices that a resource has now besides those by path. Blocks.
 
-    A node in `taken` belongs to something else; those of the units are added to it.
+    `rank` is its place in the configuration: a node that is `taken` by an earlier one, or by its
+    own paths, is not for it. The nodes of what it has are added.
     """
-    companions = _companions(resource.zipped)
+    zipped = [*_zipped(eye, resource)]
     found = [
         *(unit for entry in resource.hardware for unit in eye.singles(entry)),
         *(unit for wanted in resource.sets for unit in _sets(eye, wanted)),
-        *(unit for each in resource.zipped for unit in _zipped(eye, each, companions)),
+        *(row for rows, _ in zipped for row in rows),
     ]
-    return list(_first_come(found, taken))
+    units = []
+    for unit, owner, node in _first_come(found, rank, taken):
+        if owner is None:
+            units.append(unit)
+            taken |= dict.fromkeys(_own(unit), Owner(rank, unit.id, resource.name))
+        elif (owner.rank, owner.id) != (rank, unit.id):
+            reason = f"{node} is served as {owner.id} by {owner.resource}"
+            eye.lost.append(Lost(unit.id, resource.name, reason))
+    for path in (path for _, surplus in zipped for path in surplus if path not in taken):
+        eye.lost.append(Lost(path, resource.name, "nothing is left to be put together with it"))
+    return units
 
 
-def _first_come(units: Iterable[Unit], taken: set[str]) -> Iterator[Unit]:
+def _first_come(
+    units: Iterable[Unit], rank: int, taken: Mapping[str, Owner]
+) -> Iterator[tuple[Unit, Owner | None, str]]:
+    """Yield units with whoever has one of their nodes before, and that node."""
     ids: set[str] = set()
     companions: set[str] = set()
     for unit in units:
-        nodes = {node.host_path for node in unit.nodes} - CONTROL
-        groups = {*filter(GROUP.fullmatch, nodes)}
-        own = nodes - groups | ({each.devpath for each in unit.findings} if groups else set())
-        beside = set() if unit.findings else {node.host_path for node in unit.nodes[1:]}
-        if unit.id in ids or (nodes | own) & (taken - (companions & beside)):
+        if unit.id in ids:
             continue
-        companions |= beside
-        ids.add(unit.id)
-        taken |= own
-        yield unit
+        beside = set() if unit.findings else {node.host_path for node in unit.nodes[1:]}
+        wanted = {node.host_path for node in unit.nodes} - CONTROL | _own(unit)
+        owners = (
+            (taken[each], each) for each in sorted(wanted - (companions & beside)) if each in taken
+        )
+        earlier = next((each for each in owners if each[0].rank <= rank), (None, ""))
+        if earlier[0] is None:
+            ids.add(unit.id)
+            companions |= beside
+        yield unit, *earlier
+
+
+def _own(unit: Unit) -> set[str]:
+    """Return the nodes that nobody else has; in their place the devices, if those form groups."""
+    nodes = {node.host_path for node in unit.nodes} - CONTROL
+    groups = {*filter(GROUP.fullmatch, nodes)}
+    return nodes - groups | ({each.devpath for each in unit.findings} if groups else set())
 
 
 def _nodes(finding: Finding, entry: HardwareSettings) -> tuple[UnitNode, ...]:
@@ -147,53 +174,10 @@ def _without_empty(value: Any) -> Any:
     return [_without_empty(each) for each in value] if isinstance(value, list | tuple) else value
 
 
-def _companions(wanted: Iterable[ZippedSettings]) -> Collection[str]:
-    """Return the paths that accompany several rows by what is configured, whoever is there now.
-
-    Such a path has no wildcard and stands behind the first of several entries, or of one whose
-    first can match several.
-    """
-    rows: Counter[str] = Counter()
-    for zipped in wanted:
-        first, *others = zipped.paths
-        for path in {each.path for each in others if not Glob(each.path).wild}:
-            rows[path] += 2 if Glob(first.path).wild else 1
-    return {path for path, count in rows.items() if count > 1}
-
-
-def _zipped(eye: Eye, zipped: ZippedSettings, companions: Collection[str]) -> Iterator[Unit]:
-    columns = [Glob(each.path).find(eye.root)[0] for each in zipped.paths]
-    optional = [number for number, each in enumerate(zipped.paths) if each.optional]
-    scope = f"custom/zipped/{' '.join(each.path for each in zipped.paths)}"
-    present = [frozenset(paths) for paths in columns]
-    rows = eye.identities.groups(scope, columns, optional)
-    ids = eye.identities.assign(scope, [_claim(row, optional) for row in rows])
-    for unit_id, row in zip(ids, rows, strict=True):
-        there = [path in paths for path, paths in zip(row, present, strict=True)]
-        gone = [row[n] for n, is_there in enumerate(there) if not is_there and n not in optional]
-        nodes = tuple(
-            _node(eye.root, each, path, accompanies=number > 0 and each.path in companions)
-            for number, (each, path) in enumerate(zip(zipped.paths, row, strict=True))
-            if there[number]
-        )
-        lacks = f"{gone[0]} of the row is not present" if gone else ""
-        yield Unit(id_of_hardware(unit_id), nodes, missing=lacks)
-
-
-def _node(root: HostRoot, settings: ZippedPath, path: str, *, accompanies: bool) -> UnitNode:
-    place = _place(settings.container_path, path)
-    exclusive = False if accompanies and settings.exclusive is None else settings.exclusive
-    return UnitNode(resolve(root, path), place, settings.permissions, exclusive)
-
-
-def _claim(row: Sequence[str], optional: Collection[int]) -> Claim:
-    known_by = next(path for number, path in enumerate(row) if number not in optional)
-    first = next(path for path in row if path)
-    return Claim(known_by, (f"zip-{id_of(each)}"[:56] for each in (first, known_by)))
-
-
-def _place(template: str, path: str) -> str:
-    name = path.rpartition("/")[2]
-    if template.endswith("/"):
-        return template + name
-    return template.replace("{name}", name) or path
+def _zipped(eye: Eye, resource: ResourceSettings) -> Iterator[tuple[list[Unit], list[str]]]:
+    """Yield the rows of each entry, and the paths that are in none."""
+    companions = companions_of(resource.zipped)
+    for zipped in resource.zipped:
+        columns = [eye.paths(each.path) for each in zipped.paths]
+        rows = [*rows_of(eye.identities, zipped, columns, companions)]
+        yield rows, [*surplus_of(columns, rows)]

@@ -8,7 +8,7 @@ from nodeplug.host.nodes import Seen
 from nodeplug.values.hardware import EXCLUSIVE, SHARED, HardwareKey, Use, Uses, united
 from nodeplug_custom.selection import Sighting
 from nodeplug_custom.settings import DeviceSettings
-from nodeplug_custom.units import CONTROL, Unit, UnitNode
+from nodeplug_custom.unit import CONTROL, Unit, UnitNode
 
 
 def of_path(settings: DeviceSettings, seen: Sighting) -> Uses:

@@ -1,0 +1,40 @@
+"""What containers get as one device."""
+
+import re
+from dataclasses import dataclass
+
+from nodeplug_custom.findings_values import Finding
+from nodeplug_custom.matches import HardwareSettings
+
+# Nodes that every user of VFIO needs besides its own, and those that all functions of a group have.
+CONTROL = frozenset({"/dev/vfio/vfio", "/dev/iommu"})
+GROUP = re.compile(r"/dev/vfio/(?:noiommu-)?(\d+)")
+
+
+@dataclass(frozen=True, slots=True)
+class UnitNode:
+    """A path of the host that a device consists of, and where containers find it."""
+
+    host_path: str
+    container_path: str
+    permissions: str
+    exclusive: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """One device for containers. `findings` are what it consists of; none for plain paths.
+
+    `missing` says why it is not complete, or is empty.
+    """
+
+    id: str
+    nodes: tuple[UnitNode, ...]
+    findings: tuple[Finding, ...] = ()
+    entry: HardwareSettings | None = None
+    missing: str = ""
+
+    @property
+    def known(self) -> bool:
+        """Whether all of it has said what it is."""
+        return all(each.known for each in self.findings)
