@@ -23,6 +23,7 @@ VIOLATIONS = {
     "pluggy finds backends and does nothing else": ("nodeplug/cli/run.py", "pluggy"),
     "Only the command line talks to people": ("nodeplug/config/load.py", "click"),
     "YAML is read in one module": ("nodeplug/cli/config.py", "yaml"),
+    "pyroute2 is used in one module": ("nodeplug_sriov_net/network.py", "pyroute2"),
     "pynvml is used in one module": ("nodeplug_nvidia_gpu/backend.py", "pynvml"),
 }
 

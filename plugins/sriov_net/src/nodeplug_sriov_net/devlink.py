@@ -6,29 +6,27 @@ Numbers are those of linux/devlink.h and linux/genetlink.h.
 import struct
 from collections.abc import Collection, Iterator, Mapping
 from math import inf
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from nodeplug.host.calls import call
 from nodeplug_sriov_net.asked import Asked
 from nodeplug_sriov_net.mark import Mark
 from nodeplug_sriov_net.netlink import (
+    CONTROL,
+    DEVLINK,
     GENERIC,
-    Attributes,
     Listener,
     Message,
     ask,
     attribute,
-    attributes,
-    number,
-    pairs,
-    text,
+    nested,
+    parsed,
+    text_of,
 )
 
-_CONTROL, _GET_FAMILY, _FAMILY_ID, _FAMILY_NAME, _FAMILY_GROUPS = 16, 3, 1, 2, 7
-_GROUP_NAME, _GROUP_ID = 1, 2
+_CONTROL, _GET_FAMILY, _FAMILY_NAME = 16, 3, 2
 INFO_GET, REPORTER_GET = 51, 52
-_BUS, _DEVICE, _RUNNING, _VERSION_NAME, _VERSION_VALUE = 1, 2, 101, 103, 104
-_REPORTER, _REPORTER_NAME, _REPORTER_STATE, _IN_ERROR = 114, 115, 116, 1
+_IN_ERROR = 1
 _DDP_NAME: Final = "fw.app.name"  # kernel, Documentation/networking/devlink/ice.rst
 _HEADER: Final = struct.Struct("=BBH")
 
@@ -111,33 +109,39 @@ class Devlink:
 
 def reporters_of(message: Message) -> Iterator[tuple[tuple[str, str], bool]]:
     """Yield the health reporter that a message is about, (address, name), and whether it failed."""
-    found = attributes(message.body, _HEADER.size)
-    reporter = attributes(found.get(_REPORTER, b""))
-    address, name = device_address(found), text(reporter, _REPORTER_NAME)
-    if address and name:
-        yield (address, name), number(reporter, _REPORTER_STATE) == _IN_ERROR
+    found = parsed(message, DEVLINK)
+    address = device_address(found)
+    for reporter in nested(found, "DEVLINK_ATTR_HEALTH_REPORTER"):
+        name = text_of(reporter, "DEVLINK_ATTR_HEALTH_REPORTER_NAME")
+        if address and name:
+            state = reporter.get_attr("DEVLINK_ATTR_HEALTH_REPORTER_STATE")
+            yield (address, name), state == _IN_ERROR
 
 
 def packages_of(message: Message) -> Iterator[tuple[str, str]]:
     """Yield the PCI address of a device and the DDP package that runs on it, if one does."""
-    address = device_address(attributes(message.body, _HEADER.size))
-    for kind, value in pairs(message.body, _HEADER.size):
-        version = attributes(value) if kind == _RUNNING else {}
-        if address and text(version, _VERSION_NAME) == _DDP_NAME:
-            yield address, text(version, _VERSION_VALUE)
+    found = parsed(message, DEVLINK)
+    address = device_address(found)
+    for version in nested(found, "DEVLINK_ATTR_INFO_VERSION_RUNNING"):
+        if address and text_of(version, "DEVLINK_ATTR_INFO_VERSION_NAME") == _DDP_NAME:
+            yield address, text_of(version, "DEVLINK_ATTR_INFO_VERSION_VALUE")
 
 
-def device_address(found: Attributes) -> str:
+def device_address(found: Any) -> str:
     """Return the PCI address that a devlink message is about; empty where it is no PCI device."""
-    return text(found, _DEVICE) if text(found, _BUS) == "pci" else ""
+    is_pci = text_of(found, "DEVLINK_ATTR_BUS_NAME") == "pci"
+    return text_of(found, "DEVLINK_ATTR_DEV_NAME") if is_pci else ""
 
 
 def _find_family() -> Family:
     """Return what the kernel calls devlink. Blocks. Raises OSError where it has none."""
     body = _HEADER.pack(_GET_FAMILY, 1, 0) + attribute(_FAMILY_NAME, b"devlink\0")
     for message in ask(GENERIC, _CONTROL, body, dump=False, keep=lambda _: True).messages:
-        found = attributes(message.body, _HEADER.size)
-        groups = (attributes(each) for _, each in pairs(found.get(_FAMILY_GROUPS, b"")))
-        group = next((number(g, _GROUP_ID) for g in groups if text(g, _GROUP_NAME) == "config"), 0)
-        return Family(number(found, _FAMILY_ID), group)
+        found = parsed(message, CONTROL)
+        groups = found.get_attr("CTRL_ATTR_MCAST_GROUPS") or ()
+        ids = {
+            text_of(group, "CTRL_ATTR_MCAST_GRP_NAME"): group.get_attr("CTRL_ATTR_MCAST_GRP_ID")
+            for group in groups
+        }
+        return Family(found.get_attr("CTRL_ATTR_FAMILY_ID") or 0, ids.get("config") or 0)
     raise OSError("the kernel says nothing of devlink")

@@ -5,23 +5,26 @@ Layouts and numbers are those of linux/rtnetlink.h, if_link.h, if.h and nexthop.
 
 import ctypes
 import fcntl
+import os
 import socket
 import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from nodeplug_sriov_net.facts import Link
 from nodeplug_sriov_net.netlink import (
+    LINK,
     ROUTE,
-    Attributes,
+    ROUTES,
     Message,
     ask,
     attribute,
     attributes,
+    nested,
     number,
-    pairs,
+    parsed,
     tell_once,
-    text,
+    text_of,
 )
 from nodeplug_sriov_net.reading import KINDS
 
@@ -36,14 +39,9 @@ _TRIES: Final = 3
 _LINK: Final = struct.Struct("=BxHiII")
 _ROUTE: Final = struct.Struct("=8BI")
 _NEXTHOP: Final = struct.Struct("=4BI")
-_MULTIPATH: Final = struct.Struct("=HBBi")
 _IN_GROUP: Final = struct.Struct("=IBBH")
 _IFF_UP, _WITH_FUNCTIONS, _UNICAST = 0x1, 0x1, 1
-_ADDRESS, _NAME, _LOWER, _MASTER, _INFO, _FUNCTIONS, _EXT_MASK = 1, 3, 5, 10, 18, 22, 29
-_CARRIER, _SWITCH, _NAMESPACE, _PORT, _PROPERTIES, _OTHER_NAME = 33, 36, 37, 38, 52, 53
-_INFO_KIND, _INFO_PORT_KIND = 1, 4
-_VF_INFO, _VF_STATE = 1, 5
-_OIF, _HOPS, _NEXTHOP_ID = 4, 9, 30
+_EXT_MASK, _NEXTHOP_ID = 29, 30
 _ID, _GROUP, _HOP_OIF = 1, 2, 5
 _STATES: Final = {0: "auto", 1: "enable", 2: "disable"}
 # linux/sockios.h, linux/ethtool.h: struct ethtool_cmd, of which the halves of the speed matter.
@@ -133,35 +131,34 @@ def _speed(kernel: socket.socket, name: str) -> int:
 
 def link_of(message: Message) -> Link | None:
     """Return the link that a message is about; None where it tells of a bridge's port only."""
-    family, kind, index, flags, _ = _LINK.unpack_from(message.body)
-    if family:
+    found = parsed(message, LINK)
+    if found["family"]:
         return None
-    found = attributes(message.body, _LINK.size)
-    info = attributes(found.get(_INFO, b""))
+    kind, info = found["ifi_type"], next(iter(nested(found, "IFLA_LINKINFO")), None)
+    elsewhere = found.get_attr("IFLA_LINK_NETNSID") is not None
     return Link(
-        index=index,
-        name=text(found, _NAME),
+        index=found["index"],
+        name=text_of(found, "IFLA_IFNAME"),
         kind=KINDS.get(kind, str(kind)),
-        address=found.get(_ADDRESS, b"").hex(":"),
-        carrier=_carrier(found, flags),
-        switch=found.get(_SWITCH, b"").hex(),
-        port=text(found, _PORT),
-        master=number(found, _MASTER),
-        lower=0 if _NAMESPACE in found else number(found, _LOWER),
-        driver=text(info, _INFO_KIND),
-        port_of=text(info, _INFO_PORT_KIND),
-        other_names=tuple(_other_names(found)),
+        address=text_of(found, "IFLA_ADDRESS"),
+        carrier=_carrier(found),
+        switch=text_of(found, "IFLA_PHYS_SWITCH_ID"),
+        port=text_of(found, "IFLA_PHYS_PORT_NAME"),
+        master=found.get_attr("IFLA_MASTER") or 0,
+        lower=0 if elsewhere else found.get_attr("IFLA_LINK") or 0,
+        driver=text_of(info, "IFLA_INFO_KIND"),
+        port_of=text_of(info, "IFLA_INFO_SLAVE_KIND"),
+        other_names=tuple(
+            os.fsdecode(each).rstrip("\0")
+            for names in nested(found, "IFLA_PROP_LIST")
+            for each in names.get_attrs("IFLA_ALT_IFNAME")
+        ),
     )
 
 
-def _carrier(found: Attributes, flags: int) -> bool | None:
-    return bool(number(found, _CARRIER)) if flags & _IFF_UP and _CARRIER in found else None
-
-
-def _other_names(found: Attributes) -> Iterator[str]:
-    for kind, value in pairs(found.get(_PROPERTIES, b"")):
-        if kind == _OTHER_NAME:
-            yield text({kind: value}, kind)
+def _carrier(found: Any) -> bool | None:
+    carrier = found.get_attr("IFLA_CARRIER")
+    return bool(carrier) if found["flags"] & _IFF_UP and carrier is not None else None
 
 
 def is_default(message: Message) -> bool:
@@ -171,22 +168,18 @@ def is_default(message: Message) -> bool:
 
 def route_links(message: Message) -> list[int]:
     """Return the indexes of links that a route names as its ways out."""
-    if message.body[7] != _UNICAST:
+    found = parsed(message, ROUTES)
+    if found["type"] != _UNICAST:
         return []
-    found = attributes(message.body, _ROUTE.size)
-    return [each for each in (number(found, _OIF), *_hops(found.get(_HOPS, b""))) if each]
-
-
-def _hops(data: bytes) -> Iterator[int]:
-    offset = 0
-    while offset <= len(data) - _MULTIPATH.size:
-        size, _, _, index = _MULTIPATH.unpack_from(data, offset)
-        yield index
-        offset += max(_MULTIPATH.size, size + -size % 4)
+    hops = found.get_attr("RTA_MULTIPATH") or ()
+    return [each for each in (found.get_attr("RTA_OIF"), *(hop["oif"] for hop in hops)) if each]
 
 
 def route_hop(message: Message) -> int:
-    """Return the id of the next hop, a group perhaps, that a route uses; 0 where it has none."""
+    """Return the id of the next hop, a group perhaps, that a route uses; 0 where it has none.
+
+    pyroute2 0.9 knows nothing of next hops.
+    """
     return number(attributes(message.body, _ROUTE.size), _NEXTHOP_ID)
 
 
@@ -200,12 +193,11 @@ def nexthop_of(message: Message) -> tuple[int, tuple[tuple[int, ...], int]]:
 
 def function_states(message: Message) -> Iterator[tuple[int, str]]:
     """Yield (index, state) of the links of a physical function's virtual functions."""
-    functions = attributes(message.body, _LINK.size).get(_FUNCTIONS, b"")
-    for kind, value in pairs(functions):
-        state = attributes(value).get(_VF_STATE, b"") if kind == _VF_INFO else b""
+    functions = nested(parsed(message, LINK), "IFLA_VFINFO_LIST")
+    for info in (each for listed in functions for each in nested(listed, "IFLA_VF_INFO")):
+        state = info.get_attr("IFLA_VF_LINK_STATE")
         if state:
-            index, how = struct.unpack_from("=II", state)
-            yield index, _STATES.get(how, "auto")
+            yield state["vf"], _STATES.get(state["link_state"], "auto")
 
 
 def _odd_aside(read: Callable[[Message], T], message: Message) -> Iterator[T]:

@@ -1,7 +1,9 @@
-"""Netlink, spoken by ourselves: packets, questions and events.
+"""Netlink: packets, questions and events; the one module that uses pyroute2, which reads messages.
 
 What is asked may wait for the kernel's locks, already when it is sent, so `ask` is for a thread of
 its own. What is heard waits for nothing. Layouts are those of linux/netlink.h.
+
+Importing it takes 4 MiB and some 40 ms, so it is loaded where netlink is used and only there.
 """
 
 import asyncio
@@ -13,7 +15,25 @@ import socket
 import struct
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from typing import Final, NamedTuple
+from importlib.util import find_spec, module_from_spec
+from typing import Any, Final, NamedTuple
+
+
+def _leave_package_empty() -> None:
+    # The package's own __init__ loads all of its 160 modules, 13 MiB; 35 are needed here.
+    if "pyroute2" not in sys.modules and (spec := find_spec("pyroute2")):
+        sys.modules["pyroute2"] = module_from_spec(spec)
+
+
+_leave_package_empty()
+
+from pyroute2.netlink import ctrlmsg  # noqa: E402
+from pyroute2.netlink.devlink import devlinkcmd  # noqa: E402
+from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg  # noqa: E402
+from pyroute2.netlink.rtnl.rtmsg import rtmsg  # noqa: E402
+
+CONTROL, DEVLINK, LINK, ROUTES = ctrlmsg, devlinkcmd, ifinfmsg, rtmsg
+"""How messages are laid out."""
 
 _log = logging.getLogger("nodeplug.sriov_net")
 
@@ -58,6 +78,31 @@ def messages(packet: bytes) -> Iterator[Message]:
         offset += size + -size % 4
 
 
+def parsed(message: Message, layout: type[Any]) -> Any:
+    """Return a message as pyroute2 reads it; raise ValueError where it makes no sense."""
+    size = _HEADER.size + len(message.body)
+    found = layout(_HEADER.pack(size, message.kind, message.flags, 0, 0) + message.body)
+    try:
+        found.decode()
+    except Exception as error:
+        raise ValueError(f"{type(error).__name__}: {error}") from error
+    return found
+
+
+def nested(message: Any, name: str) -> list[Any]:
+    """Return the attributes of a name that have attributes in them; ValueError where one is odd."""
+    found: list[Any] = message.get_attrs(name)
+    if not all(hasattr(each, "get_attrs") for each in found):  # pyroute2 leaves bytes
+        raise ValueError(f"{name} is no list of attributes")
+    return found
+
+
+def text_of(message: Any, name: str) -> str:
+    """Return an attribute that is a text, empty where it is missing; the kernel's are bytes."""
+    value = message.get_attr(name) if message else None
+    return os.fsdecode(value).rstrip("\0") if isinstance(value, bytes | str) else ""
+
+
 def pairs(data: bytes, offset: int = 0) -> Iterator[tuple[int, bytes]]:
     """Yield the attributes from an offset on, type and value; ValueError where one is cut off."""
     while offset <= len(data) - _ATTRIBUTE.size:
@@ -76,11 +121,6 @@ def attributes(data: bytes, offset: int = 0) -> Attributes:
 def attribute(kind: int, value: bytes) -> bytes:
     """Return an attribute as the kernel wants it."""
     return _ATTRIBUTE.pack(_ATTRIBUTE.size + len(value), kind) + value + bytes(-len(value) % 4)
-
-
-def text(found: Attributes, kind: int) -> str:
-    """Return an attribute that is a text, empty where it is missing; the kernel's are bytes."""
-    return os.fsdecode(found.get(kind, b"").partition(b"\0")[0])
 
 
 def number(found: Attributes, kind: int) -> int:
