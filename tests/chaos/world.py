@@ -236,7 +236,7 @@ class World:
         node = self.hardware.given(unit.resource, unit.device, run)
         identity = frozenset({self.hardware.nodes.identity(node)} - {""})
         parts = identity if node else self.truth.parts(unit)
-        before = [each.parts for each in self.ended if each.unit == unit]
+        before = [each.parts for each in (*self.ended, *self.held) if each.unit == unit]
         return Held(pod.uid, unit, parts, node, frozenset().union(*before) - parts)
 
     def _was_free(self, held: Held) -> bool:
