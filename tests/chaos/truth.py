@@ -207,7 +207,8 @@ class Truth:
         shown = {Unit(name, each) for name in names for each in self.shown(name)}
         allowed = {Unit(name, each) for name in names for each in self.allowed(name)}
         doubtful = {held.unit for held in self._world.held if self.is_doubtful(held)}
-        for unit in sorted(shown - allowed - doubtful):
+        sound = {Unit(name, each) for name in names for each in self._public(name)}
+        for unit in sorted((shown - sound) | (shown - allowed - doubtful)):
             why = next(self._users(unit), "it is not sound")
             yield f"{unit} is healthy but should not be: {why}"
         offered = self._by_part(shown)
