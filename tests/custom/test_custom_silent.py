@@ -189,3 +189,19 @@ async def test_any_attribute_that_hangs_costs_its_device_alone(
             await play.reaches(ttyX0=f"does not answer: {what} cannot be read", ttyX1="")
             file.go_on()
             await play.reaches(ttyX0="", ttyX1="")
+
+
+async def test_one_that_never_answered_is_not_taken_for_well(tree: HardwareTree) -> None:
+    """Not even for the moment that it has to."""
+    tree.node("/devices/platform/port", "tty", "ttyX0", level="7")
+    entry = {"udev": {"subsystem": "tty"}, "health": {"attributes": {"level": "7"}}}
+    wanted = several({"name": RESOURCE, "hardware": [entry]})
+    backend = CustomBackend(wanted, tree.host, Memory())
+    async with asyncio.timeout(15), aclosing(Following(backend.inventories())) as following:
+        await anext(following)
+        new = tree.node("/devices/platform/port", "tty", "ttyX1", level="7")
+        with slow(tree, f"{new}/level", "7\n") as file:
+            file.hang()
+            send_uevent(tree.socket, Uevent("add", new, "tty", "", {}))
+            seen = await until(following, lambda i: "udev-ttyX1" in i.devices)
+            assert not seen.devices["udev-ttyX1"].healthy

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property, partial
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from nodeplug.backend import Omissions
 from nodeplug.host.pci import PciDevice, pci_addresses, pci_device
@@ -11,6 +11,8 @@ from nodeplug.host.root import HostRoot
 from nodeplug.host.usb import UsbDevice, usb_device, usb_ports, usb_serial
 from nodeplug_custom.kernel_devices import KernelDevice, devices_of
 from nodeplug_custom.reads import Answer, Question, Reads
+
+_PENDING: Final = "has not answered yet"
 
 T = TypeVar("T")
 D = TypeVar("D", UsbDevice, PciDevice)
@@ -69,14 +71,14 @@ class Buses:
             if answer.trouble:
                 self.troubles[usb.devpath] = answer.trouble
                 self.unknown |= {usb.devpath} if answer.value is None else set()
-            if answer.value is not None or answer.trouble:
+            if not answer.pending:
                 yield replace(usb, serial=answer.value or None)
 
     def ask(self, questions: Mapping[str, Question[T]]) -> Iterator[tuple[str, T | None, str]]:
         """Yield keys, what there is, and what is the trouble with it, or empty."""
         for key, answer in self._reads.ask(questions).items():
             with self.left_out.alone(questions[key].device):
-                yield key, answer.get(), answer.trouble
+                yield key, answer.get(), answer.trouble or _PENDING * answer.pending
 
     def _all(self, questions: Mapping[str, Question[D | None]]) -> Iterator[D]:
         for _, device, trouble in self.ask(questions):

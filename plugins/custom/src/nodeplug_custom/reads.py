@@ -30,11 +30,13 @@ class Answer(NamedTuple, Generic[T]):
     """What was read, or what was when it last could be, else None.
 
     `trouble` says why that may be wrong by now, or is empty; `error` is what the question raised.
+    `pending` says that nothing was ever read, and that there is still time to.
     """
 
     value: T | None = None
     trouble: str = ""
     error: BaseException | None = None
+    pending: bool = False
 
     def get(self) -> T | None:
         """Return the value; raise what the question raised."""
@@ -131,13 +133,13 @@ class Reads:
         return stuck
 
     def _remembered(self, key: str) -> Answer[Any]:
-        stuck, known = self._stuck[key], self._known.get(key, Answer())
+        stuck, known = self._stuck[key], self._known.get(key, Answer(pending=True))
         if not stuck.is_late(time.monotonic()):
             return known
         stuck.told = True
         what = stuck.question.what
         fall_back(stuck.name, "a device does not answer", f"{what} cannot be read")
-        return known._replace(trouble=f"does not answer: {what} cannot be read")
+        return known._replace(trouble=f"does not answer: {what} cannot be read", pending=False)
 
 
 class _Stuck:
