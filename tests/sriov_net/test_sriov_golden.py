@@ -55,7 +55,7 @@ def without_group(fake: FakeHost) -> None:
 
 
 def iommufd(fake: FakeHost) -> None:
-    fake.tree.put(f"{fake.one_function('vfio-pci')}/vfio-dev/vfio3")
+    fake.tree.vfio_node(fake.one_function("vfio-pci"), "vfio3")
 
 
 def uio(driver: str) -> Callable[[FakeHost], object]:

@@ -8,6 +8,7 @@ import pytest
 
 from nodeplug.host.root import HostRoot
 from nodeplug.values.device import Device
+from nodeplug.values.errors import AllocationRefusedError
 from nodeplug.values.hardware import EXCLUSIVE, PART, SHARED
 from nodeplug_sriov_net.adapters import (
     address_of,
@@ -17,9 +18,10 @@ from nodeplug_sriov_net.adapters import (
     mellanox_adapter,
 )
 from nodeplug_sriov_net.findings import findings
+from nodeplug_sriov_net.pools import NO_CDEV, NO_GROUP
 from nodeplug_sriov_net.simulator import LargeSimulator, SriovNetSimulator
 from support.clashes import clash, clashes
-from support.sriov_host import FakeHost, reasons, settings, until, watching
+from support.sriov_host import FakeHost, discover, reasons, settings, until, watching
 
 PF, VF0, VF1 = address_of(0), address_of(0, 0), address_of(0, 1)
 FIRST, SECOND = function_place(0, 0), function_place(0, 1)
@@ -91,11 +93,63 @@ async def test_functions_of_one_group_exclude_each_other(fake: FakeHost, vfio: s
     """Whichever nodes are given: the kernel lets a group have one owner."""
     two_of_one_group(fake)
     for number, place in enumerate((FIRST, SECOND)):
-        fake.tree.put(f"{place}/vfio-dev/vfio{number}")
+        fake.tree.vfio_node(place, f"vfio{number}")
     found = await fake.devices({**USER, "vfio": vfio})
     assert found[VF0].hardware["iommu 7"] == EXCLUSIVE
     assert clashes(found.values()) == {(VF0, VF1)}
     assert all(each.healthy for each in found.values())
+
+
+@pytest.mark.parametrize(
+    ("vfio", "given", "reason"),
+    [
+        ("both", ["/dev/vfio/vfio", "/dev/vfio/0"], ""),
+        ("iommufd", [], NO_CDEV),
+    ],
+)
+async def test_nodes_that_the_kernel_does_not_have_are_not_given(
+    fake: FakeHost, vfio: str, given: list[str], reason: str
+) -> None:
+    """Without CONFIG_VFIO_DEVICE_CDEV, as in Debian, the folder is there, and nothing in it."""
+    fake.tree.put(f"{fake.one_function('vfio-pci')}/vfio-dev/vfio3")
+    found = await device(fake, VF0, **USER, vfio=vfio)
+    assert ([each.host_path for each in found.edits.nodes], found.reason) == (given, reason)
+
+
+@pytest.mark.parametrize(
+    ("vfio", "given", "reason"),
+    [
+        ("both", ["/dev/iommu", "/dev/vfio/devices/vfio3"], ""),
+        ("group", [], NO_GROUP),
+    ],
+)
+async def test_a_kernel_without_groups_has_nodes_of_functions_alone(
+    fake: FakeHost, vfio: str, given: list[str], reason: str
+) -> None:
+    """Without CONFIG_VFIO_GROUP."""
+    fake.tree.vfio_node(fake.one_function("vfio-pci"), "vfio3")
+    fake.tree.put("/class/vfio-dev")
+    found = await device(fake, VF0, **USER, vfio=vfio)
+    assert ([each.host_path for each in found.edits.nodes], found.reason) == (given, reason)
+
+
+async def test_a_group_without_iommu_has_the_name_that_the_kernel_gives_it(fake: FakeHost) -> None:
+    """Whatever the group is called in sysfs."""
+    fake.one_function("vfio-pci")
+    fake.tree.put("/class/vfio/noiommu-0")
+    found = await device(fake, VF0, **USER)
+    assert found.edits.nodes[-1].host_path == "/dev/vfio/noiommu-0"
+
+
+async def test_a_node_that_is_gone_is_not_given(fake: FakeHost) -> None:
+    """Where the process sees the host's /dev."""
+    fake.one_function("vfio-pci")
+    backend = fake.backend(settings(USER))
+    found = (await discover(backend)).devices[VF0]
+    assert await backend.allocate(found.resource, [found])
+    fake.tree.path("/dev/vfio").mkdir()
+    with pytest.raises(AllocationRefusedError, match="/dev/vfio/0 of"):
+        await backend.allocate(found.resource, [found])
 
 
 async def test_the_kernel_lets_functions_of_one_group_go_to_several(fake: FakeHost) -> None:

@@ -56,6 +56,28 @@ async def test_an_explanation_names_key_and_value(
     assert {v.reason for v in verdicts if v.device == VF0} == {expected}
 
 
+async def test_what_is_not_known_is_not_taken_for_nothing(fake: FakeHost) -> None:
+    """No zero that somebody could hold against another number."""
+    fake.tree.put(fake.one_function("vfio-pci"), numa_node=-1)
+    fake.tree.put(f"{function_place(0)}/net/ens1", speed=-1)
+    for selector, reason in (
+        ({"minSpeedMbps": 1}, "minSpeedMbps: its speed is not known"),
+        ({"numaNodes": [0]}, "numaNodes: its NUMA node is not known"),
+    ):
+        verdicts = await explain(settings({"selectors": [selector]}), fake.host)
+        assert {v.reason for v in verdicts if v.device == VF0} == {reason}
+    found = (await fake.devices({}))[VF0]
+    assert "speedMbps" not in found.attributes
+
+
+async def test_a_link_that_cannot_be_read_is_not_measured(host: FakeHost) -> None:
+    """It is neither up nor down."""
+    backend = host.backend(settings({}))
+    await discover(backend)
+    host.tree.path(f"/sys{function_place(0)}/net/ens1/carrier").unlink()
+    assert not await backend.measure()
+
+
 async def test_without_pools_an_explanation_says_so(host: FakeHost) -> None:
     """A fresh installation shows what there is."""
     assert (VF0, "no pool is configured") in [

@@ -1,13 +1,15 @@
 """Which network devices carry default routes, as /proc and /sys tell it."""
 
+import msgspec
 import pytest
 
 from nodeplug.host.host import open_host
 from nodeplug.host.sysfs import device_at
-from nodeplug_sriov_net.adapters import address_of, intel_adapter
+from nodeplug_sriov_net.adapters import address_of, intel_adapter, mellanox_adapter
 from nodeplug_sriov_net.changes import addresses_in
 from nodeplug_sriov_net.explain import explain
 from nodeplug_sriov_net.facts import Link
+from nodeplug_sriov_net.pools import UPLINK
 from nodeplug_sriov_net.uplinks import read_uplinks, uplinks_among
 from support.needs import require
 from support.sriov_host import FakeHost, settings, until, watching
@@ -123,3 +125,44 @@ async def test_an_uplink_is_in_no_pool(fake: FakeHost) -> None:
         fake.tree.tell("change", "/devices/virtual/net/x", "net")
         found = await until(inventories, lambda each: len(each.devices) > 1)
     assert address_of(0, 0) in found.devices
+
+
+RDMA = {"serveUplinks": True, "selectors": [{"isRdma": True, "netdevs": ["ens1f0v0"]}]}
+
+
+async def test_the_rdma_of_an_uplink_is_served_where_that_is_meant(fake: FakeHost) -> None:
+    """By the one pool that says so; explanations say it, too."""
+    mellanox_adapter(fake.tree, 0, functions=2)
+    routes(fake, ipv4("ens1f0v0"))
+    pools = ({"selectors": [{"isRdma": True}]}, {"name": "example.com/uplink", **RDMA})
+    found = await fake.devices(*pools)
+    own = found[address_of(0, 0)]
+    assert (own.resource, own.attributes["uplink"], own.healthy) == (
+        "example.com/uplink",
+        True,
+        True,
+    )
+    verdicts = await explain(settings(*pools), fake.host)
+    assert [(v.chosen, v.reason) for v in verdicts if v.device == own.id] == [
+        (False, "serveUplinks: it carries a default route of the node"),
+        (
+            True,
+            f"selectors[0]: isRdma, netdevs; it {UPLINK}, which serveUplinks allows",
+        ),
+    ]
+
+
+@pytest.mark.parametrize(
+    "selector",
+    [
+        {"isRdma": True},
+        {"netdevs": ["ens1"]},
+        {"isRdma": True, "netdevs": ["ens*"]},
+        {"isRdma": True, "pciAddresses": ["!0000:3b:00.0"]},
+    ],
+    ids=str,
+)
+def test_uplinks_are_served_by_name_only(selector: dict[str, object]) -> None:
+    """Whoever takes the node's network away must have meant it."""
+    with pytest.raises(msgspec.ValidationError, match="serveUplinks: selectors"):
+        settings({"serveUplinks": True, "selectors": [selector]})

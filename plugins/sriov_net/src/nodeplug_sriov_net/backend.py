@@ -8,7 +8,7 @@ from math import inf
 from typing import Final
 
 from nodeplug.backend import HostFile, Measurement, Omissions
-from nodeplug.host.calls import call
+from nodeplug.host.calls import Lane, call
 from nodeplug.host.fallbacks import fall_back, recover
 from nodeplug.host.host import Host
 from nodeplug.values.device import Device
@@ -22,10 +22,11 @@ from nodeplug_sriov_net.info import envs_of
 from nodeplug_sriov_net.listening import listen
 from nodeplug_sriov_net.mark import Mark
 from nodeplug_sriov_net.memory import Memory
+from nodeplug_sriov_net.nodes import missing_node
 from nodeplug_sriov_net.pools import Pools
 from nodeplug_sriov_net.settings import SriovNetSettings
 from nodeplug_sriov_net.survey import SILENT, blind
-from nodeplug_sriov_net.telemetry import measure
+from nodeplug_sriov_net.telemetry import measure, measured
 from nodeplug_sriov_net.view import Viewer
 
 _log = logging.getLogger("nodeplug.sriov_net")
@@ -45,6 +46,7 @@ class SriovNetBackend:
         self._blind = False
         self._left_out = Omissions()
         self._silent: set[str] = set()
+        self._measuring = Lane()
         self._functions = memory.surveyed(host.root)
         self._viewer = Viewer(host.root, Pools(settings), memory)
 
@@ -78,6 +80,8 @@ class SriovNetBackend:
             address = str(device.attributes.get("pciAddress", device.id))
             if not (self._host.root.sys / "bus/pci/devices" / address).is_symlink():
                 raise AllocationRefusedError(f"PCI function {address} is gone", [device.id])
+            if node := missing_node(self._host.root, device):
+                raise AllocationRefusedError(f"{node} of {device.id} is gone", [device.id])
         return ContainerEdits(envs=envs_of(resource, devices, self._pools))
 
     def host_files(self, offers: Mapping[str, Sequence[Device]]) -> Sequence[HostFile]:
@@ -86,7 +90,12 @@ class SriovNetBackend:
 
     async def measure(self) -> Sequence[Measurement]:
         """Return state and speed of links."""
-        return await call(measure, self._host.root, self._viewer.served, timeout=_MEASURE_SECONDS)
+        served = self._viewer.served
+        if self._functions.hears_links:
+            return measured(served)
+        return await self._measuring.call(
+            measure, self._host.root, served, timeout=_MEASURE_SECONDS
+        )
 
     def _report(self, inventory: Inventory) -> None:
         before, self._left_out = self._left_out, Omissions(inventory.left_out)

@@ -7,7 +7,7 @@ from nodeplug_sriov_net.hardware import hardware_of
 from nodeplug_sriov_net.nodes import SharedNodes, nodes_of
 from nodeplug_sriov_net.pools import Member
 
-# R101: the longest text that an attribute may have.
+# R101: the longest text that an attribute may have, in bytes.
 _ATTRIBUTE_LIMIT = 64
 
 
@@ -53,12 +53,16 @@ def _attributes(found: Candidate) -> dict[str, Attribute]:
         "vdpaDevice": found.part.vdpa[0].name if found.part.vdpa else "",
         "vdpaDriver": found.vdpa_driver,
     }
-    facts: dict[str, Attribute] = {
-        name: text[:_ATTRIBUTE_LIMIT] for name, text in texts.items() if text
-    }
+    facts: dict[str, Attribute] = {name: _short(text) for name, text in texts.items() if text}
     facts["rdma"] = found.part.capable
     if found.index is not None:
         facts["sfNumber" if found.sub else "vfIndex"] = found.index
     if found.speed:
         facts["speedMbps"] = found.speed
+    if found.uplink:
+        facts["uplink"] = True
     return facts
+
+
+def _short(text: str) -> str:
+    return text.encode(errors="replace")[:_ATTRIBUTE_LIMIT].decode(errors="ignore")

@@ -9,7 +9,7 @@ from nodeplug.host.host import Host
 from nodeplug_sriov_net.candidates import Candidate
 from nodeplug_sriov_net.listening import listen
 from nodeplug_sriov_net.memory import Memory
-from nodeplug_sriov_net.pools import Member, Pools, exclusion
+from nodeplug_sriov_net.pools import UPLINK, Member, Pools
 from nodeplug_sriov_net.settings import SriovNetSettings
 from nodeplug_sriov_net.survey import Survey
 from nodeplug_sriov_net.view import Viewer
@@ -33,7 +33,7 @@ async def explain(settings: SriovNetSettings, host: Host) -> Sequence[Verdict]:
 
 
 def _verdicts(device: Candidate, pools: Pools, memory: Memory) -> Iterator[Verdict]:
-    if reason := exclusion(device):
+    if reason := pools.exclusion(device):
         yield Verdict(device.id, "", chosen=False, reason=reason)
         return
     member = pools.member(device, memory)
@@ -54,4 +54,7 @@ def _verdicts(device: Candidate, pools: Pools, memory: Memory) -> Iterator[Verdi
 def _chosen(member: Member) -> str:
     number = member.pool.selectors.index(member.selector)
     keys = ", ".join(member.selector.given_keys()) or "everything"
-    return f"selectors[{number}]: {keys}" + (f"; {member.reason}" if member.reason else "")
+    parts = [f"selectors[{number}]: {keys}", member.reason]
+    if member.device.uplink:
+        parts.append(f"it {UPLINK}, which serveUplinks allows")
+    return "; ".join(filter(None, parts))

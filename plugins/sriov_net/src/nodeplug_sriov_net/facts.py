@@ -74,8 +74,9 @@ class Function(msgspec.Struct, frozen=True):
 
     `virtual` maps index to address of its virtual functions. `group` is the number of its IOMMU
     group, `noiommu` says that there is no IOMMU behind it, `hindrance` why VFIO refuses the group;
-    `cdev` and `uio` are names of nodes. `is_shown` says that its driver has made a device of it,
-    `is_probing` that the driver is still at it, `silent` that the kernel does not answer for it.
+    `group_node`, `cdev` and `uio` are names of nodes, empty where the kernel has none. `is_shown`
+    says that its driver has made a device of it, `is_probing` that the driver is still at it,
+    `silent` that the kernel does not answer for it.
     """
 
     pci: PciDevice
@@ -87,6 +88,7 @@ class Function(msgspec.Struct, frozen=True):
     group: str = ""
     noiommu: bool = False
     hindrance: str = ""
+    group_node: str = ""
     cdev: str = ""
     uio: str = ""
     acpi_index: str = ""

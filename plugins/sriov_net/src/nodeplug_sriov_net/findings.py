@@ -7,7 +7,7 @@ from nodeplug.host.root import HostRoot
 from nodeplug_sriov_net.facts import Function, is_vfio
 from nodeplug_sriov_net.memory import Memory
 from nodeplug_sriov_net.nodes import SharedNodes, shared_nodes
-from nodeplug_sriov_net.pools import Member, Pools
+from nodeplug_sriov_net.pools import NO_CDEV, NO_GROUP, Member, Pools
 from nodeplug_sriov_net.settings import PoolSettings, SriovNetSettings
 from nodeplug_sriov_net.survey import SILENT, Survey, blind
 from nodeplug_sriov_net.view import Heard, Viewer
@@ -80,6 +80,13 @@ def _member(member: Member) -> Iterator[Finding]:
             subject=member.device.id,
             finding=f"VFIO cannot have it: {function.hindrance}",
             remedy="unbind that driver; pci-stub keeps others away",
+        )
+    elif member.reason in {NO_CDEV, NO_GROUP}:
+        yield Finding(
+            severity="problem",
+            subject=member.device.id,
+            finding=member.reason,
+            remedy=f"set `vfio: both` for {member.pool.name}, which gives the nodes there are",
         )
     elif member.reason:
         yield Finding(

@@ -71,11 +71,20 @@ class Matcher:
             return "isRdma: it is not capable of RDMA"
         if wanted.vdpa_type and candidate.vdpa_driver != wanted.vdpa_type:
             return f"vdpaType: it has no vDPA device bound to {wanted.vdpa_type}"
+        if wanted.numa_nodes and not numa:
+            return "numaNodes: its NUMA node is not known"
         if wanted.numa_nodes and not set(numa) & set(wanted.numa_nodes):
             return f"numaNodes: {_shown('', [*map(str, numa)], candidate)} is not selected"
-        if wanted.min_speed_mbps > candidate.speed:
-            return f"minSpeedMbps: {candidate.speed} is too slow"
-        return ""
+        return self._speed_refusal(candidate.speed)
+
+    def _speed_refusal(self, speed: int) -> str:
+        if self.settings.min_speed_mbps <= speed:
+            return ""
+        return (
+            f"minSpeedMbps: {speed} is too slow"
+            if speed
+            else "minSpeedMbps: its speed is not known"
+        )
 
 
 def _shown(key: str, found: Sequence[str], candidate: Candidate) -> str:

@@ -6,6 +6,7 @@ import msgspec
 
 from nodeplug.host.nodes import node_type
 from nodeplug.host.root import HostRoot
+from nodeplug.values.device import Device
 from nodeplug.values.edits import DeviceNode
 from nodeplug_sriov_net.facts import Function, is_uio, is_vfio
 from nodeplug_sriov_net.pools import Member
@@ -57,15 +58,29 @@ def _nodes(member: Member, shared: SharedNodes) -> Iterator[DeviceNode]:
 def _driver_nodes(function: Function, vfio: str) -> Iterator[DeviceNode]:
     driver = function.pci.driver
     if is_vfio(driver) and vfio != "iommufd":
-        yield DeviceNode(VFIO)
-        if function.group:
-            kind = "noiommu-" if function.noiommu else ""
-            yield DeviceNode(f"/dev/vfio/{kind}{function.group}", f"/dev/vfio/{function.group}")
+        if function.group_node or not function.cdev:
+            yield DeviceNode(VFIO)
+        if function.group_node:
+            inside = f"/dev/vfio/{function.group}"
+            yield DeviceNode(f"/dev/vfio/{function.group_node}", inside)
     if is_vfio(driver) and vfio != "group" and function.cdev:
         yield DeviceNode(IOMMUFD)
         yield DeviceNode(f"/dev/vfio/devices/{function.cdev}")
     if is_uio(driver) and function.uio:
         yield DeviceNode(f"/dev/{function.uio}")
+
+
+def missing_node(root: HostRoot, device: Device) -> str:
+    """Return a node of a device that is not there any more, or nothing.
+
+    What a folder of /dev lacks that this process does not see says nothing.
+    """
+    for node in device.edits.nodes:
+        place = root.path(node.host_path)
+        is_shown = place.parent.name != "dev" and place.parent.is_dir()
+        if node.host_path not in CONTROL and is_shown and node_type(place) is None:
+            return node.host_path
+    return ""
 
 
 def _is_there(root: HostRoot, name: str, node: str) -> bool:

@@ -3,6 +3,7 @@
 import msgspec
 
 from nodeplug_sriov_net.candidates import Candidate
+from nodeplug_sriov_net.facts import Function, is_vfio
 from nodeplug_sriov_net.matching import Matcher
 from nodeplug_sriov_net.memory import Memory, Place
 from nodeplug_sriov_net.selector_settings import SelectorSettings
@@ -12,6 +13,8 @@ from nodeplug_sriov_net.survey import SILENT
 UPLINK = "carries a default route of the node"
 HAS_VIRTUAL = "is a physical function with virtual functions"
 NO_DRIVER = "no driver is bound to it"
+NO_CDEV = "the kernel has no VFIO node for it (CONFIG_VFIO_DEVICE_CDEV), which vfio: iommufd needs"
+NO_GROUP = "the kernel has no VFIO node for its group (CONFIG_VFIO_GROUP), which vfio: group needs"
 PROBING = "its driver is still probing it"
 
 
@@ -44,7 +47,7 @@ class Pools:
         A device that lost its driver, or has another than its pool expects, stays where it was
         until another pool selects it.
         """
-        if exclusion(device):
+        if self.exclusion(device):
             return None
         found = self._select(device)
         if found is None or not device.driver:
@@ -52,6 +55,14 @@ class Pools:
         if found is not None:
             memory.serve(device.id, Place(found.pool.name, found.selector))
         return found
+
+    def exclusion(self, device: Candidate) -> str:
+        """Return why a device may be in no pool whatever selects it, or nothing."""
+        if device.uplink and not any(pool.serve_uplinks for pool in self._pools.values()):
+            return UPLINK
+        if device.device_types == ("netDevice",) and device.function.has_virtual:
+            return HAS_VIRTUAL
+        return ""
 
     def refusals(self, device: Candidate) -> list[tuple[str, str]]:
         """Return why each pool in turn does not select the device: (pool, reason)."""
@@ -61,10 +72,10 @@ class Pools:
 
     def _select(self, device: Candidate) -> Member | None:
         for pool, matchers in self._matchers:
-            if pool.device_type in device.device_types:
+            if pool.device_type in device.device_types and _may_have(pool, device):
                 for each in matchers:
                     if not each.refusal(device):
-                        return Member(device, pool, each.settings, _reason(device))
+                        return Member(device, pool, each.settings, _reason(device, pool))
         return None
 
     def _last(self, device: Candidate, memory: Memory) -> Member | None:
@@ -72,8 +83,10 @@ class Pools:
         pool = self._pools.get(place.pool) if place else None
         if place is None or pool is None or place.selector not in pool.selectors:
             return None
+        if not _may_have(pool, device):
+            return None
         if not device.driver:
-            return Member(device, pool, place.selector, _reason(device))
+            return Member(device, pool, place.selector, _reason(device, pool))
         if not Matcher(SelectorSettings(drivers=place.selector.drivers)).refusal(device):
             return None
         wanted = " or ".join(place.selector.drivers)
@@ -83,24 +96,31 @@ class Pools:
     def _refusal(self, device: Candidate, pool: PoolSettings, matchers: list[Matcher]) -> str:
         if pool.device_type not in device.device_types:
             return f"deviceType: it is no {pool.device_type}"
+        if not _may_have(pool, device):
+            return f"serveUplinks: it {UPLINK}"
         reasons = [each.refusal(device) for each in matchers]
         return "" if "" in reasons else "; ".join(reasons)
 
 
-def _reason(device: Candidate) -> str:
+def _may_have(pool: PoolSettings, device: Candidate) -> bool:
+    return pool.serve_uplinks or not device.uplink
+
+
+def _reason(device: Candidate, pool: PoolSettings) -> str:
     """Return why a device is of no use now whatever its pool wants, or nothing."""
     function = device.function
     if function.silent:
         return SILENT
     if not device.driver:
         return NO_DRIVER
-    return PROBING if function.is_probing else function.hindrance
+    if function.is_probing:
+        return PROBING
+    return function.hindrance or _without_node(function, pool)
 
 
-def exclusion(device: Candidate) -> str:
-    """Return why a device may be in no pool whatever selects it, or nothing."""
-    if device.uplink:
-        return UPLINK
-    if device.device_types == ("netDevice",) and device.function.has_virtual:
-        return HAS_VIRTUAL
-    return ""
+def _without_node(function: Function, pool: PoolSettings) -> str:
+    if not is_vfio(function.pci.driver):
+        return ""
+    if pool.vfio == "iommufd" and not function.cdev:
+        return NO_CDEV
+    return NO_GROUP if pool.vfio == "group" and function.cdev and not function.group_node else ""

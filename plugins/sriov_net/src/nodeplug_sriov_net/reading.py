@@ -10,6 +10,7 @@ from typing import Final, Literal
 import msgspec
 
 from nodeplug.host.iommu import why_not_viable
+from nodeplug.host.nodes import see
 from nodeplug.host.pci import PciDevice
 from nodeplug.host.root import HostRoot
 from nodeplug.host.sysfs import link_name, read_int, read_text
@@ -54,6 +55,10 @@ def read_function(
     virtual = dict(_virtual(place, names))
     group = link_name(f"{place}/iommu_group") if "iommu_group" in names else None
     physfn = link_name(f"{place}/physfn") if "physfn" in names else None
+    noiommu = (
+        bool(group) and is_vfio(pci.driver) and _is_noiommu(f"{system}/kernel/iommu_groups/{group}")
+    )
+    cdev = _cdev(root, f"{place}/vfio-dev") if "vfio-dev" in names else ""
     depth: Depth = "least" if hears_links else "full" if physfn is None else "plain"
     return Function(
         pci=pci,
@@ -63,11 +68,12 @@ def read_function(
         has_virtual=bool(virtual),
         subs=tuple(_subs(place, pci.devpath, names, vdpa, "least" if hears_links else "plain")),
         group=group or "",
-        noiommu=bool(group)
-        and is_vfio(pci.driver)
-        and _is_noiommu(f"{system}/kernel/iommu_groups/{group}"),
+        noiommu=noiommu,
         hindrance=why_not_viable(root, pci.address) if group and is_vfio(pci.driver) else "",
-        cdev=_first(f"{place}/vfio-dev") if "vfio-dev" in names else "",
+        group_node=_group_node(system, group, noiommu=noiommu)
+        if group and is_vfio(pci.driver)
+        else "",
+        cdev=cdev,
         uio=_first(f"{place}/uio") if "uio" in names else "",
         acpi_index=read_text(f"{place}/acpi_index") or "" if "acpi_index" in names else "",
         is_shown=any(map(_MADE.fullmatch, names)),
@@ -176,6 +182,26 @@ def _subs(
 
 def _first(place: str) -> str:
     return next(iter(names_in(place)), "")
+
+
+def _cdev(root: HostRoot, place: str) -> str:
+    """Return the function's own node, which kernels without CONFIG_VFIO_DEVICE_CDEV do not have."""
+    name = _first(place)
+    node = root.path(f"/dev/vfio/devices/{name}")
+    return name if name and (see(Path(place, name, "dev")).kind or see(node).kind) else ""
+
+
+def _group_node(system: str, group: str, *, noiommu: bool) -> str:
+    """Return the group's node by its true name (kernel, drivers/vfio/group.c).
+
+    Kernels without CONFIG_VFIO_GROUP have none: their class is `vfio-dev` alone.
+    """
+    supposed, other = (f"noiommu-{group}", group) if noiommu else (group, f"noiommu-{group}")
+    if os.path.exists(f"{system}/class/vfio/{supposed}"):  # noqa: PTH110 - far quicker
+        return supposed
+    if os.path.exists(f"{system}/class/vfio"):  # noqa: PTH110 - likewise
+        return other if other in names_in(f"{system}/class/vfio") else supposed
+    return "" if os.path.exists(f"{system}/class/vfio-dev") else supposed  # noqa: PTH110 - likewise
 
 
 def _is_noiommu(group: str) -> bool:

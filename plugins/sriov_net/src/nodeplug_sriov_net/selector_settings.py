@@ -132,6 +132,14 @@ class SelectorSettings(Section, frozen=True, kw_only=True):
         """Return the same as configuration files have them."""
         return [camel(key) for key in self.given()]
 
+    @property
+    def names_rdma_devices(self) -> bool:
+        """Whether it means nothing but the RDMA of devices that it names, each by itself."""
+        entries = self.pci_addresses or self.netdevs
+        return (
+            self.is_rdma and bool(entries) and not any(set(each) & set("!*?[") for each in entries)
+        )
+
     def _check_lists(self) -> None:
         for key in self.given():
             entries = getattr(self, key)

@@ -70,6 +70,15 @@ class PoolSettings(Section, frozen=True, kw_only=True):
             "of the IOMMU group, those of iommufd (`/dev/iommu`, `/dev/vfio/devices/…`), or both."
         ),
     ] = "group"
+    serve_uplinks: Annotated[
+        bool,
+        msgspec.Meta(
+            description="Whether what carries a default route of the node is served here, too: for "
+            "nodes with one card, whose RDMA device pods use beside the host. Every selector must "
+            "say `isRdma` and name its devices by `pciAddresses` or `netdevs`, without patterns. "
+            "Nothing may move the network device into a pod: the node would lose its network."
+        ),
+    ] = False
     health: Annotated[
         HealthSettings, msgspec.Meta(description="What else makes a device Unhealthy.")
     ] = HealthSettings()
@@ -86,6 +95,11 @@ class PoolSettings(Section, frozen=True, kw_only=True):
                 selector.check_for(self.device_type)
             except ValueError as error:
                 raise ValueError(f"selectors[{number}].{error}") from error
+            if self.serve_uplinks and not selector.names_rdma_devices:
+                raise ValueError(
+                    f"serveUplinks: selectors[{number}] must say isRdma and name devices by "
+                    "pciAddresses or netdevs, without patterns"
+                )
 
 
 class SriovNetSettings(Section, frozen=True, kw_only=True):

@@ -80,8 +80,10 @@ class Survey:
         touched = self._grouped(found, gone) if before else set()
         touched |= {f.physfn for each in found.values() if (f := each.function)}
         more = self.reads.of((touched - found.keys()) & {*present})
-        seen = {**before, **found, **more}
-        self._seen = {a: _with_owner(seen.get(a), before.get(a)) for a in present}
+        read = {**found, **more}
+        owned = {a: _with_owner(each, before.get(a)) for a, each in read.items()}
+        seen = {**before, **owned}
+        self._seen = {a: seen[a] if a in seen else _Sight() for a in present}
         return (fresh | more.keys()) - late.keys()
 
     def _owners(self, addresses: Collection[str]) -> set[str]:
@@ -110,7 +112,8 @@ class Survey:
             if pci is not None and pci.device_class.startswith(_CLASSES):
                 vdpa = dict(self._vdpa_below(pci.devpath))
                 function = read_function(self._root, pci, vdpa, hears_links=self.hears_links)
-        group = group_members(self._root, address)
+        # At first all is read: no other needs to be read for what this one's driver is.
+        group = group_members(self._root, address) if self._seen else ()
         return _Sight(function, group, left_out.get(address, ""))
 
     def _vdpa_below(self, devpath: str) -> Iterator[tuple[str, tuple[Vdpa, ...]]]:
@@ -135,10 +138,8 @@ def blind(functions: Collection[Function]) -> int:
     )
 
 
-def _with_owner(now: _Sight | None, before: _Sight | None) -> _Sight:
+def _with_owner(now: _Sight, before: _Sight | None) -> _Sight:
     """Return what was seen; a function that is on its way out has no link to its owner any more."""
-    if now is None:
-        return _Sight()
     function, known = now.function, before.function if before else None
     if function is None or known is None or function.physfn or not known.physfn:
         return now

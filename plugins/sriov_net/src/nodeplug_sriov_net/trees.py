@@ -90,6 +90,10 @@ class Tree:
         self.link(f"{place}/iommu_group", group)
         self.link(f"{group}/devices/{place.rpartition('/')[2]}", place)
 
+    def vfio_node(self, place: str, name: str) -> None:
+        """Make the node that a function bound to VFIO has of its own."""
+        self.put(f"{place}/vfio-dev/{name}", dev="511:0")
+
     def vdpa(self, place: str, name: str, driver: str, number: int = 0) -> None:
         """Make a vDPA device of a function, bound to `vhost_vdpa` or `virtio_vdpa`."""
         own = f"{place}/{name}"
