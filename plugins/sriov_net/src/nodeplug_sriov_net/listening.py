@@ -3,18 +3,23 @@
 import logging
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager, suppress
+from math import inf
+from typing import TYPE_CHECKING
 
 import msgspec
 
+from nodeplug.host.calls import call
 from nodeplug.host.root import HostRoot
 from nodeplug_sriov_net.candidates import main_link
-from nodeplug_sriov_net.devlink import Devlink
 from nodeplug_sriov_net.facts import Function, Link
 from nodeplug_sriov_net.health import Vitals
 from nodeplug_sriov_net.mark import Mark
-from nodeplug_sriov_net.network import Network
 from nodeplug_sriov_net.settings import SriovNetSettings
 from nodeplug_sriov_net.view import Heard
+
+if TYPE_CHECKING:
+    from nodeplug_sriov_net.devlink import Devlink
+    from nodeplug_sriov_net.network import Network
 
 _log = logging.getLogger("nodeplug.sriov_net")
 
@@ -23,7 +28,7 @@ class Ears:
     """Asks netlink for what a configuration needs. Made by `listen`."""
 
     def __init__(
-        self, settings: SriovNetSettings, network: Network | None, devlink: Devlink | None
+        self, settings: SriovNetSettings, network: "Network | None", devlink: "Devlink | None"
     ) -> None:
         self._network = network
         self._devlink = devlink
@@ -101,8 +106,8 @@ async def listen(root: HostRoot, settings: SriovNetSettings, mark: Mark) -> Asyn
                 each.close()
 
 
-async def _opened(root: HostRoot, mark: Mark) -> Network | None:
-    network = Network(root, mark)
+async def _opened(root: HostRoot, mark: Mark) -> "Network | None":
+    network = (await call(_load, timeout=inf))(root, mark)
     try:
         await network.open()
     except OSError as error:
@@ -112,10 +117,12 @@ async def _opened(root: HostRoot, mark: Mark) -> Network | None:
     return network
 
 
-async def _opened_devlink(settings: SriovNetSettings, mark: Mark) -> Devlink | None:
+async def _opened_devlink(settings: SriovNetSettings, mark: Mark) -> "Devlink | None":
     wanted = any(pool.health.reporters for pool in settings.pools)
     if not wanted and not any(s.ddp_profiles for p in settings.pools for s in p.selectors):
         return None
+    from nodeplug_sriov_net.devlink import Devlink  # noqa: PLC0415 - loads pyroute2
+
     devlink = Devlink(mark)
     try:
         await devlink.open()
@@ -129,3 +136,9 @@ async def _opened_devlink(settings: SriovNetSettings, mark: Mark) -> Devlink | N
 def _with_speeds(links: Mapping[int, Link], speeds: Mapping[int, int]) -> dict[int, Link]:
     known = {i: msgspec.structs.replace(links[i], speed=speeds[i]) for i in speeds if i in links}
     return {**links, **known}
+
+
+def _load() -> "type[Network]":
+    from nodeplug_sriov_net.network import Network  # noqa: PLC0415 - loads pyroute2
+
+    return Network
