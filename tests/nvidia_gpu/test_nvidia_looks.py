@@ -5,6 +5,8 @@ import time
 
 import pytest
 
+from nodeplug_nvidia_gpu.facts import Pulse
+from nodeplug_nvidia_gpu.nvml_driver import NvmlDriver
 from nodeplug_nvidia_gpu.settings import HealthSettings
 from support.nvml_host import NvmlHost, reasons, slice_uuid, until, uuid, watching
 from support.nvml_stage import served
@@ -200,3 +202,50 @@ async def test_a_gpu_with_a_garbled_id_leaves_the_others_alone(
     inventory = await eight.inventory()
     assert len(inventory.devices) == 7
     assert reasons(inventory) == {}
+
+
+async def test_of_gpus_with_one_uuid_the_one_that_had_it_keeps_it(eight: NvmlHost) -> None:
+    """A container that asks for it must not get the node of another."""
+    async with watching(eight.backend(passDeviceSpecs=True)) as inventories:
+        before = await anext(inventories)
+        eight.state.gpus[2].uuid = uuid(5).encode()
+        odd = await until(inventories, lambda inventory: bool(reasons(inventory)))
+    assert reasons(odd).keys() == {uuid(2)}
+    assert odd.devices[uuid(5)] == before.devices[uuid(5)]
+
+
+async def test_of_gpus_with_one_uuid_at_the_start_one_is_left_out(eight: NvmlHost) -> None:
+    """Nobody can tell which of them it is; the others are served."""
+    eight.state.gpus[2].uuid = uuid(5).encode()
+    inventory = await eight.inventory()
+    assert (len(inventory.devices), reasons(inventory)) == (7, {})
+    assert "is another GPU's, too" in inventory.left_out["GPU 5"]
+
+
+@pytest.mark.parametrize("code", [1, 9, 18])
+async def test_a_gpu_that_answers_like_a_driver_that_is_gone_blinds_no_other(
+    eight: NvmlHost, code: int
+) -> None:
+    """Uninitialized, not loaded, of another version: the driver itself still counts its GPUs."""
+    async with watching(eight.backend()) as inventories:
+        await anext(inventories)
+        eight.state.gpus[3].error = code
+        sick = await until(inventories, lambda inventory: bool(reasons(inventory)))
+    assert reasons(sick).keys() == {uuid(3)}
+
+
+async def test_a_gpu_whose_answers_cannot_be_worked_out_is_left_out_alone(
+    eight: NvmlHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A mistake of ours, or of the library, about one of them."""
+    pulse = NvmlDriver.pulse
+
+    def odd(driver: NvmlDriver, index: int) -> Pulse:
+        if index == 2:
+            raise TypeError("a mistake of ours")
+        return pulse(driver, index)
+
+    monkeypatch.setattr(NvmlDriver, "pulse", odd)
+    inventory = await eight.inventory()
+    assert (len(inventory.devices), reasons(inventory)) == (7, {})
+    assert [*inventory.left_out] == ["GPU 2"]
