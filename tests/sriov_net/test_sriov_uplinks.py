@@ -54,6 +54,14 @@ def test_a_route_leads_through_vlan_and_bond_to_its_ports(fake: FakeHost) -> Non
     assert read_uplinks(fake.host.root) == {"bond0.7", "bond0", "ens1", "ens2"}
 
 
+def test_a_device_whose_name_is_no_unicode_hides_no_default_route(fake: FakeHost) -> None:
+    """The kernel takes nearly any bytes; an uplink that is not known could be given away."""
+    routes(fake, ipv4("ens1"))
+    table = fake.folder / "proc/net/route"
+    table.write_bytes(table.read_bytes() + ipv4("x").encode().replace(b"x", b"\xff\xfe") + b"\n")
+    assert read_uplinks(fake.host.root) == {"ens1", "\udcff\udcfe"}
+
+
 @pytest.mark.parametrize("text", ["", "rubbish", "\0\n\xff", V4_HEAD])
 def test_what_is_no_table_of_routes_has_none(fake: FakeHost, text: str) -> None:
     """An unreadable file is no reason to fail."""
