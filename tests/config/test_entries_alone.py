@@ -79,7 +79,7 @@ def test_a_wrong_entry_is_named_and_the_others_remain(
 
 
 @pytest.mark.parametrize(
-    "content", [{"room": 5, "lamps": [{"name": "a"}]}, {"lamps": [{"nam": "a"}]}, []]
+    "content", [{"room": [5], "lamps": [{"name": "a"}]}, {"lamps": [{"nam": "a"}]}, []]
 )
 def test_nothing_remains_where_nothing_is_right(tmp_path: Path, content: object) -> None:
     """A wrong key beside the list breaks the section as a whole."""

@@ -41,7 +41,7 @@ def test_a_later_file_wins(tmp_path: Path) -> None:
 
 def test_a_section_may_come_from_two_files(tmp_path: Path) -> None:
     """It is judged as a whole, and an error names both."""
-    loaded = load(tmp_path, {"backends": {}}, {"backends": {"awkward": {"domain": 3}}})
+    loaded = load(tmp_path, {"backends": {}}, {"backends": {"awkward": {"domain": [3]}}})
     assert "0.yaml + " in str(loaded.errors[0])
 
 

@@ -128,6 +128,18 @@ def test_a_shared_offer_refuses_several_only_when_told() -> None:
             [{"resource": GPU, "rename": "a.b/c"}, {"resource": "d.e/f", "rename": "a.b/c"}],
             "offers[1]: d.e/f and vendor.example/gpu would both be a.b/c",
         ),
+        (
+            [{"resource": GPU, "devices": {"x": "1"}, "inject": "cdi"}, {"resource": GPU}],
+            f"offers[1].inject: another rule gives {GPU} with another inject",
+        ),
+        (
+            [
+                {"resource": GPU, "devices": {"x": "1"}, "policy": "packed"},
+                {"resource": GPU, "devices": {"x": "2"}},
+                {"resource": GPU, "policy": "spread"},
+            ],
+            f"offers[2].policy: another rule gives {GPU} with another policy",
+        ),
     ],
 )
 def test_a_rule_that_cannot_be_meant_is_refused(rules: list[object], problem: str) -> None:
@@ -135,3 +147,9 @@ def test_a_rule_that_cannot_be_meant_is_refused(rules: list[object], problem: st
     with pytest.raises(msgspec.ValidationError) as caught:
         msgspec.convert({"offers": rules}, AgentSettings)
     assert problem in str(caught.value)
+
+
+def test_a_rule_that_an_override_takes_the_place_of_contradicts_nothing() -> None:
+    """Its entries come first: the one for this node means all devices."""
+    rules = [{"resource": GPU, "policy": "spread"}, {"resource": GPU, "policy": "packed"}]
+    assert len(msgspec.convert({"offers": rules}, AgentSettings).offers) == 2

@@ -76,7 +76,7 @@ def test_an_unknown_backend_is_an_error_that_lists_the_others() -> None:
     ("content", "problem"),
     [
         ({"backend": {}}, "backend: is not a known key"),
-        ({"kubelet": {"devicePluginDir": 5}}, "kubelet.devicePluginDir: expected `str`, found 5"),
+        ({"kubelet": {"devicePluginDir": [5]}}, "kubelet.devicePluginDir: expected `str`, found"),
         (
             {"kubelet": {"devicePluginDir": "/tmp/" + "x" * 100}},
             "kubelet.devicePluginDir: /tmp/xx",

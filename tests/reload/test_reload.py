@@ -191,7 +191,7 @@ async def test_a_backend_s_new_settings_are_taken_over(monkeypatch: pytest.Monke
 
 @pytest.mark.parametrize(
     "text",
-    ["log: [", "unknown: {}", "backends: {awkward: {domain: 7}}", "offers: [{resource: x}]"],
+    ["log: [", "unknown: {}", "backends: {awkward: {domain: [7]}}", "offers: [{resource: x}]"],
 )
 async def test_a_bad_reload_keeps_the_last_good_state(
     monkeypatch: pytest.MonkeyPatch, text: str
@@ -234,7 +234,7 @@ async def test_a_broken_section_at_start_is_replaced_by_what_worked_last(
         on.write(backends={"awkward": {"domain": "kept.example.com"}})
         await on.listed("kept.example.com/board", 4)
         await on.agent.terminate()
-        on.write(backends={"awkward": {"domain": 7}})
+        on.write(backends={"awkward": {"domain": [7]}})
         await on.agent.start()
         await on.listed("kept.example.com/board", 4)
 
@@ -250,7 +250,7 @@ async def test_what_worked_for_another_installation_is_not_used(
         await on.agent.start()
         await on.listed("first.example.com/board", 4)
         await on.agent.terminate()
-        on.write(backends={"awkward": {"domain": 7}})
+        on.write(backends={"awkward": {"domain": [7]}})
         monkeypatch.setenv("NODEPLUG_INSTALLATION", "kube-system/second")
         await on.agent.start()
         assert on.agent._process is not None

@@ -15,7 +15,7 @@ BOMBS = {
     "digits": f"[{{devices: {{id: {'1' * 10_000}}}}}]",
     "hexadecimal digits": f"[{{devices: {{id: 0x{'f' * 10_000}}}}}]",
     "sexagesimal digits": f"[{{devices: {{id: 1{':59' * 5_000}}}}}]",
-    "no date": "[{devices: {id: 2024-99-99}}]",
+    "no date": "[{devices: {id: !!timestamp 2024-99-99}}]",
     "no number": "[{devices: {id: !!int x}}]",
     "brackets": f"[{{devices: {{id: '{'[' * 16_000}'}}}}]",
     "stars": f"[{{devices: {{id: '{'*a' * 8_000}'}}}}]",

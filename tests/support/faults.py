@@ -138,7 +138,7 @@ async def odd_device(node: Ward) -> None:
 
 
 async def broken_section(node: Ward) -> None:
-    node.document["backends"] = {"awkward": {"domain": 5}}
+    node.document["backends"] = {"awkward": {"domain": [5]}}
 
 
 async def idle_rule(node: Ward) -> None:

@@ -16,7 +16,13 @@ Selector = str | int | bool | list[str | int | bool]
 
 _COMPARISON = re.compile(r"(>=|<=|>|<)\s*(-?\d+(?:\.\d+)?)")
 _RANGE = re.compile(r"(-?\d+(?:\.\d+)?)\.\.(-?\d+(?:\.\d+)?)")
+# What is meant as one of these: a number with a unit is none.
+_MEANT = re.compile(r"[<>].*|-?\d[^.]*(?:\.\d[^.]*)?\.\.-?\d.*", re.DOTALL)
+# What no device has as a number.
+_TEXTS = frozenset({"id", "parent"})
 _WILDCARDS = frozenset("*?[")
+# As YAML 1.2 may have them.
+_TRUTHS = {True: ("true", "True", "TRUE"), False: ("false", "False", "FALSE")}
 # The longest name of a file; a glob takes time by the square of its length.
 _TERM_LIMIT = 255
 _COMPARE: Mapping[str, Callable[[float, float], bool]] = {
@@ -28,11 +34,14 @@ _COMPARE: Mapping[str, Callable[[float, float], bool]] = {
 
 
 def check_selector(selector: Selector) -> None:
-    """Raise InvalidValueError if nothing could ever match."""
+    """Raise InvalidValueError if nothing could ever match, or a comparison cannot be made."""
     for term in _terms(selector):
-        found = _RANGE.fullmatch(term.removeprefix("!"))
+        plain = term.removeprefix("!")
+        found = _RANGE.fullmatch(plain)
         if found and float(found[1]) > float(found[2]):
             raise InvalidValueError(f"range {term!r} is empty")
+        if not found and _MEANT.fullmatch(plain) and not _COMPARISON.fullmatch(plain):
+            raise InvalidValueError(f"{term!r} compares with what is no number, such as 40")
         if term in {"", "!"}:
             raise InvalidValueError(f"selector {term!r} says nothing")
         if len(term) > _TERM_LIMIT:
@@ -46,6 +55,9 @@ def check_selectors(selectors: Mapping[str, Selector]) -> None:
             check_selector(selector)
         except InvalidValueError as error:
             raise InvalidValueError(f"devices.{name}: {error}") from error
+        if name in _TEXTS and any(map(_compares_numbers, _terms(selector))):
+            problem = "is text, which is no more and no less than other text"
+            raise InvalidValueError(f"devices.{name}: {problem}")
 
 
 def matches(device: Device, selectors: Mapping[str, Selector]) -> bool:
@@ -80,8 +92,8 @@ def _test_of(terms: Sequence[str]) -> Callable[[Attribute | None], bool]:
     def test(value: Attribute | None) -> bool:
         if value is None:
             return False
-        text = text_of(value)
-        return wanted(text) and not excluded(text)
+        texts = _TRUTHS[value] if isinstance(value, bool) else (str(value),)
+        return any(map(wanted, texts)) and not any(map(excluded, texts))
 
     return test
 
@@ -92,6 +104,11 @@ def _any_of(terms: Sequence[str]) -> Callable[[str], bool]:
     if not others:
         return exact.__contains__
     return lambda text: text in exact or any(test(text) for test in others)
+
+
+def _compares_numbers(term: str) -> bool:
+    plain = term.removeprefix("!")
+    return bool(_COMPARISON.fullmatch(plain) or _RANGE.fullmatch(plain))
 
 
 def _is_plain(term: str) -> bool:

@@ -1,7 +1,10 @@
 """`nodeplug config check` and `nodeplug config schema`."""
 
+import asyncio
+import logging
+import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import click
@@ -10,11 +13,24 @@ from nodeplug.backend import BackendSpec
 from nodeplug.cli.options import USAGE, source_of
 from nodeplug.cli.tables import print_json, printable
 from nodeplug.config.document import read_document
-from nodeplug.config.load import Source, load_configuration, schema
+from nodeplug.config.load import (
+    Combination,
+    Configuration,
+    Source,
+    load_combinations,
+    schema,
+)
+from nodeplug.config.merge import overrides_in
 from nodeplug.config.settings import KubeletSettings
 from nodeplug.kubelet.sockets import check_length
 from nodeplug.loader import installed, load_each
+from nodeplug.operations.discovery import discover
+from nodeplug.operations.rules import expected, idle, refused
 from nodeplug.values.errors import ConfigError, KubeletDirectoryError, NodeplugError
+from nodeplug.values.inventory import Inventory
+
+# A backend whose driver hangs must not hold up a check for long.
+_LOOK_SECONDS = 5.0
 
 
 @click.group("config")
@@ -27,9 +43,12 @@ def command() -> None:
 def check(files: tuple[str, ...]) -> None:
     """Check files; print one line per error, or nothing. Exit 2 if there is any.
 
+    Overrides for nodes are tried in every combination that a node can have. A rule of offers or
+    quarantine that no device of this machine matches is a warning, where its backends find any.
     NAME=FILE checks the file of the device plugin that a backend replaces, and shows what of it is
     ignored.
     """
+    logging.disable()  # backends that look at this machine would say what is wrong with it
     errors = [error for file in files for error in _errors(source_of(file))]
     for error in errors:
         click.echo(str(error), err=True)
@@ -48,17 +67,64 @@ def _errors(source: Source) -> list[NodeplugError]:
     try:
         results = load_each([source.backend] if source.backend else _named(file))
         specs = {name: s for name, s in results.items() if isinstance(s, BackendSpec)}
-        configuration = load_configuration([source], specs)
+        found = list(load_combinations(source, specs))
     except ConfigError as error:
         return [error]
-    for line in configuration.ignored:
-        click.echo(f"ignored: {printable(line)}")
     broken = [
         ConfigError(f"{file}: backends.{name}: {error}")
         for name, error in results.items()
         if not isinstance(error, BackendSpec)
     ]
-    return [*broken, *configuration.errors, *_too_long(file, configuration.agent.kubelet)]
+    said = found[0].said
+    if isinstance(said, Configuration):
+        for line in said.ignored:
+            click.echo(f"ignored: {printable(line)}")
+        _warn(file, said, specs)
+    return [*broken, *_once(found, specs)]
+
+
+def _once(
+    found: Sequence[Combination], specs: Mapping[str, BackendSpec]
+) -> Iterator[NodeplugError]:
+    """Yield what is wrong, in the first combination in which it is."""
+    told: set[str] = set()
+    for origin, said in found:
+        wrong = [said] if isinstance(said, ConfigError) else _wrong(origin, said, specs)
+        for error in wrong:
+            # An override's entries come first, so the same entry has another number.
+            problem = re.sub(r"\[\d+\]", "", str(error).removeprefix(str(origin)))
+            if problem not in told:
+                yield error
+            told.add(problem)
+
+
+def _wrong(
+    origin: Path, configuration: Configuration, specs: Mapping[str, BackendSpec]
+) -> Iterator[NodeplugError]:
+    yield from configuration.errors
+    yield from _too_long(origin, configuration.agent.kubelet)
+    for _, refusal in refused(configuration.agent, expected(configuration, specs)):
+        yield ConfigError(f"{origin}: offers: {refusal.detail}")
+
+
+def _warn(file: Path, configuration: Configuration, specs: Mapping[str, BackendSpec]) -> None:
+    """Print what has no effect on this machine, as far as it has the hardware."""
+    inventories = asyncio.run(_found(configuration, specs))
+    all_known = bool(specs) and inventories.keys() == specs.keys()
+    for each in idle(configuration.agent, inventories, all_known=all_known):
+        click.echo(f"warning: {file}: {each.place}: {printable(each.why)}", err=True)
+
+
+async def _found(
+    configuration: Configuration, specs: Mapping[str, BackendSpec]
+) -> dict[str, Inventory]:
+    root = configuration.agent.host.root
+    tried = configuration.valid
+    results = await asyncio.gather(
+        *(discover(specs[name], own, root, _LOOK_SECONDS) for name, own in tried.items()),
+        return_exceptions=True,
+    )
+    return {name: r for name, r in zip(tried, results, strict=True) if isinstance(r, Inventory)}
 
 
 def _too_long(file: Path, kubelet: KubeletSettings) -> Iterator[ConfigError]:
@@ -75,5 +141,7 @@ def _too_long(file: Path, kubelet: KubeletSettings) -> Iterator[ConfigError]:
 
 def _named(file: Path) -> list[str]:
     document = read_document(file)
-    names = document.get("backends") if isinstance(document, dict) else None
-    return list(names) if isinstance(names, dict) else []
+    overrides = [each.get("config") for each in overrides_in(document) if isinstance(each, dict)]
+    parts = [each for each in (document, *overrides) if isinstance(each, dict)]
+    sections = [each["backends"] for each in parts if isinstance(each.get("backends"), dict)]
+    return list(dict.fromkeys(name for section in sections for name in section))

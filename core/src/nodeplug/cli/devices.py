@@ -18,14 +18,18 @@ from nodeplug.cli.options import (
     load_or_leave,
     load_or_report,
     output_option,
+    report,
 )
-from nodeplug.cli.tables import print_json, print_table
-from nodeplug.config.load import Source
+from nodeplug.cli.tables import print_json, print_table, printable
+from nodeplug.config.load import Configuration, Source
 from nodeplug.host.host import open_host
 from nodeplug.host.identities import Identities
 from nodeplug.operations.allocations import held_devices
 from nodeplug.operations.discovery import SECONDS, discover
+from nodeplug.operations.rules import idle
+from nodeplug.quarantine import isolate
 from nodeplug.values.device import Device
+from nodeplug.values.inventory import Inventory
 
 _COLUMNS = ("backend", "resource", "id", "health", "numaNodes", "nodes", "attributes", "reason")
 _EXPLAINED = ("backend", "device", "resource", "served", "reason")
@@ -41,25 +45,42 @@ _Row = dict[str, object]
 def command(names: tuple[str, ...], sources: list[Source], explain: bool, output: str) -> None:  # noqa: FBT001
     """Discover once and show the devices. Agents that run are asked which of them are held.
 
-    Exit 1 if a backend's discovery fails, 2 if a part of the configuration is wrong; what is right
-    is shown all the same.
+    Rules of offers and quarantine that no device matches are named beside them. Exit 1 if a
+    backend's discovery fails, 2 if a part of the configuration is wrong; what is right is shown all
+    the same.
     """
     specs = load_or_report(names)
     configuration = load_or_leave(sources, specs)
-    question, columns = (_verdicts, _EXPLAINED) if explain else (_devices, _COLUMNS)
     known = known_ids(sources, configuration)
-    answers, code = asyncio.run(ask_each(partial(question, known), specs, configuration))
+    ask = _explained_rows if explain else _device_rows
+    answers, code = ask(known, specs, configuration)
     rows = [{"backend": name, **row} for name, answer in answers.items() for row in answer]
-    if explain:
-        plugin_dir = Path(configuration.agent.kubelet.device_plugin_dir)
-        rows = _with_holds(rows, asyncio.run(held_devices(plugin_dir)))
-    _print(rows, columns, output)
+    _print(rows, _EXPLAINED if explain else _COLUMNS, output)
     sys.exit(code)
 
 
-async def _devices(known: Identities, spec: BackendSpec, settings: Any, root: str) -> list[_Row]:
-    inventory = await discover(spec, settings, root, known=known)
-    return [_described(device) for device in inventory.devices.values()]
+def _device_rows(
+    known: Identities, specs: Mapping[str, BackendSpec], configuration: Configuration
+) -> tuple[dict[str, list[_Row]], int]:
+    found, code = asyncio.run(ask_each(partial(_inventory, known), specs, configuration))
+    for each in idle(configuration.agent, found, all_known=found.keys() == specs.keys()):
+        report(printable(f"{each.place}: {each.why}"))
+    rules = configuration.agent.quarantine
+    isolated = {name: isolate(inventory, rules) for name, inventory in found.items()}
+    return {n: [_described(d) for d in i.devices.values()] for n, i in isolated.items()}, code
+
+
+def _explained_rows(
+    known: Identities, specs: Mapping[str, BackendSpec], configuration: Configuration
+) -> tuple[dict[str, list[_Row]], int]:
+    answers, code = asyncio.run(ask_each(partial(_verdicts, known), specs, configuration))
+    plugin_dir = Path(configuration.agent.kubelet.device_plugin_dir)
+    held = asyncio.run(held_devices(plugin_dir))
+    return {name: _with_holds(rows, held) for name, rows in answers.items()}, code
+
+
+async def _inventory(known: Identities, spec: BackendSpec, settings: Any, root: str) -> Inventory:
+    return await discover(spec, settings, root, known=known)
 
 
 async def _verdicts(known: Identities, spec: BackendSpec, settings: Any, root: str) -> list[_Row]:

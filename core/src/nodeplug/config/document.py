@@ -27,12 +27,21 @@ class Limits(NamedTuple):
 _LIMITS = Limits(size=1024 * 1024, values=200_000, depth=100)
 _INTEGER_BITS = 64
 _STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]")
+# YAML 1.2, 10.3.2: the core schema.
+_NULL = re.compile(r"(~|null|Null|NULL|)\Z")
+_BOOL = re.compile(r"(true|True|TRUE|false|False|FALSE)\Z")
+_INT = re.compile(r"[-+]?[0-9]+\Z")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?\Z")
 
 T = TypeVar("T")
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """SafeLoader that refuses what is too much, and a key given twice: YAML would keep the last."""
+    """SafeLoader that refuses what is too much, and a key given twice: YAML would keep the last.
+
+    Numbers and truth are text as it stands: what they are is known where it is known what is
+    wanted. Text as others read YAML is that of its version 1.2: `on`, `0:01` and `1_2` are.
+    """
 
     def __init__(self, data: bytes, limits: Limits) -> None:
         super().__init__(data)
@@ -89,22 +98,55 @@ class _StrictLoader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def read_document(path: Path) -> Any:
-    """Return the content of a YAML or JSON file; raise ConfigError naming file, line and column."""
+class _TypedLoader(_StrictLoader):
+    """One that tells numbers and truth from text, where nobody says what is wanted.
+
+    A number that is not written as it is usually printed is text, too: 0403, 1.10.
+    """
+
+    def construct_number(self, node: yaml.ScalarNode) -> int | float | str:
+        value = int(node.value) if _INT.match(node.value) else float(node.value)
+        return value if str(value) == node.value else str(node.value)
+
+    def construct_bool(self, node: yaml.ScalarNode) -> bool:
+        return str(node.value).lower() == "true"
+
+
+_NUMBER = "tag:nodeplug:number"
+_StrictLoader.yaml_implicit_resolvers = {}
+for loader, tag, form in (
+    (_StrictLoader, "tag:yaml.org,2002:null", _NULL),
+    (_StrictLoader, "tag:yaml.org,2002:merge", re.compile("<<\\Z")),
+    (_TypedLoader, "tag:nodeplug:bool", _BOOL),
+    (_TypedLoader, _NUMBER, _INT),
+    (_TypedLoader, _NUMBER, _FLOAT),
+):
+    loader.add_implicit_resolver(tag, form, None)
+_TypedLoader.add_constructor("tag:nodeplug:bool", _TypedLoader.construct_bool)
+_TypedLoader.add_constructor(_NUMBER, _TypedLoader.construct_number)
+
+
+def read_document(path: Path, *, typed: bool = False) -> Any:
+    """Return the content of a YAML or JSON file; raise ConfigError naming file, line and column.
+
+    Numbers and truth are text as it stands in the file, for `convert`, unless they shall be typed.
+    """
     try:
         with path.open("rb") as file:
             data = file.read(_LIMITS.size + 1)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}", str(path)) from error
-    return parse_document(data, path)
+    return parse_document(data, path, typed=typed)
 
 
-def parse_document(data: bytes, path: Path, limits: Limits = _LIMITS) -> Any:
+def parse_document(
+    data: bytes, path: Path, limits: Limits = _LIMITS, *, typed: bool = False
+) -> Any:
     """Return what YAML or JSON says; raise ConfigError naming its origin, line and column."""
     if len(data) > limits.size:
         raise ConfigError(f"{path}: is larger than {limits.size} bytes", str(path))
     try:
-        return _StrictLoader(data, limits).get_single_data()
+        return (_TypedLoader if typed else _StrictLoader)(data, limits).get_single_data()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         place = f"{path}: line {mark.line + 1}, column {mark.column + 1}" if mark else str(path)
@@ -119,10 +161,11 @@ def parse_document(data: bytes, path: Path, limits: Limits = _LIMITS) -> Any:
 def convert(data: Any, kind: type[T], file: Path, prefix: str = "") -> T:
     """Return the data as an instance of a settings type.
 
-    Raises ConfigError with file, key and value; `prefix` is where in the file the data stands.
+    Text that stands for a number or truth is one where such a thing is wanted. Raises ConfigError
+    with file, key and value; `prefix` is where in the file the data stands.
     """
     try:
-        return msgspec.convert(data, kind)
+        return msgspec.convert(data, kind, strict=False)
     except msgspec.ValidationError as error:
         problem, _, path = str(error).partition(" - at `$")
         path = path.rstrip("`")
@@ -155,6 +198,8 @@ def _plain(problem: str) -> str:
 
 
 def _shown(value: Any) -> str:
+    if isinstance(value, str) and (_FLOAT.match(value) or _BOOL.match(value)):
+        return value
     # Aliases let a small file stand for a text without end.
     text = reprlib.repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."  # noqa: PLR2004 - one terminal line

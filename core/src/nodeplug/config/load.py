@@ -1,6 +1,6 @@
 """From files and backend names to settings, each backend's section on its own."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 from pathlib import Path
@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 import msgspec
 
 from nodeplug.backend import BackendSpec
+from nodeplug.config.combinations import combinations
 from nodeplug.config.document import convert, read_document
-from nodeplug.config.merge import for_node, merge
+from nodeplug.config.merge import for_node, merge, with_overrides
 from nodeplug.config.section import read_section
 from nodeplug.config.settings import AgentSettings
 from nodeplug.values.errors import BrokenSectionError, ConfigError, InvalidValueError
@@ -86,8 +87,40 @@ def load_configuration(
     facts = node or NodeFacts()
     parts = [_part(source, specs) for source in sources]
     here = [for_node(part.document, facts.name, facts.labels) for part in parts]
-    merged: Any = reduce(merge, here, {})
     origin = Path(" + ".join(str(source.path) for source in sources) or "(defaults)")
+    return _configuration(parts, reduce(merge, here, {}), specs, origin)
+
+
+class Combination(NamedTuple):
+    """What a file says where some of its overrides hold, or why that cannot be.
+
+    `origin` names the file and these overrides.
+    """
+
+    origin: Path
+    said: Configuration | ConfigError
+
+
+def load_combinations(source: Source, specs: Mapping[str, BackendSpec]) -> Iterator[Combination]:
+    """Yield what a file says for all kinds of nodes: first for those without any override.
+
+    Raises ConfigError when the file as a whole is unusable.
+    """
+    part = _part(source, specs)
+    overrides = convert(part.document, AgentSettings, source.path).nodes
+    for chosen in combinations(overrides):
+        named = " and ".join(f"nodes[{number}]" for number in chosen)
+        origin = Path(f"{source.path} with {named}") if chosen else source.path
+        try:
+            document = with_overrides(part.document, chosen)
+            yield Combination(origin, _configuration([part], document, specs, origin))
+        except ConfigError as error:
+            yield Combination(origin, error)
+
+
+def _configuration(
+    parts: Sequence[_Part], merged: Any, specs: Mapping[str, BackendSpec], origin: Path
+) -> Configuration:
     agent = convert(merged, AgentSettings, origin)
     sections = {}
     for name, spec in specs.items():
@@ -113,7 +146,7 @@ def _translated(source: Source, spec: BackendSpec) -> _Part:
     if spec.reader is None:
         text = f"{path}: backend {spec.name} reads no other plugin's files"
         raise ConfigError(text, str(path))
-    theirs = read_document(path)
+    theirs = read_document(path, typed=True)
     try:
         found = spec.reader(theirs)
     except InvalidValueError as error:

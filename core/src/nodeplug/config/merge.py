@@ -1,6 +1,6 @@
 """One document out of several: files in their order, and what holds for this node alone."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -21,16 +21,31 @@ def merge(base: Any, top: Any) -> Any:
 
 def for_node(document: Any, node: str, labels: Mapping[str, str]) -> Any:
     """Return the document with the overrides for this node merged in, and no others."""
-    if not isinstance(document, dict) or not isinstance(document.get("nodes"), list):
+    chosen = [n for n, each in enumerate(overrides_in(document)) if _holds(each, node, labels)]
+    return with_overrides(document, chosen)
+
+
+def overrides_in(document: Any) -> list[Any]:
+    """Return the overrides of a document, for whatever nodes."""
+    overrides = document.get("nodes") if isinstance(document, dict) else None
+    return overrides if isinstance(overrides, list) else []
+
+
+def with_overrides(document: Any, chosen: Collection[int]) -> Any:
+    """Return the document with these of its overrides merged in, by number."""
+    overrides = overrides_in(document)
+    if not overrides:
         return document
     result = {key: value for key, value in document.items() if key != "nodes"}
-    for override in document["nodes"]:
-        if isinstance(override, dict) and _holds(override, node, labels):
-            result = merge(result, override.get("config") or {})
+    for number in chosen:
+        if isinstance(overrides[number], dict):
+            result = merge(result, overrides[number].get("config") or {})
     return result
 
 
-def _holds(override: Mapping[str, Any], node: str, labels: Mapping[str, str]) -> bool:
+def _holds(override: Any, node: str, labels: Mapping[str, str]) -> bool:
+    if not isinstance(override, dict):
+        return False
     names, wanted = override.get("names"), override.get("labels")
     if names is not None and not any(fnmatchcase(node, str(pattern)) for pattern in names):
         return False

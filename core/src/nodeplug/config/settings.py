@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from nodeplug.offers import OfferRule
+from nodeplug.offers import OfferRule, contradictions
 from nodeplug.quarantine import QuarantineRule
 from nodeplug.values.section import Section
 
@@ -247,3 +247,8 @@ class AgentSettings(Section, frozen=True):
                     f"offers[{number}]: {rule.resource} and {names[rule.public_name]} would both "
                     f"be {rule.public_name}; choose another name for one of them"
                 )
+        for number, key in contradictions(self.offers):
+            raise ValueError(
+                f"offers[{number}].{key}: another rule gives {self.offers[number].public_name} "
+                f"with another {key}; say the same in both, or choose another name"
+            )

@@ -1,6 +1,7 @@
 """What is advertised under which public name: renamed, split, shared."""
 
 from nodeplug.offers.advertising import advertise, make_offers
+from nodeplug.offers.keys import contradictions
 from nodeplug.offers.making import Advertised, Refusal
 from nodeplug.offers.offer import Offer, OfferedDevice
 from nodeplug.offers.rules import Injection, OfferRule, Policy
@@ -14,5 +15,6 @@ __all__ = [
     "Policy",
     "Refusal",
     "advertise",
+    "contradictions",
     "make_offers",
 ]

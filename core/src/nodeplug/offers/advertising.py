@@ -8,7 +8,7 @@ from nodeplug.offers.making import Advertised, Making, value_of
 from nodeplug.offers.offer import Offer
 from nodeplug.offers.rules import OfferRule
 from nodeplug.offers.split import split_names
-from nodeplug.selectors import facts_of, matches
+from nodeplug.selectors import facts_of, test_for
 from nodeplug.values.device import Device
 from nodeplug.values.inventory import Inventory
 
@@ -76,6 +76,9 @@ class _Reading:
 
     def __init__(self, inventory: Inventory, rules: Mapping[str, Sequence[OfferRule]]) -> None:
         self.rules = {name: _reachable(rules.get(name, ()), name) for name in inventory.resources}
+        self._tests = {
+            id(rule): test_for(rule.devices) for own in self.rules.values() for rule in own
+        }
         self._inventory = inventory
         self._split: dict[tuple[str, int], Mapping[str, str]] = {}
 
@@ -85,9 +88,9 @@ class _Reading:
 
     def of(self, device: Device) -> _Named:
         """Return the name of a device, and the rule that gives it."""
-        native = device.resource
-        rules = self.rules[native]
-        rule = next((each for each in rules if matches(device, each.devices)), None)
+        native, rules = device.resource, self.rules[device.resource]
+        facts = facts_of(device) if any(each.devices for each in rules) else {}
+        rule = next((each for each in rules if self._tests[id(each)](facts)), None)
         if rule is None:
             return native, None
         if rule.split_by:

@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from nodeplug.offers.keys import Keys
 from nodeplug.offers.offer import Offer, OfferedDevice
-from nodeplug.offers.rules import Injection, OfferRule, Policy
+from nodeplug.offers.rules import OfferRule
 from nodeplug.selectors import facts_of, text_of
 from nodeplug.values.device import Device
 from nodeplug.values.errors import InvalidValueError
@@ -36,34 +37,6 @@ class Advertised(NamedTuple):
     refusals: Sequence[Refusal] = ()
 
 
-class _Keys(NamedTuple):
-    """What a resource has once; None where nothing is said of it."""
-
-    policy: Policy | None = None
-    inject: Injection | None = None
-    single: bool | None = None
-
-    @classmethod
-    def of(cls, rule: OfferRule | None) -> "_Keys":
-        if rule is None:
-            return cls()
-        single = rule.fail_requests_greater_than_one if rule.replicas > 1 else None
-        return cls(rule.policy, rule.inject, single)
-
-    def merged(self, other: "_Keys") -> "_Keys":
-        return _Keys(
-            other.policy if self.policy is None else self.policy,
-            other.inject if self.inject is None else self.inject,
-            other.single if self.single is None else self.single,
-        )
-
-    def conflict(self, other: "_Keys") -> str:
-        """Return the key of which both say something, not the same; empty if there is none."""
-        names = ("policy", "inject", "failRequestsGreaterThanOne")
-        pairs = zip(names, self, other, strict=True)
-        return next((name for name, a, b in pairs if None not in {a, b} and a != b), "")
-
-
 class Making:
     """The offers of one backend as they come about."""
 
@@ -71,7 +44,7 @@ class Making:
         self._inventory = inventory
         self._taken = taken
         self._natives: dict[str, str] = {}
-        self._keys: dict[str, _Keys] = {}
+        self._keys: dict[str, Keys] = {}
         self._values: dict[str, str] = {}
         self._devices: dict[str, list[OfferedDevice]] = {}
         self._tried: dict[tuple[str, str, int, str], Refusal | None] = {}
@@ -83,10 +56,10 @@ class Making:
         """Let a resource have a name, with all that a rule says; return why it may not."""
         attempt = name, native, id(rule), value
         if attempt not in self._tried:
-            self._tried[attempt] = refusal = self._refusal(name, native, _Keys.of(rule), value)
+            self._tried[attempt] = refusal = self._refusal(name, native, Keys.of(rule), value)
             if refusal is None:
                 self._natives[name], self._values[name] = native, value
-                self._keys[name] = self._keys.get(name, _Keys()).merged(_Keys.of(rule))
+                self._keys[name] = self._keys.get(name, Keys()).merged(Keys.of(rule))
                 self._devices.setdefault(name, [])
         return self._tried[attempt]
 
@@ -106,7 +79,7 @@ class Making:
         offers = {name: self._offer(name, devices) for name, devices in self._devices.items()}
         return Advertised(offers, tuple(self._refusals))
 
-    def _refusal(self, name: str, native: str, keys: _Keys, value: str) -> Refusal | None:
+    def _refusal(self, name: str, native: str, keys: Keys, value: str) -> Refusal | None:
         if name in self._taken:
             return Refusal(native, name, f"that is {self._taken[name]}", held=True)
         other = name if name in self._inventory.resources else self._natives.get(name, native)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from nodeplug.backend import Finding
 from nodeplug.config.settings import ClusterSettings
 from nodeplug.operations.doctor.patient import Patient, problem, warning
+from nodeplug.operations.rules import idle, refused
 
 _SERVER = "KUBERNETES_SERVICE_HOST"
 
@@ -20,15 +21,13 @@ def configuration(patient: Patient) -> Iterator[Finding]:
 
 
 def offered(patient: Patient) -> Iterator[Finding]:
-    """Name rules for resources that no backend has; a backend that failed might have them."""
-    if patient.found.keys() != patient.specs.keys() or patient.broken:
-        return
-    known = {name for inventory in patient.found.values() for name in inventory.resources}
-    for number, rule in enumerate(patient.agent.offers):
-        if not any(map(rule.means, known)):
-            finding = f"no backend has a resource {rule.resource}"
-            remedy = f"take the name from: {', '.join(sorted(known)) or 'nothing is found'}"
-            yield warning(f"offers[{number}]", finding, remedy, "the rule has no effect")
+    """Name rules that cannot hold, and those that no device matches."""
+    for name, refusal in refused(patient.agent, patient.found):
+        rule = f"until then the resource of backend {name} has what it had before, or its own name"
+        yield problem(refusal.resource, refusal.detail, "choose another name in offers", rule)
+    all_known = patient.found.keys() == patient.specs.keys() and not patient.broken
+    for each in idle(patient.agent, patient.found, all_known=all_known):
+        yield warning(each.place, each.why, each.instead, "the rule has no effect")
 
 
 def cluster(patient: Patient) -> Iterator[Finding]:

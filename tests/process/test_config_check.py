@@ -1,0 +1,96 @@
+"""`nodeplug config check` finds what would not work on some node."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nodeplug.cli.options import USAGE
+from support.command import Result, nodeplug, write_config
+
+LONG = f"example.com/{'a' * 60}"
+
+
+@pytest.fixture(name="host")
+def _host(tmp_path: Path) -> Path:
+    (tmp_path / "host" / "dev").mkdir(parents=True)
+    (tmp_path / "host" / "dev" / "t0").touch()
+    return tmp_path / "host"
+
+
+def check(host: Path, name: str = "example.com/t", **keys: Any) -> Result:
+    entry = {"name": name, "devices": [{"path": "/dev/t*", "type": "file"}]}
+    document = {
+        "host": {"root": str(host)},
+        "backends": {"custom": {"resources": [entry]}},
+        **keys,
+    }
+    return nodeplug("config", "check", str(write_config(host.parent, document)))
+
+
+def test_a_name_that_a_rule_makes_too_long_is_found(host: Path) -> None:
+    """Only the backend's section tells it."""
+    rule = {"resource": "example.com/*", "replicas": 2, "markShared": True}
+    found = check(host, LONG, offers=[rule])
+    assert (found.code, found.out) == (USAGE, "")
+    assert f"offers: {LONG} is not offered as {LONG}.shared" in found.err
+
+
+def test_what_breaks_on_one_node_is_found(host: Path) -> None:
+    """With the override that breaks it; an error of all nodes is told once."""
+    rule = {"resource": "example.com/*", "replicas": 2, "markShared": True}
+
+    def resource(name: str) -> dict[str, Any]:
+        entry = {"name": name, "devices": [{"path": "/dev/u*", "type": "file"}]}
+        return {"backends": {"custom": {"resources": [entry]}}}
+
+    nodes = [
+        {"names": ["worker-*"], "config": resource(LONG)},
+        {"names": ["worker-1"], "config": resource("wrong")},
+        {"labels": {"a": "b"}, "config": {"log": {"level": "info"}}},
+    ]
+    found = check(host, offers=[rule], nodes=nodes)
+    assert found.code == USAGE
+    lines = found.err.splitlines()
+    assert len(lines) == 2, lines
+    assert "nodeplug.yaml with nodes[0]" in lines[0]
+    assert "resources[0]" in lines[1]
+
+
+def test_a_rule_without_effect_is_a_warning(host: Path) -> None:
+    """This machine need not be the node."""
+    found = check(host, quarantine=[{"devices": {"id": "dev:t0"}}, {"devices": {"ID": "dev:t0"}}])
+    place = f"{host.parent}/nodeplug.yaml: quarantine[1]"
+    problem = f"warning: {place}: no device on this node has the attribute ID\n"
+    assert (found.code, found.out, found.err) == (0, "", problem)
+
+
+def test_where_there_is_no_device_nothing_is_said_of_rules(host: Path) -> None:
+    """As where changes are reviewed."""
+    (host / "dev" / "t0").unlink()
+    found = check(host, quarantine=[{"devices": {"ID": "dev:t0"}}])
+    assert (found.code, found.out, found.err) == (0, "", "")
+
+
+def test_devices_shows_quarantine_and_names_rules_without_effect(host: Path) -> None:
+    """Beside the table."""
+    document = {
+        "host": {"root": str(host)},
+        "kubelet": {"devicePluginDir": str(host)},
+        "quarantine": [
+            {"devices": {"id": "dev:t0"}, "reason": "fan is loud"},
+            {"devices": {"id": "dev-t0"}},
+        ],
+        "backends": {
+            "custom": {
+                "resources": [
+                    {"name": "example.com/t", "devices": [{"path": "/dev/t*", "type": "file"}]}
+                ]
+            }
+        },
+    }
+    file = write_config(host.parent, document)
+    found = nodeplug("devices", "--backend", "custom", "--config", str(file))
+    assert "quarantined: fan is loud" in found.out
+    assert found.err == "nodeplug: quarantine[1]: matches none of the 1 devices on this node\n"
+    assert found.code == 0
