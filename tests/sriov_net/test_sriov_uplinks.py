@@ -98,6 +98,14 @@ def test_a_route_through_an_open_vswitch_leads_to_all_its_ports() -> None:
     assert found == {"br-ex", "ens1", "bond0", "ens2"}
 
 
+def test_sysfs_tells_of_an_open_vswitch_by_the_name_of_its_link(fake: FakeHost) -> None:
+    """Nothing there says what br-ex is."""
+    routes(fake, ipv4("br-ex"))
+    fake.tree.put("/class/net/br-ex")
+    fake.tree.put("/class/net/ovs-system/lower_ens1")
+    assert "ens1" in read_uplinks(fake.host.root)
+
+
 @pytest.mark.parametrize("below", ["virtio3", "vdpa0/virtio3"])
 async def test_a_link_of_virtio_is_its_functions(fake: FakeHost, below: str) -> None:
     """It lies one step deeper, or two; its default route counts all the same."""

@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from nodeplug.backend import Omissions
-from nodeplug_sriov_net.facts import Function, Link, Part, SubFunction
+from nodeplug_sriov_net.facts import Function, Link, Part, Rdma, SubFunction
 from nodeplug_sriov_net.selector_settings import DeviceType
 
 # Kernel, net/core/devlink (devlink_nl_phys_port_name_get): ports of a switch are "p0", those that
@@ -70,12 +70,14 @@ class Surroundings(msgspec.Struct, frozen=True):
 
     Network devices by index, the names of those with default routes, and where sysfs has these:
     some are deeper below their function than the kernel's drivers for network adapters put them.
+    RDMA devices that lie upon network devices, by the index of these.
     """
 
     links: Mapping[int, Link] | None = None
     uplinks: Collection[str] = ()
     uplink_places: Collection[str] = ()
     ddp: Mapping[str, str] = {}
+    rdma: Mapping[int, Sequence[Rdma]] = {}
 
 
 def candidates(
@@ -118,7 +120,7 @@ def _function(
     return Candidate(
         id=function.address,
         function=function,
-        part=function.part,
+        part=_with_soft_rdma(function.part, links, around),
         owner=owner,
         index=index,
         links=links,
@@ -140,7 +142,7 @@ def _sub(
     return Candidate(
         id=sub.name,
         function=function,
-        part=sub.part,
+        part=_with_soft_rdma(sub.part, links, around),
         owner=function,
         sub=sub,
         index=sub.number,
@@ -149,6 +151,13 @@ def _sub(
         representor=_representor(above, f"sf{sub.number}"),
         uplink=_is_uplink(f"{function.pci.devpath}/{sub.name}", links, around),
     )
+
+
+def _with_soft_rdma(part: Part, links: Sequence[Link], around: Surroundings) -> Part:
+    """Add the RDMA devices that lie upon the network device itself."""
+    own = main_link(links)
+    found = tuple(around.rdma.get(own.index, ())) if own else ()
+    return msgspec.structs.replace(part, rdma=part.rdma + found, capable=True) if found else part
 
 
 def _is_uplink(place: str, links: Sequence[Link], around: Surroundings) -> bool:

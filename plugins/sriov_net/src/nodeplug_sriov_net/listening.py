@@ -28,8 +28,12 @@ class Ears:
     """Asks netlink for what a configuration needs. Made by `listen`."""
 
     def __init__(
-        self, settings: SriovNetSettings, network: "Network | None", devlink: "Devlink | None"
+        self,
+        settings: SriovNetSettings,
+        network: "Network | None" = None,
+        devlink: "Devlink | None" = None,
     ) -> None:
+        self._wants_rdma = any(s.is_rdma for p in settings.pools for s in p.selectors)
         self._network = network
         self._devlink = devlink
         self._wants_states = any(pool.health.link_state for pool in settings.pools)
@@ -53,6 +57,7 @@ class Ears:
             routes=self._network.routes,
             ddp=await self._packages(functions),
             vitals=vitals,
+            rdma=await self._network.soft_rdma() if self._wants_rdma else {},
         )
 
     async def _failed(self) -> Mapping[str, Collection[str]]:
@@ -94,7 +99,7 @@ async def listen(root: HostRoot, settings: SriovNetSettings, mark: Mark) -> Asyn
     """
     wanted = settings.netlink
     if wanted == "off" or (wanted == "auto" and str(root.root) != "/"):
-        yield Ears(settings, None, None)
+        yield Ears(settings)
         return
     network = await _opened(root, mark)
     devlink = await _opened_devlink(settings, mark) if network else None

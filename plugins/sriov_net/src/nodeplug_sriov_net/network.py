@@ -13,6 +13,7 @@ from nodeplug_sriov_net.changes import addresses_in
 from nodeplug_sriov_net.facts import Link
 from nodeplug_sriov_net.mark import Mark
 from nodeplug_sriov_net.reading import devpath_at
+from nodeplug_sriov_net.soft_rdma import RdmaByLink, read_soft_rdma, soft_devices
 from nodeplug_sriov_net.uplinks import all_below
 
 _log = logging.getLogger("nodeplug.sriov_net")
@@ -41,6 +42,8 @@ class Network:
         self._all_links = Asked("links", links.read_links, mark)
         self._all_routes = Asked("routes", links.read_routes, mark)
         self._speeds = Asked("speeds", self._ask_speeds, mark)
+        self._rdma = Asked("RDMA devices", lambda: read_soft_rdma(root, self._soft), mark)
+        self._soft: Collection[str] = ()
         self._ports: Collection[int] = ()
         self._states: dict[int, Asked[Mapping[int, str]]] = {}
         self._touched: set[int] = set()
@@ -59,7 +62,8 @@ class Network:
             each.close()
 
     def _questions(self) -> list[Asked[Any]]:
-        return [self._all_links, self._all_routes, self._speeds, *self._states.values()]
+        more = self._states.values()
+        return [self._all_links, self._all_routes, self._speeds, self._rdma, *more]
 
     def follow(self, indexes: Collection[int]) -> None:
         """Tell of these links, the functions' own, and of those that default routes lead to."""
@@ -119,6 +123,17 @@ class Network:
         with suppress(OSError):
             await self._speeds.get()
         return self._speeds.value or {}
+
+    async def soft_rdma(self) -> RdmaByLink:
+        """Return the RDMA devices that lie upon links, by the index of these."""
+        names = soft_devices(self._root)
+        if self._soft != names:
+            self._soft, self._rdma.spoilt = names, True
+        if not names:
+            return {}
+        with suppress(OSError):
+            await self._rdma.get()
+        return self._rdma.value or {}
 
     def _ask_speeds(self) -> Mapping[int, int]:
         known = dict(self.links)

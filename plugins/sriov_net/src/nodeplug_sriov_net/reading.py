@@ -19,7 +19,7 @@ from nodeplug_sriov_net.facts import Function, Link, Part, Rdma, SubFunction, Vd
 # linux/if_arp.h, by the names that netlink libraries use.
 KINDS: Final = {1: "ether", 32: "infiniband", 772: "loopback"}
 # Kernel, drivers/infiniband: what the device classes are called below their device.
-_RDMA_NODES: Final = (
+RDMA_NODES: Final = (
     ("infiniband_cm", "ucm"),
     ("infiniband_mad", "issm"),
     ("infiniband_mad", "umad"),
@@ -155,7 +155,7 @@ def _rdma(place: str, names: Collection[str]) -> Iterator[Rdma]:
     devices = _inside(place, "infiniband", names)
     owners = [
         (read_text(f"{node}/ibdev"), f"/dev/infiniband/{_name(node)}")
-        for folder, prefix in (_RDMA_NODES if devices else ())
+        for folder, prefix in (RDMA_NODES if devices else ())
         for node in _inside(place, folder, names)
         if _name(node).startswith(prefix)
     ]

@@ -13,6 +13,8 @@ _LIMIT = 1 << 20
 # Kernel, net/openvswitch: links of this kind have neither master nor lower link. What goes out of
 # which port of the switch stands in its tables of flows only.
 _OPEN_VSWITCH = "openvswitch"
+# What Open vSwitch calls the link that has all ports of it.
+_SWITCH = "ovs-system"
 
 
 def uplinks_among(routes: Collection[int], links: Mapping[int, Link]) -> frozenset[str]:
@@ -75,7 +77,9 @@ def _lines(root: HostRoot, name: str) -> Iterator[list[str]]:
 
 
 def _lower(root: HostRoot, name: str) -> Iterator[str]:
-    place = root.sys / "class/net" / name
-    for each in names_in(place):
-        if each.startswith("lower_"):
-            yield each.removeprefix("lower_")
+    names = names_in(root.sys / "class/net" / name)
+    below = [each.removeprefix("lower_") for each in names if each.startswith("lower_")]
+    switch = root.sys / "class/net" / _SWITCH
+    if not below and "device" not in names and name != _SWITCH and switch.exists():
+        below = [_SWITCH]  # it may be a link of the switch; nothing in sysfs says so
+    yield from below

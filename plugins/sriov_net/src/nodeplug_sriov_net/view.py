@@ -1,6 +1,6 @@
 """From functions to an inventory."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 import msgspec
@@ -11,7 +11,7 @@ from nodeplug.values.device import Device
 from nodeplug.values.inventory import Inventory
 from nodeplug_sriov_net.candidates import Candidate, Surroundings, candidates
 from nodeplug_sriov_net.devices import device_of
-from nodeplug_sriov_net.facts import Function, Link
+from nodeplug_sriov_net.facts import Function, Link, Rdma
 from nodeplug_sriov_net.health import Vitals, reason_of
 from nodeplug_sriov_net.memory import Memory
 from nodeplug_sriov_net.nodes import SharedNodes, shared_nodes
@@ -27,6 +27,7 @@ class Heard(msgspec.Struct, frozen=True):
     routes: Collection[int] = ()
     ddp: Mapping[str, str] = {}
     vitals: Vitals = Vitals()
+    rdma: Mapping[int, Sequence[Rdma]] = {}
 
 
 _Made = tuple[Member, SharedNodes, str, Device]
@@ -81,7 +82,8 @@ class Viewer:
         """Return all that could be served, whatever the configuration says."""
         uplinks = read_uplinks(self._root) | uplinks_among(heard.routes, heard.links or {})
         places = (devpath_at(self._root, f"/sys/class/net/{name}") for name in uplinks)
-        around = Surroundings(heard.links, uplinks, {each for each in places if each}, heard.ddp)
+        known = {each for each in places if each}
+        around = Surroundings(heard.links, uplinks, known, heard.ddp, heard.rdma)
         self.left_out = Omissions()
         return self._memory.completed(candidates(functions, around, self.left_out))
 
