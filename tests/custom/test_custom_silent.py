@@ -205,3 +205,17 @@ async def test_one_that_never_answered_is_not_taken_for_well(tree: HardwareTree)
             send_uevent(tree.socket, Uevent("add", new, "tty", "", {}))
             seen = await until(following, lambda i: "udev-ttyX1" in i.devices)
             assert not seen.devices["udev-ttyX1"].healthy
+
+
+async def test_nodes_below_a_stick_that_hangs_are_sick_with_it(tree: HardwareTree) -> None:
+    """A camera with all that belongs to it."""
+    tree.node("/devices/pci0000:00/0000:00:14.0/usb1/1-2", "video4linux", "video0", interface="1.0")
+    camera = {**USB, "udev": {"subsystem": "video4linux"}, "group": "parent"}
+    with slow(tree) as file:
+        async with watched(tree, camera) as play:
+            await play.reaches(A1="")
+            file.hang()
+            play.tell()
+            await play.reaches(A1=UNREAD)
+            file.go_on()
+            await play.reaches(A1="")

@@ -14,7 +14,8 @@ def resource_envs(
 ) -> dict[str, str]:
     """Return a variable for each kind among the devices: addresses in order of id.
 
-    `resource` is the public name.
+    `resource` is the public name. KubeVirt replaces its "/" and "." only; what has other
+    characters, which shells cannot name, is given under a plain name, too.
     """
     found: dict[str, list[str]] = {}
     for device in devices:
@@ -26,5 +27,7 @@ def resource_envs(
                 found.setdefault(_PREFIX[parent.kind], []).append(address)
     if not found:
         return {}
-    name = re.sub(r"[^A-Z0-9]", "_", resource.upper())
-    return {env + name: ",".join(dict.fromkeys(each)) for env, each in found.items()}
+    names = {re.sub(unfit, "_", resource.upper()) for unfit in (r"[/.]", r"[^A-Z0-9]")}
+    return {
+        env + name: ",".join(dict.fromkeys(each)) for env, each in found.items() for name in names
+    }
