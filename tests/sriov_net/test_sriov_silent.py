@@ -71,7 +71,7 @@ async def test_a_function_that_answers_again_is_believed(host: FakeHost) -> None
         with hanging(host) as files:
             host.tree.tell("change", HUNG)
             await until(inventories, lambda each: any(reasons(each).values()))
-            assert fallbacks() == {f"sriov_net {VF0}": f"a device does not answer: {SILENT}"}
+            assert fallbacks() == {f"sriov_net: {VF0}": f"a device does not answer: {SILENT}"}
             files.go_on()
             await until(inventories, lambda each: not any(reasons(each).values()))
     assert not fallbacks()

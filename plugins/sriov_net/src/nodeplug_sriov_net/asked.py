@@ -26,7 +26,7 @@ class Asked(Generic[T]):
     def __init__(self, what: str, ask: Callable[[], T], mark: Mark) -> None:
         self.value: T | None = None
         self.spoilt = True
-        self._what = f"sriov_net {what}"
+        self._what = f"sriov_net: {what}"
         self._ask = ask
         self._mark = mark
         self._asking: asyncio.Task[T] | None = None

@@ -45,7 +45,7 @@ class SriovNetBackend:
         self._pools = {pool.name: pool for pool in settings.pools}
         self._blind = False
         self._left_out = Omissions()
-        self._silent: set[str] = set()
+        self._verdict: asyncio.TimerHandle | None = None
         self._measuring = Lane()
         self._functions = memory.surveyed(host.root)
         self._viewer = Viewer(host.root, Pools(settings), memory)
@@ -116,14 +116,18 @@ class SriovNetBackend:
 
     def _await_silent(self, mark: Mark) -> None:
         """Say who does not answer, and look again when it is time to say so of another."""
-        silent = self._functions.reads.silent
+        survey = self._functions
+        silent = survey.reads.silent
         for address in silent:
-            fall_back(f"sriov_net {address}", "a device does not answer", SILENT)
-        for address in self._silent - silent:
-            recover(f"sriov_net {address}")
-        self._silent = silent
-        if (pause := self._functions.reads.next_verdict) is not None:
-            asyncio.get_running_loop().call_later(pause, mark, ())
+            fall_back(f"sriov_net: {address}", "a device does not answer", SILENT)
+        for address in survey.told - silent:
+            recover(f"sriov_net: {address}")
+        survey.told = silent
+        if self._verdict is not None:
+            self._verdict.cancel()
+            self._verdict = None
+        if (pause := survey.reads.next_verdict) is not None:
+            self._verdict = asyncio.get_running_loop().call_later(pause, mark, ())
 
 
 def _waker(mark: Mark) -> Callable[[], None]:
