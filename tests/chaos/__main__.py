@@ -10,7 +10,7 @@ from chaos.campaign import campaign
 def main(faults: int, seed: int) -> None:
     """Walk and print the result; a violation is a traceback and exit code 1."""
     print(f"seed {seed}", flush=True)  # noqa: T201
-    result = asyncio.run(campaign(faults, seed, say=_say))
+    result = asyncio.run(campaign(faults, seed, outside=1, say=_say))
     print("\n".join(result.lines()))  # noqa: T201
 
 

@@ -13,6 +13,7 @@ import psutil
 
 from chaos.faults import DISK, FILES, LIVE, RESTARTS, Fault, kubelet_restarts
 from chaos.hardware_faults import HARDWARE, HARDWARE_RESTARTS
+from chaos.outside_faults import OUTSIDE
 from chaos.world import RESTART_SECONDS, BrokenError, World, world
 from support.slow_files import can_serve_files
 
@@ -53,25 +54,27 @@ class Result(NamedTuple):
         ]
 
 
-async def campaign(
+async def campaign(  # noqa: PLR0913 - all but the first two are options
     faults: int,
     seed: int,
     *,
     restarts: float = 1.0,
+    outside: float = 0.0,
     planted: str = "",
     say: Callable[[str], None] = lambda _: None,
 ) -> Result:
     """Walk; raise BrokenError with seed, step and the latest faults when anything is not true.
 
-    `restarts` is the weight of faults that replace the agent, against that of a long campaign;
-    `planted` breaks the agent (`world`).
+    `restarts` is the weight of faults that replace the agent, against that of a long campaign,
+    `outside` that of those from outside; `planted` breaks the agent (`world`).
     """
     dice = random.Random(seed)
     replacing = (*RESTARTS, *HARDWARE_RESTARTS)
     table = [*LIVE, *HARDWARE, *(Fault(f.weight * restarts, f.act) for f in replacing)]
+    table += [Fault(fault.weight * outside, fault.act) for fault in OUTSIDE if outside]
     table += FILES if can_serve_files() else ()
     started, done, walked = time.monotonic(), dict[str, list[float]](), list[str]()
-    async with world(dice, planted=planted) as play:
+    async with world(dice, planted=planted, outside=bool(outside)) as play:
         table += DISK if play.disks else ()
         growth = _Growth(play)
         for step in range(faults):
@@ -134,6 +137,8 @@ class _Growth:
         The kubelet's side of a connection ends when Python collects it; ours some seconds later.
         """
         gc.collect()
+        if outside := self._play.outside:  # a look that keeps connections of its own
+            await outside.watch.get("/readyz")
         pid = self._play.agent.pid
         if pid != self._pid:
             self._pid, self._first = pid, _measure(pid)

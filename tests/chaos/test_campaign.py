@@ -11,3 +11,10 @@ async def test_a_hundred_faults_break_nothing() -> None:
     result = await campaign(100, seed=1, restarts=3)
     assert sum(map(len, result.faults.values())) == 100
     assert result.pods > 20
+
+
+@pytest.mark.timeout(240)
+async def test_those_outside_break_nothing() -> None:
+    """Hostile clients, bombs, an API server of no use, helpers without memory; and all else."""
+    result = await campaign(60, seed=2, outside=20)
+    assert {"clients_are_hostile", "annotation_is_a_bomb"} <= set(result.faults)

@@ -8,12 +8,14 @@ import tempfile
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from contextlib import asynccontextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unittest import mock
 
 from chaos.disks import disks_of, with_remote_disks
 from chaos.hardware import Hardware, number_cards
+from chaos.outside import Outside, outside_of, settings_of
 from chaos.truth import DOMAINS, Held, Truth, Unit, VendorTruth
 from nodeplug.backend import BackendSpec, Simulator
 from nodeplug.host.root import HostRoot
@@ -47,11 +49,15 @@ class BrokenError(AssertionError):
 
 
 class World:
-    """All that the campaign acts on. `dice` decides everything that is left to chance."""
+    """All that the campaign acts on. `dice` decides everything that is left to chance.
 
-    def __init__(self, folder: Path, dice: random.Random) -> None:
+    The agent can be reached only if somebody is `outside`.
+    """
+
+    def __init__(self, folder: Path, dice: random.Random, outside: Outside | None = None) -> None:
         self.folder = folder
         self.dice = dice
+        self.outside = outside
         specs = [s for s in load_each(installed()).values() if isinstance(s, BackendSpec)]
         self.sections: dict[str, Mapping[str, Any]] = {"awkward": {}}
         self.sections |= {spec.name: {} for spec in specs}
@@ -96,7 +102,7 @@ class World:
 
     def new_agent(self) -> AgentProcess:
         agent = AgentProcess(self.folder, self.sections)
-        agent.settings = {"metrics": {"enabled": False}, "log": {"level": "info"}}
+        agent.settings = {**settings_of(self.outside), "log": {"level": "info"}}
         return agent
 
     def configure(self) -> None:
@@ -254,20 +260,26 @@ class World:
 
 
 @asynccontextmanager
-async def world(dice: random.Random, *, planted: str = "") -> AsyncGenerator[World, None]:
+async def world(
+    dice: random.Random, *, planted: str = "", outside: bool = False
+) -> AsyncGenerator[World, None]:
     """Make a world whose agent has settled, and clear it away.
 
-    `planted` is code that every agent runs at its start: to break a rule of its own.
+    `planted` is code that every agent runs at its start: to break a rule of its own. With
+    `outside` it can be reached, and reaches an API server.
     """
     folder = Path(tempfile.mkdtemp(prefix="npc", dir="/tmp"))
     (folder / "site").mkdir()
     install(folder / "site", "awkward", AWKWARD)
-    if planted:
-        (folder / "site/sitecustomize.py").write_text(planted)
-    before = os.environ.get("PYTHONPATH")
-    os.environ["PYTHONPATH"] = environment(folder / "site")["PYTHONPATH"]
-    play = World(folder, dice)
-    try:
+    with ExitStack() as stack:
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        others = stack.enter_context(outside_of(folder)) if outside else None
+        code = f"{others.planted if others else ''}{planted}"
+        (folder / "site/sitecustomize.py").write_text(code)
+        own = dict(others.environment) if others else {}
+        own["PYTHONPATH"] = environment(folder / "site")["PYTHONPATH"]
+        stack.enter_context(mock.patch.dict(os.environ, own))
+        play = World(folder, dice, others)
         with disks_of(play):
             async with play.kubelet:
                 play.configure()
@@ -280,6 +292,3 @@ async def world(dice: random.Random, *, planted: str = "") -> AsyncGenerator[Wor
                 finally:
                     await play.agent.kill()
                     play.kubelet.journal.violations.clear()
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        os.environ.pop("PYTHONPATH") if before is None else os.environ.update(PYTHONPATH=before)

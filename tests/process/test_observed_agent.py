@@ -37,11 +37,15 @@ async def test_an_agent_is_ready_once_all_is_registered(monkeypatch: pytest.Monk
 async def test_a_port_in_use_is_one_line_and_the_agent_serves_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Devices matter more than their metrics."""
+    """Devices matter more than their metrics, which come once the port is free: an agent before."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        _, metrics = watch_of(taken.getsockname()[1])
+        watch, metrics = watch_of(taken.getsockname()[1])
         async with node(monkeypatch, {"awkward": {}}, metrics=metrics) as play:
             await play.listed(BOARD, 4)
+            assert events(play.agent).count("metrics cannot be served") == 1
+            taken.close()
+            await watch.open()
+            await watch.until("/readyz", 200, "ok")
             assert events(play.agent).count("metrics cannot be served") == 1
 
 

@@ -123,6 +123,7 @@ def api_server(folder: Path) -> Iterator[ApiServer]:
     listener = ThreadingHTTPServer(("127.0.0.1", 0), _handler(server))
     listener.socket = context.wrap_socket(listener.socket, server_side=True)
     listener.daemon_threads = True
+    listener.handle_error = lambda *_: None  # type: ignore[method-assign]
     thread = threading.Thread(target=listener.serve_forever)
     thread.start()
     port = listener.server_address[1]

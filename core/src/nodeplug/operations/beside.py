@@ -48,9 +48,9 @@ async def run_beside(
             tasks.create_task(_kept_up("metrics", lambda: observatory.run(port)))
         if cluster.events or cluster.condition or cluster.remove_taint:
             from nodeplug.operations.cluster.announcer import Announcer  # noqa: PLC0415
-            from nodeplug.operations.cluster.courier import Courier  # noqa: PLC0415
+            from nodeplug.operations.cluster.courier import ACCOUNT, Courier  # noqa: PLC0415
 
-            announcer = Announcer(cluster, node, view, Courier())
+            announcer = Announcer(cluster, node, view, Courier(ACCOUNT))
             tasks.create_task(_kept_up("cluster", announcer.run))
 
 
@@ -70,8 +70,9 @@ def _followed(
     if not cluster.quarantine_annotation:
         return []
     from nodeplug.operations.cluster.annotated import AnnotatedQuarantine  # noqa: PLC0415
+    from nodeplug.operations.cluster.courier import ACCOUNT  # noqa: PLC0415
 
-    return [AnnotatedQuarantine(cluster.quarantine_annotation, node, directory, agent)]
+    return [AnnotatedQuarantine(cluster.quarantine_annotation, node, directory, agent, ACCOUNT)]
 
 
 async def _kept_up(part: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:

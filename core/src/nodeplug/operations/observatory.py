@@ -19,7 +19,7 @@ from nodeplug.operations.view import View
 from nodeplug.supervisor.report import AgentReport
 
 # Whatever has the port may let go of it.
-_RETRY_SECONDS = 30.0
+_RETRY_SECONDS = 2.0
 
 _log = logging.getLogger("nodeplug.metrics")
 
@@ -42,6 +42,7 @@ class Observatory:
         self._probes = Probes(view)
         self._settings = settings
         self._tally = Tally()
+        self._trouble = ""
         formats = PROMETHEUS, OPENMETRICS
         self._metrics = {each: Shared(partial(self._rendered, each), stands) for each in formats}
         self._readiness = Shared(self._probes.readyz, stands)
@@ -62,8 +63,10 @@ class Observatory:
         try:
             await server.run(self._settings.address, port)
         except OSError as error:
-            facts = {"address": self._settings.address, "port": port, "error": str(error)}
-            _log.error("metrics cannot be served", extra={"nodeplug": facts})
+            if str(error) != self._trouble:
+                self._trouble = str(error)
+                facts = {"address": self._settings.address, "port": port, "error": str(error)}
+                _log.error("metrics cannot be served", extra={"nodeplug": facts})
 
     async def _page(self, headers: Mapping[str, str]) -> Answer:
         wants_openmetrics = "application/openmetrics-text" in headers.get("accept", "")
