@@ -134,3 +134,43 @@ def test_every_resource_has_a_legal_kind(resource: str) -> None:
 def test_different_resources_have_different_kinds() -> None:
     """Also where illegal characters are replaced."""
     assert len({kind_of(name) for name in ("a.b/c.d", "a.b/c-d", "a.b/c_d", "a.b/r-c-d")}) == 4
+
+
+def test_a_backend_whose_name_begins_alike_keeps_its_files(tmp_path: Path) -> None:
+    """`lamps` and `lamps-pro`: ownership is by the exact name."""
+    for backend in ("lamps-pro", "lamps-nodeplug.x"):
+        SpecStore(tmp_path, backend).reconcile({RESOURCE: offer("a")}, {})
+    before = sorted(tmp_path.iterdir())
+    SpecStore(tmp_path, "lamps").reconcile({}, {})
+    assert sorted(tmp_path.iterdir()) == before
+    SpecStore(tmp_path, "lamps-pro").reconcile({}, {})
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_file_of_ours_that_says_nothing_goes(tmp_path: Path) -> None:
+    """Nobody else can mean it."""
+    spoilt = tmp_path / "nodeplug-lamps-nodeplug.x.y_pro.json"
+    spoilt.write_text("{")
+    SpecStore(tmp_path, "lamps").reconcile({}, {})
+    assert not spoilt.exists()
+
+
+def test_what_another_agent_has_written_keeps_its_file(tmp_path: Path) -> None:
+    """With the same backend: two releases on a node."""
+    folder = tmp_path / "cdi"
+    one, two = (SpecStore(folder, "lamps", tmp_path / f"{each}.json") for each in ("one", "two"))
+    one.reconcile({RESOURCE: offer("a")}, {})
+    two.reconcile({}, {})
+    assert len(list(folder.iterdir())) == 1
+    one.reconcile({}, {})
+    assert list(folder.iterdir()) == []
+
+
+def test_what_an_earlier_agent_has_written_is_known(tmp_path: Path) -> None:
+    """Kept while a container may need it, removed by whichever agent finds that none does."""
+    folder, ledger = tmp_path / "cdi", tmp_path / "ledger.json"
+    SpecStore(folder, "lamps", ledger).reconcile({RESOURCE: offer("a")}, {})
+    for in_use, left in ((None, 1), ({RESOURCE: {"a"}}, 1), ({}, 0)):
+        SpecStore(folder, "lamps", ledger).reconcile({}, in_use)
+        assert len(list(folder.iterdir())) == left
+    assert json.loads(ledger.read_text()) == {}

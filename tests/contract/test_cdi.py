@@ -17,6 +17,7 @@ from nodeplug.supervisor import offering
 from nodeplug.testing import AdmissionError, Pod
 from support.awkward.backend import Settings
 from support.awkward.state import State
+from support.backends_stage import backends_stage, custom, files
 from support.stage import BOARD, Stage, stage
 
 
@@ -112,3 +113,23 @@ async def test_a_device_whose_file_cannot_be_written_is_not_given_out(
         play.cdi_dir.unlink()
         await play.listed(allocatable=4)
         shutil.rmtree(play.cdi_dir)
+
+
+async def test_two_releases_with_one_backend_leave_each_other_s_files_alone() -> None:
+    """What nobody has is needed all the same: by the next container."""
+    async with backends_stage() as play:
+        for name in ("a", "b"):
+            play.node(f"/dev/{name}0", ord(name))
+        rules = [OfferRule(resource=f"example.com/{name}", inject="cdi") for name in "ab"]
+        one = play.start(custom(files("example.com/a", "/dev/a0")), rules[0], installation="one")
+        play.start(custom(files("example.com/b", "/dev/b0")), rules[1], installation="two")
+        await play.listed("example.com/a", 1)
+        await play.listed("example.com/b", 1)
+        folder = play.directory.with_name("cdi")
+        before = sorted(folder.iterdir())
+        assert len(before) == 2
+        await one.reload(OfferRule(resource="example.com/a", inject="cdi", replicas=2))
+        await play.listed("example.com/a", 2)
+        assert sorted(folder.iterdir()) == before
+        await one.reload(OfferRule(resource="example.com/a"))
+        await play.kubelet.until(lambda: len(list(folder.iterdir())) == 1)

@@ -7,10 +7,13 @@ from pathlib import Path
 import pytest
 
 from kubelets.kinds import Kind
+from nodeplug.allocation import BackendHandle
 from nodeplug.host.watch import PathWatch
 from nodeplug.kubelet.sockets import SocketDirectory, check_plugin_dir
 from nodeplug.testing import Pod
+from nodeplug.values.device import Device
 from nodeplug.values.errors import KubeletDirectoryError
+from nodeplug.values.inventory import Inventory
 from support.awkward.state import State
 from support.stage import BOARD, Stage, stage
 
@@ -56,6 +59,8 @@ async def test_c19_an_orderly_end_removes_our_files_and_no_others(kind: Kind) ->
     async with stage(kind=kind) as play:
         foreign = play.directory / "other-vendor.conf"
         foreign.touch()
+        kept = play.directory / ".nodeplug" / "last-good"
+        await play.kubelet.until(lambda: kept.exists() and bool(list(kept.glob("*.json"))))
         await play.stop_agent(play.agents[0])
         await play.listed(allocatable=0)
         left = {p.name for p in (play.directory / ".nodeplug").iterdir()}
@@ -124,3 +129,28 @@ async def test_a_second_instance_waits_and_takes_over(kind: Kind) -> None:
         await play.stop_agent(first)
         await play.listed(allocatable=0)
         await play.listed(allocatable=3)
+
+
+async def test_a_resource_of_the_domain_lock_is_served_at_every_start() -> None:
+    """Its lock is a folder where an instance has a file."""
+    device = Device(id="l1", resource="lock/thing")
+    async with stage() as play:
+        for _ in range(2):
+            await play.agent.publish(BackendHandle("locks"), Inventory.of([device]))
+            await play.listed("lock/thing", allocatable=1)
+            await play.stop_agent(play.agents[0])
+            await play.listed(allocatable=0)
+            play.start_agent()
+            await play.listed(allocatable=4)
+
+
+def test_c19_what_only_looks_like_an_instance_breaks_no_start(tmp_path: Path) -> None:
+    """Nobody of ours makes such a folder."""
+    short = Path("/tmp") / f"np{tmp_path.name[-20:]}"
+    odd = short / ".nodeplug" / "0badc0de" / "lock"
+    odd.mkdir(parents=True)
+    sockets = SocketDirectory(short)
+    sockets.open()
+    sockets.close()
+    assert odd.exists()
+    shutil.rmtree(short)

@@ -20,11 +20,13 @@ class SpecStore:
     """Brings the files of one backend in line with its offers.
 
     A file per resource, named after backend and kind, so that agents beside this one keep theirs.
+    With a `ledger` only what is noted there is removed: another agent may have the same backend.
     """
 
-    def __init__(self, folder: Path, backend: str) -> None:
+    def __init__(self, folder: Path, backend: str, ledger: Path | None = None) -> None:
         self._folder = folder
-        self._prefix = f"nodeplug-{backend}-"
+        self._backend = backend
+        self._ledger = ledger
 
     def reconcile(self, offers: Mapping[str, Offer], in_use: InUse) -> dict[Key, str]:
         """Write what is offered through CDI, remove what nothing can need any more.
@@ -38,9 +40,9 @@ class SpecStore:
         wanted: dict[Path, Offer] = {}
         for name, offer in offers.items():
             if offer.inject != "devices":
-                wanted[self._folder / f"{self._prefix}{kind_of(name).replace('/', '_')}.json"] = (
-                    offer
-                )
+                wanted[self._folder / _file_name(self._backend, kind_of(name))] = offer
+        known = self._known()
+        self._note({*known, *wanted}, known)
         for file, offer in wanted.items():
             try:
                 self._write(file, offer, held)
@@ -48,10 +50,26 @@ class SpecStore:
                 lacking = _lacking(_read(file), offer)
                 failures |= dict.fromkeys(lacking, f"{file}: {error.strerror}")
                 _log.error("specification not written", extra={"nodeplug": {"error": str(error)}})
-        for file in set(self._folder.glob(f"{self._prefix}*.json")) - wanted.keys():
-            if not _needed(_read(file), held):
-                remove_quietly(file)
+        idle = {file for file in known - wanted.keys() if not _needed(_read(file), held)}
+        for file in idle:
+            remove_quietly(file)
+        self._note({*known, *wanted} - idle, {*known, *wanted})
         return failures
+
+    def _known(self) -> set[Path]:
+        if self._ledger is None:
+            return set(files_of(self._folder, self._backend))
+        return {self._folder / Path(name).name for name in _read(self._ledger)}
+
+    def _note(self, files: Collection[Path], noted: Collection[Path]) -> None:
+        if self._ledger is None or files == noted:
+            return
+        data = json.dumps(dict.fromkeys(sorted(file.name for file in files))).encode()
+        try:
+            self._ledger.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            write_atomically(self._ledger, data)
+        except OSError as error:
+            _log.error("specifications not noted", extra={"nodeplug": {"error": str(error)}})
 
     def _write(self, file: Path, offer: Offer, held: InUse) -> None:
         entries = {o.device.id: entry_of(o.device) for o in offer.devices}
@@ -65,6 +83,18 @@ class SpecStore:
         if not file.exists() or file.read_bytes() != data:
             make_folders(self._folder)
             write_atomically(file, data, mode=0o644)
+
+
+def files_of(folder: Path, backend: str) -> Iterator[Path]:
+    """Yield the files of a backend: those of another whose name begins alike are none of them."""
+    for file in sorted(folder.glob(f"{_file_name(backend, 'nodeplug.*')}")):
+        kind = str(_read(file).get("kind", ""))
+        if not kind or file.name == _file_name(backend, kind):
+            yield file
+
+
+def _file_name(backend: str, kind: str) -> str:
+    return f"nodeplug-{backend}-{kind.replace('/', '_')}.json"
 
 
 def nodes_of(folder: Path) -> Mapping[str, frozenset[str]]:

@@ -8,6 +8,8 @@ checkpoints. In the plugin registry, where names with a dot are overlooked (R72)
 import itertools
 import os
 import re
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from nodeplug.host.files import FileLock, remove_quietly
@@ -80,14 +82,19 @@ class SocketDirectory:
         self._lock.release()
 
     def _sweep(self) -> None:
-        for other in self._all.iterdir():
-            ours = other != self._home and _INSTANCE.fullmatch(other.name)
-            if not ours or not (other / "lock").exists():
-                continue
-            lock = FileLock(other / "lock")
-            if lock.try_acquire():
-                _clear(other)
-                lock.release()
+        for held in instance_locks(self._all):
+            lock = FileLock(held)
+            with suppress(OSError):  # what is no lock is not of us
+                if held.parent != self._home and lock.try_acquire():
+                    _clear(held.parent)
+                    lock.release()
+
+
+def instance_locks(home: Path) -> Iterator[Path]:
+    """Yield the locks of all instances in our own sub-directory, of living and of dead ones."""
+    for lock in sorted(home.glob("*/lock")):
+        if _INSTANCE.fullmatch(lock.parent.name):
+            yield lock
 
 
 def check_length(plugin_dir: Path) -> None:

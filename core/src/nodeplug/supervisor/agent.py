@@ -71,7 +71,8 @@ class Agent:
         self._tasks = asyncio.TaskGroup()
         self._resources = Resources(self._holdings, self._ledger, self._site, self._tasks)
         self._holdings.rivals_changed = self._resources.refresh_soon
-        files = Files(node.cdi_dir, host.root, plugin_dir, node.feature_dir)
+        paths = host.root, node.cdi_dir, node.feature_dir
+        files = Files(paths, plugin_dir, installation)
         self._publishing = asyncio.Lock()
         self._offering = Offering(self._resources, files, hardware, self._holdings, self._tasks)
         self._offering.rules, self._offering.former = node.rules, node.former

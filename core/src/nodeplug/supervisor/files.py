@@ -16,6 +16,7 @@ from nodeplug.host_files import HostFileStore
 from nodeplug.kubelet.sockets import HOME
 from nodeplug.offers import Offer, OfferedDevice
 from nodeplug.supervisor.features import feature_file
+from nodeplug.supervisor.installation import file_name
 from nodeplug.values.device import Device, Health
 
 # A disk that takes longer is as good as none.
@@ -29,24 +30,29 @@ InUse = Mapping[str, Collection[str]] | None
 class Files:
     """CDI specifications and host files of all backends.
 
-    Labels of the node are written to `feature_dir`, a path of the host; empty is nowhere.
-    `troubles` says by backend what raised when its files were worked out or written: then those
-    that it had before stay.
+    `host` is the host's root, the CDI directory and, a path of the host, the directory for labels
+    of the node; empty is nowhere. What another installation's agent has written with the same
+    backend is left to it. `troubles` says by backend what raised when its files were worked out or
+    written: then those that it had before stay.
     """
 
     def __init__(
-        self, cdi_dir: Path, root: HostRoot, plugin_dir: Path, feature_dir: str = ""
+        self,
+        host: tuple[HostRoot, Path, str],
+        plugin_dir: Path,
+        installation: str,
     ) -> None:
-        self._cdi_dir = cdi_dir
-        self._feature_dir = feature_dir
-        self._root = root
-        self._ledgers = plugin_dir / HOME / "host-files"
+        self._root, self._cdi_dir, self._feature_dir = host
+        self._plugin_dir, self._installation = plugin_dir, installation
         self._lanes: defaultdict[str, Lane] = defaultdict(Lane)
         self._complete: dict[str, set[Key]] = {}
         self.troubles: dict[str, str] = {}
 
     async def bring_in_line(
-        self, backend: BackendHandle, offers: Mapping[str, Offer], in_use: InUse
+        self,
+        backend: BackendHandle,
+        offers: Mapping[str, Offer],
+        in_use: InUse,
     ) -> dict[Key, str]:
         """Write and remove files until they fit the offers; what was asked for last is what stands.
 
@@ -55,8 +61,9 @@ class Files:
         before, self.troubles[backend.name] = self.troubles.get(backend.name, ""), ""
         wanted, unknown = self._wanted(backend, offers)
         try:
+            specs = SpecStore(self._cdi_dir, backend.name, self._ledger("cdi-files", backend.name))
             failures = await self._lanes[backend.name].call(
-                self._reconcile, backend.name, offers, wanted, in_use, timeout=DISK_SECONDS
+                self._reconcile, specs, offers, (backend.name, wanted), in_use, timeout=DISK_SECONDS
             )
             return failures | self._unknown(backend.name, offers, unknown)
         except Exception as error:  # noqa: BLE001 - one backend's files never take down another
@@ -70,14 +77,19 @@ class Files:
 
     def _reconcile(
         self,
-        backend: str,
+        specs: SpecStore,
         offers: Mapping[str, Offer],
-        wanted: list[HostFile] | None,
+        of_backend: tuple[str, list[HostFile] | None],
         in_use: InUse,
     ) -> dict[Key, str]:
-        failures = SpecStore(self._cdi_dir, backend).reconcile(offers, in_use)
+        failures = specs.reconcile(offers, in_use)
+        backend, wanted = of_backend
         if wanted is not None:
-            store = HostFileStore(self._root, self._ledgers / f"{backend}.json")
+            ledger = self._ledger("host-files", backend)
+            former = ledger.with_name(f"{backend}.json")
+            if former.exists() and not ledger.exists():
+                former.rename(ledger)
+            store = HostFileStore(self._root, ledger)
             try:
                 failures |= store.reconcile(wanted, in_use, keep=bool(self.troubles[backend]))
             except Exception as error:  # noqa: BLE001 - what a backend wants is its own
@@ -112,6 +124,10 @@ class Files:
         if not why:
             self._complete[backend] = keys
         return dict.fromkeys(keys - self._complete.get(backend, set()), why)
+
+    def _ledger(self, kind: str, backend: str) -> Path:
+        name = f"{backend}-{file_name(self._installation)}.json"
+        return self._plugin_dir / HOME / kind / name
 
     def _note(self, backend: str, what: str, error: Exception) -> None:
         self.troubles[backend] = f"{what}: {error!r}"

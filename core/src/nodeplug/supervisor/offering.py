@@ -137,15 +137,15 @@ class Offering:
         Return whether all of it could be done.
         """
         backend, inventory = self._latest[name]
-        own = await self._isolated(self._without_foreign_ids(name, inventory))
-        former = {native: self._worked.get(native, self.former) for native in own.resources}
-        wanted = advertise(own, self.rules.offers, former, self._claims.taken(name))
+        found = await self._isolated(self._without_foreign_ids(name, inventory))
+        former = {native: self._worked.get(native, self.former) for native in found.resources}
+        wanted = advertise(found, self.rules.offers, former, self._claims.taken(name))
         offers, unseen = await self._with_hardware(wanted.offers)
         failures = await self._files.bring_in_line(backend, offers, self._holdings.in_use())
         self._resources.take_over(backend, without_lacking(offers, failures), arrived)
         self._claims.give(name, offers)
         self._note(name, wanted.refusals)
-        for native in own.resources - {each.resource for each in wanted.refusals}:
+        for native in found.resources - {each.resource for each in wanted.refusals}:
             self._worked[native] = self.rules.offers
         return not (unseen or failures or self._files.troubles.get(name))
 

@@ -72,6 +72,8 @@ def _stale(patient: Patient, in_use: Mapping[str, Collection[str]]) -> Iterator[
     }
     for name in patient.found:
         for file in _files(Path(patient.agent.cdi.spec_dir), f"nodeplug-{name}-*"):
+            if name != _backend_of(file, name):
+                continue
             gone = [each for each in _names_in(file) if not _needed(each, offered, in_use)]
             if gone:
                 finding = f"describes what is no longer offered: {', '.join(gone[:_NAMED_LIMIT])}"
@@ -93,6 +95,12 @@ def _duplicates(folder: Path, owners: Mapping[str, list[str]]) -> Iterator[Findi
                 "remove one of the files",
                 "container runtimes inject no device that has two descriptions",
             )
+
+
+def _backend_of(file: Path, otherwise: str) -> str:
+    """Return whose file it is by its name: that of another backend may begin alike."""
+    backend, kind, _ = file.name.removeprefix("nodeplug-").partition("-nodeplug.")
+    return backend if kind else otherwise
 
 
 def _files(folder: Path, pattern: str = "*") -> list[Path]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from nodeplug.backend import Finding
 from nodeplug.host.files import FileLock
-from nodeplug.kubelet.sockets import HOME
+from nodeplug.kubelet.sockets import HOME, instance_locks
 from nodeplug.operations.doctor.patient import Patient, problem, warning
 
 _CONNECT_SECONDS = 1.0
@@ -17,7 +17,7 @@ def instances(patient: Patient) -> Iterator[Finding]:
 
     One without any socket may just be starting; it is left alone, its lock above all.
     """
-    for lock in sorted((patient.plugin_dir / HOME).glob("*/lock")):
+    for lock in instance_locks(patient.plugin_dir / HOME):
         sockets = sorted(lock.parent.glob("*.sock"))
         if sockets and not any(map(alive, sockets)):
             yield _dead(lock, len(sockets))
