@@ -176,8 +176,10 @@ async def _serve(
     agent = Agent(backends, host, node)
     reloader = Reloader(files, load, agent, configuration.errors, missing)
     beside = run_beside(agent, reloader, settings, [spec for spec, _ in backends])
-    running = asyncio.gather(agent.run(), reloader.run(), beside, reap_orphans())
     loop = asyncio.get_running_loop()
+    works = agent.run(), reloader.run(), beside, reap_orphans()
+    parts = [loop.create_task(each) for each in works]
+    running = asyncio.gather(*parts)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, running.cancel)
     loop.add_signal_handler(signal.SIGHUP, reloader.asked.set)
@@ -185,6 +187,7 @@ async def _serve(
     _log.info("started", extra={"nodeplug": facts})
     with contextlib.suppress(asyncio.CancelledError):
         await _unwrapped(running)
+    await asyncio.wait(parts)  # the gathering ends with its first part
     _log.info("stopped")
 
 
