@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 
 from nodeplug.offers.making import Advertised, Making, value_of
-from nodeplug.offers.offer import Offer
+from nodeplug.offers.offer import Offer, OfferedDevice
 from nodeplug.offers.rules import OfferRule
 from nodeplug.offers.split import split_names
 from nodeplug.selectors import facts_of, test_for
@@ -50,8 +50,16 @@ def advertise(
             if refusal := making.open(name, native, rule):
                 making.refuse(refusal)
                 _open_instead(making, before, native)
+    plain = {
+        native: making.devices[native]
+        for native, own in wanted.rules.items()
+        if not own and making.open(native, native) is None
+    }
     for device in inventory.devices.values():
-        _offer(making, device, wanted, before)
+        if device.resource in plain:  # of most there are no rules, and there may be very many
+            plain[device.resource].append(OfferedDevice(device.id, device))
+        else:
+            _offer(making, device, wanted, before)
     return making.done()
 
 

@@ -38,7 +38,7 @@ class Advertised(NamedTuple):
 
 
 class Making:
-    """The offers of one backend as they come about."""
+    """The offers of one backend as they come about; `devices` are those of each open name."""
 
     def __init__(self, inventory: Inventory, taken: Mapping[str, str]) -> None:
         self._inventory = inventory
@@ -46,7 +46,7 @@ class Making:
         self._natives: dict[str, str] = {}
         self._keys: dict[str, Keys] = {}
         self._values: dict[str, str] = {}
-        self._devices: dict[str, list[OfferedDevice]] = {}
+        self.devices: dict[str, list[OfferedDevice]] = {}
         self._tried: dict[tuple[str, str, int, str], Refusal | None] = {}
         self._refusals: dict[Refusal, None] = {}
 
@@ -60,7 +60,7 @@ class Making:
             if refusal is None:
                 self._natives[name], self._values[name] = native, value
                 self._keys[name] = self._keys.get(name, Keys()).merged(Keys.of(rule))
-                self._devices.setdefault(name, [])
+                self.devices.setdefault(name, [])
         return self._tried[attempt]
 
     def refuse(self, refusal: Refusal) -> None:
@@ -71,12 +71,12 @@ class Making:
         """Offer a device under a name; return why that may not be."""
         value = value_of(device, rule) if rule and rule.split_by else ""
         if (refusal := self.open(name, device.resource, rule, value)) is None:
-            self._devices[name] += _replicas(device, rule)
+            self.devices[name] += _replicas(device, rule)
         return refusal
 
     def done(self) -> Advertised:
         """Return what has come about."""
-        offers = {name: self._offer(name, devices) for name, devices in self._devices.items()}
+        offers = {name: self._offer(name, devices) for name, devices in self.devices.items()}
         return Advertised(offers, tuple(self._refusals))
 
     def _refusal(self, name: str, native: str, keys: Keys, value: str) -> Refusal | None:
