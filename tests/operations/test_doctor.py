@@ -1,8 +1,9 @@
 """The doctor finds each fault of a node, and nothing on a sound one."""
 
+import asyncio
 import threading
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,11 @@ from nodeplug.values.device import Device
 from nodeplug.values.edits import ContainerEdits
 from nodeplug.values.inventory import Inventory
 from nodeplug_custom.plugin import SPEC as CUSTOM
+from support.awkward.backend import Settings
 from support.faults import FAULTS, Fault, no_token, open_directory, sick_devices
 from support.packages import install
 from support.plugin import Plugin
-from support.stage import BOARD
+from support.stage import BOARD, SLICE
 from support.timed import timed
 from support.ward import ward
 
@@ -152,3 +154,32 @@ async def test_problems_come_before_warnings() -> None:
         severities = [each.severity for each in await node.examine()]
         assert severities == sorted(severities)
         assert {"problem", "warning"} == {*severities}
+
+
+async def test_what_an_agent_does_not_do_as_it_should_is_found() -> None:
+    """Only the agent itself knows that it runs with former settings, and why."""
+    async with ward() as node:
+        agent = node.play.agent
+        await agent.apply(agent.rules, {"awkward": Settings(domain="NOT-A-DOMAIN")})
+        await until(lambda: bool(agent.report().troubles))
+        (found,) = await node.examine()
+        assert (found.severity, found.subject) == ("warning", "backend awkward")
+        assert "the former stay: InvalidValueError" in found.finding
+        assert "NOT-A-DOMAIN" in found.finding
+
+
+async def test_a_name_that_is_taken_is_found_with_or_without_an_agent() -> None:
+    """By the configuration alone."""
+    async with ward(agents=0) as node:
+        node.document["offers"] = [{"resource": BOARD, "rename": SLICE}]
+        await node.play.kubelet.stop(unlink=True)
+        found = [each for each in await node.examine() if each.subject == BOARD]
+        assert [(each.severity, each.finding) for each in found] == [
+            ("problem", f"{BOARD} is not offered as {SLICE}: that is the name of {SLICE}")
+        ]
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not holds():  # noqa: ASYNC110 - a report tells nobody of its news
+            await asyncio.sleep(0.01)

@@ -10,10 +10,12 @@ import click
 import msgspec
 
 from nodeplug.backend import BackendSpec, Finding
+from nodeplug.cli.kept import kept_whole
 from nodeplug.cli.options import (
     FAILED,
     backends_option,
     config_option,
+    installation_of,
     node_facts,
     output_option,
 )
@@ -76,8 +78,9 @@ def _configuration(
     try:
         return load_configuration(sources, specs, facts)
     except ConfigError as error:
+        kept = kept_whole(error, sources, specs, installation_of(sources))
         sections = dict.fromkeys(specs or ("",), BrokenSectionError([error]))
-        return Configuration(AgentSettings(), sections)
+        return kept or Configuration(AgentSettings(), sections)
 
 
 def _print(findings: Sequence[Finding], installed: Mapping[str, str]) -> None:

@@ -1,7 +1,7 @@
 """What agents on this node serve, as their own sockets say."""
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,9 +11,10 @@ from nodeplug.holdings import Key
 from nodeplug.host.files import FileLock
 from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2 as api
 from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2_grpc as api_grpc
-from nodeplug.kubelet.reasons import Reason, ask_reasons
+from nodeplug.kubelet.reasons import Reason, ask_reasons, ask_troubles
 from nodeplug.kubelet.sockets import HOME
 from nodeplug.values.device import Health
+from nodeplug.values.trouble import Trouble
 
 _SECONDS = 2.0
 _OPTIONS = [
@@ -58,6 +59,18 @@ async def served_devices(plugin_dir: Path) -> Mapping[Key, Served]:
         for (resource, _), (reply, reasons) in zip(resources, lists, strict=True)
         for device in reply.devices
     }
+
+
+async def agents_troubles(plugin_dir: Path) -> list[Trouble]:
+    """Return what the agents of this node say is not as it should be, each once."""
+    sockets = {socket for _, socket in announced(plugin_dir)}
+    told = await asyncio.gather(*map(_troubles, sorted(sockets)))
+    return list(dict.fromkeys(trouble for each in told for trouble in each))
+
+
+async def _troubles(socket: Path) -> Sequence[Trouble]:
+    async with grpc.aio.insecure_channel(f"unix:{socket}", options=_OPTIONS) as channel:
+        return await ask_troubles(channel, _SECONDS)
 
 
 def _served(device: api.Device, reason: Reason) -> Served:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -19,6 +19,7 @@ from nodeplug.kubelet.sockets import SocketDirectory
 from nodeplug.kubelet.watch import KubeletWatch
 from nodeplug.pool import ResourcePool
 from nodeplug.values.errors import ResourceLostError
+from nodeplug.values.trouble import Trouble
 
 if TYPE_CHECKING:
     from nodeplug.kubelet.watched_registration import WatchedRegistration
@@ -34,12 +35,14 @@ _log = logging.getLogger("nodeplug.kubelet")
 class Site(NamedTuple):
     """Where resources are served: the kubelet's directory with our sockets, and its kubelet.
 
-    With a `registry` the sockets are there instead, for the kubelet to find (R72).
+    With a `registry` the sockets are there instead, for the kubelet to find (R72). `troubles` are
+    those of the agent, for whoever asks on a socket.
     """
 
     directory: SocketDirectory
     watch: KubeletWatch
     registry: SocketDirectory | None = None
+    troubles: Callable[[], Sequence[Trouble]] = tuple
 
     @contextmanager
     def opened(self) -> Iterator[None]:
@@ -65,7 +68,7 @@ class ServedResource:
         service = DevicePluginService(pool, allocator)
         open_up = _to_be_called if site.registry is None else _to_be_found
         self._registration: Registration | WatchedRegistration
-        beside = [reasons_handler(pool)]
+        beside = [reasons_handler(pool, site.troubles)]
         self._server, self._registration = open_up(service, self._lock, site, beside)
 
     @property

@@ -67,7 +67,8 @@ class Agent:
         host = replace(host, identities=identities(plugin_dir, installation, writes=True))
         self._watch = KubeletWatch(plugin_dir)
         found = SocketDirectory(node.registry, REGISTRY_HOME) if node.registry else None
-        self._site = Site(SocketDirectory(plugin_dir), self._watch, found)
+        sockets = SocketDirectory(plugin_dir)
+        self._site = Site(sockets, self._watch, found, lambda: tuple(self._troubles()))
         self._tasks = asyncio.TaskGroup()
         self._resources = Resources(self._holdings, self._ledger, self._site, self._tasks)
         self._holdings.rivals_changed = self._resources.refresh_soon

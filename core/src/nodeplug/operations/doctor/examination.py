@@ -51,6 +51,7 @@ _CHECKS: Sequence[Callable[[Patient], Iterable[Finding]]] = (
 )
 # These ask somebody.
 _QUESTIONS: Sequence[Callable[[Patient], Awaitable[list[Finding]]]] = (
+    instances.troubles,
     sockets.registration,
     sockets.pod_resources,
     rivals.rivals,
@@ -69,7 +70,9 @@ async def examine(patient: Patient, seconds: float = SECONDS) -> list[Finding]:
     told = {finding.subject for finding in findings}
     more = (*backends.sick_devices(found), *backends.left_out(found))
     findings += [each for each in more if each.subject not in told]
-    return sorted(dict.fromkeys(findings), key=lambda each: (each.severity, each.subject))
+    worst_last = sorted(findings, key=lambda each: (each.severity, each.subject), reverse=True)
+    once = {(each.subject, each.finding): each for each in worst_last}
+    return sorted(once.values(), key=lambda each: (each.severity, each.subject))
 
 
 def _all(patient: Patient, seconds: float) -> Iterator[tuple[str, _Started]]:

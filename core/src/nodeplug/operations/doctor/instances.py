@@ -6,10 +6,13 @@ from pathlib import Path
 
 from nodeplug.backend import Finding
 from nodeplug.host.files import FileLock
+from nodeplug.kubelet.served import agents_troubles
 from nodeplug.kubelet.sockets import HOME, instance_locks
 from nodeplug.operations.doctor.patient import Patient, problem, warning
 
 _CONNECT_SECONDS = 1.0
+# What other checks find themselves.
+_LOOKED_AT = {"BackendFailed", "LedgerNotWritable", "Fallback", "DevicesLeftOut"}
 
 
 def instances(patient: Patient) -> Iterator[Finding]:
@@ -21,6 +24,19 @@ def instances(patient: Patient) -> Iterator[Finding]:
         sockets = sorted(lock.parent.glob("*.sock"))
         if sockets and not any(map(alive, sockets)):
             yield _dead(lock, len(sockets))
+
+
+async def troubles(patient: Patient) -> list[Finding]:
+    """Ask the agents that run what they do not do as they should."""
+    found = []
+    for each in await agents_troubles(patient.plugin_dir):
+        if each.kind in _LOOKED_AT:
+            continue
+        rule = f"an agent of this node is {'not ready' if each.blocks else 'degraded'}: {each.kind}"
+        remedy = "docs/operations.md says what to do; the agent's log has more"
+        told = problem if each.blocks else warning
+        found.append(told(each.subject or each.kind, each.detail or each.shown, remedy, rule))
+    return found
 
 
 def alive(path: Path) -> bool:
