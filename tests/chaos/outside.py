@@ -1,11 +1,11 @@
 """Who reaches the agent over the network: clients of its port, and the API server."""
 
-import asyncio
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from nodeplug.testing.patience import patience
 from support.api_server import ApiServer, api_server
 from support.limited import with_memory
 from support.watched import Watch, exchange, free_port
@@ -79,7 +79,7 @@ class Outside:
 
     async def is_alive(self) -> None:
         """Ask as the kubelet's liveness probe does; raise where it would end the agent."""
-        async with asyncio.timeout(_SECONDS):
+        async with patience(_SECONDS, times=1):
             answer = await exchange(self.watch.port, b"GET /healthz HTTP/1.1\r\n\r\n")
         assert answer.startswith(b"HTTP/1.1 200"), answer
 

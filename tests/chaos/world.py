@@ -24,6 +24,7 @@ from nodeplug.kubelet.served import served_devices
 from nodeplug.loader import installed, load_each
 from nodeplug.simulate.agent_process import AgentProcess
 from nodeplug.testing import AdmissionError, ContainerRun, Kubelet, Pod
+from nodeplug.testing.patience import patience
 from nodeplug_sriov_net.simulator import SriovNetSimulator
 from support.awkward.backend import AwkwardSimulator
 from support.awkward.state import State, write_state
@@ -145,7 +146,7 @@ class World:
     async def written(self, missing: Callable[[], Sequence[str]], seconds: float) -> None:
         """Wait until no file is missing."""
         try:
-            async with asyncio.timeout(seconds):
+            async with patience(seconds):
                 while missing():  # noqa: ASYNC110 - files tell nobody
                     await asyncio.sleep(0.02)
         except TimeoutError:

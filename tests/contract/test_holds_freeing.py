@@ -11,8 +11,9 @@ from nodeplug.holdings import Listing
 from nodeplug.kubelet.evidence import ask_kubelet
 from nodeplug.supervisor import usage
 from nodeplug.testing import Kubelet, Pod
+from nodeplug.testing.patience import patience
 from support.backends_stage import Play, Running, backends_stage, custom, files
-from support.timed import timed
+from support.timed import on_this_machine, timed
 
 THING, TWIN = "example.com/thing", "example.com/twin"
 
@@ -47,7 +48,8 @@ def looks(monkeypatch: pytest.MonkeyPatch) -> asyncio.Queue[Listing]:
 async def more(looks: asyncio.Queue[Listing], count: int = 3) -> Listing:
     """Wait for so many more answers than there were, and return the last."""
     for _ in range(looks.qsize() + count):
-        listing = await asyncio.wait_for(looks.get(), 8)
+        async with patience(8):
+            listing = await looks.get()
     return listing
 
 
@@ -93,8 +95,9 @@ async def test_devices_that_one_container_has_stay_as_healthy_as_they_were(
         agent = play.start(custom(files(THING, "/dev/t*")))
         await play.listed(THING, 3)
         await play.given(THING, 2)
-        while not (await asyncio.wait_for(looks.get(), 8)).held:
-            pass
+        async with patience(8):
+            while not (await looks.get()).held:
+                pass
         await agent.reload(**custom(files(THING, "/dev/t*"), files(TWIN, "/dev/u*")))
         await play.kubelet.until(lambda: play.allocatable(TWIN) == 0)
         assert play.allocatable(THING) == 3
@@ -109,7 +112,7 @@ async def test_what_somebody_waits_for_is_free_soon_after_its_pod_has_ended(kind
         await play.kubelet.remove(pod)
         ended = time.monotonic()
         await play.listed(TWIN, 1)
-        assert time.monotonic() - ended < 3.5
+        assert time.monotonic() - ended < on_this_machine(3.5)
         await play.given(TWIN)
 
 

@@ -34,7 +34,7 @@ async def winners(play: Play, *resources: str) -> list[Pod]:
     for name in resources:
         await play.kubelet.until(lambda name=name: bool(play.health(name)))  # type: ignore[misc]
     with suppress(TimeoutError):
-        await play.kubelet.until(lambda: sum(map(play.free, resources)) == 1, 2)
+        await play.kubelet.journal.until(lambda: sum(map(play.free, resources)) == 1, 2)
     return [pod for name in resources for pod in (await play.rest(name))[0]]
 
 

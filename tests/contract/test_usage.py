@@ -12,10 +12,11 @@ from nodeplug.holdings import Listing
 from nodeplug.kubelet.evidence import ask_kubelet
 from nodeplug.supervisor import usage
 from nodeplug.testing import Container, Pod
+from nodeplug.testing.patience import patience
 from nodeplug.values.device import Health
 from support.awkward.state import State
 from support.stage import BOARD, SLICE, Stage, stage
-from support.timed import timed
+from support.timed import on_this_machine, timed
 
 RENAMED = "awkward.example.com/board-renamed"
 
@@ -30,11 +31,11 @@ async def test_a_kubelet_that_is_back_is_asked_at_once(
         await play.kubelet.stop()
         watch._pause = 30.0
         holdings.doubt.set()
-        async with asyncio.timeout(5):
+        async with patience(5):
             while watch._pause < 60.0:  # noqa: ASYNC110 - a look that failed tells nobody
                 await asyncio.sleep(0.01)
         await play.kubelet.start()
-        async with asyncio.timeout(5):
+        async with patience(5):
             while holdings.doubt.is_set():  # noqa: ASYNC110 - likewise
                 await asyncio.sleep(0.01)
 
@@ -65,7 +66,8 @@ async def test_a_kubelet_that_does_not_know_its_pods_yet_proves_nothing(
         await play.kubelet.stop()
         await play.kubelet.start(running={(pod.uid, "c0")}, ready=False)
         for _ in range(looks.qsize() + 2):
-            await asyncio.wait_for(looks.get(), 5)
+            async with patience(5):
+                await looks.get()
         assert health(play, RENAMED, board) == health(play, BOARD, board) == Health.UNHEALTHY
         await play.kubelet.readmit(running=True)
         await play.kubelet.remove(pod)
@@ -172,9 +174,11 @@ async def test_a_question_to_a_kubelet_that_has_gone_holds_nothing_up(kind: Kind
             open_question, _ = await asyncio.get_running_loop().sock_accept(deaf)
         with open_question:
             await play.kubelet.start()
-            async with asyncio.timeout(3):
+            started = time.monotonic()
+            async with patience(10):
                 while play.agent._holdings.doubt.is_set():  # noqa: ASYNC110 - likewise
                     await asyncio.sleep(0.01)
+            assert time.monotonic() - started < on_this_machine(3)
 
 
 @timed
@@ -187,7 +191,7 @@ async def test_a_kubelet_that_is_not_ready_to_be_asked_is_asked_again_soon(kind:
         started = time.monotonic()
         assert play.agent._holdings.doubt.is_set()
         later.symlink_to(play.pod_resources)
-        async with asyncio.timeout(10):
+        async with patience(10):
             while play.agent._holdings.doubt.is_set():  # noqa: ASYNC110 - likewise
                 await asyncio.sleep(0.01)
-    assert time.monotonic() - started < 1.0
+    assert time.monotonic() - started < on_this_machine(1.0)

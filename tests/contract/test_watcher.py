@@ -14,10 +14,11 @@ from kubelets.kinds import AnyKubelet, Kind
 from nodeplug.kubelet.api import pluginregistration_v1_pb2 as api
 from nodeplug.kubelet.api import pluginregistration_v1_pb2_grpc as api_grpc
 from nodeplug.testing import Pod
+from nodeplug.testing.patience import patience
 from support.awkward.state import State
 from support.repository import ROOT
 from support.stage import BOARD, Stage, stage
-from support.timed import timed
+from support.timed import on_this_machine, timed
 
 TESTS = ROOT / "tests"
 
@@ -61,7 +62,7 @@ async def test_c23_a_lost_stream_is_replaced_by_a_socket_of_a_new_name(kind: Kin
         await play.kubelet.drop_streams(BOARD)
         await play.listed(allocatable=0)
         await play.listed(allocatable=4)
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < on_this_machine(5)
         first, second = registrations(play.kubelet)
         assert first not in shown(play)
         assert second in shown(play)
@@ -111,13 +112,13 @@ async def test_c23_who_it_is_is_answered_within_a_second_under_load(kind: Kind) 
     """R80, with a hundred callers at a time."""
     async with stage(watcher=True, kind=kind) as play:
         options = [("grpc.use_local_subchannel_pool", 1)]
+        within = on_this_machine(1)
 
         async def ask() -> api.PluginInfo:
             target = f"unix:{shown(play)[0]}"
             async with grpc.aio.insecure_channel(target, options=options) as channel:
-                return await api_grpc.RegistrationStub(channel).GetInfo(
-                    api.InfoRequest(), timeout=1
-                )
+                stub = api_grpc.RegistrationStub(channel)
+                return await stub.GetInfo(api.InfoRequest(), timeout=within)
 
         infos = await asyncio.gather(*(ask() for _ in range(100)))
         assert {info.type for info in infos} == {"DevicePlugin"}
@@ -127,7 +128,7 @@ async def test_c23_who_it_is_is_answered_within_a_second_under_load(kind: Kind) 
 async def test_a_refusal_is_what_the_report_says(kind: Kind) -> None:
     """R75: its text is what an operator sees."""
     async with stage(watcher=True, kind=kind) as play:
-        async with asyncio.timeout(5):
+        async with patience(5):
             while not play.report().registered:  # noqa: ASYNC110 - a report tells nobody
                 await asyncio.sleep(0.01)
         status = api.RegistrationStatus(plugin_registered=False, error="no room")
@@ -169,7 +170,7 @@ async def test_a_file_system_without_hard_links_is_refused_in_words() -> None:
         words = ("-m", "nodeplug", "run", "--backend", "custom", "--config", str(config))
         process = await asyncio.create_subprocess_exec(*command, *words, stderr=PIPE)
         assert process.stderr is not None
-        async with asyncio.timeout(20):
+        async with patience(20):
             while b"set kubelet.registration: socket" not in await process.stderr.readline():
                 pass
         process.kill()

@@ -1,12 +1,12 @@
 """What several devices bring to one container, and when they are refused."""
 
-import asyncio
 from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import replace
 
 import pytest
 
+from nodeplug.testing.patience import patience
 from nodeplug.values.device import Device
 from nodeplug.values.edits import ContainerEdits, DeviceNode, merge
 from nodeplug.values.errors import AllocationRefusedError
@@ -79,7 +79,7 @@ async def test_a_refusal_is_followed_by_what_is_true_now(fake: FakeHost) -> None
     """Also where that is nothing new: the device was away for a moment only."""
     made, devices = await found(fake)
     elsewhere = ContainerEdits(nodes=(DeviceNode("/dev/a9", "/dev/a9"),))
-    async with asyncio.timeout(5), aclosing(made.inventories()) as inventories:
+    async with patience(5), aclosing(made.inventories()) as inventories:
         first = await anext(inventories)
         with pytest.raises(AllocationRefusedError):
             await made.allocate(RESOURCE, [replace(devices[0], edits=elsewhere)])

@@ -16,6 +16,7 @@ from nodeplug.host.host import open_host
 from nodeplug.host.identities import Identities
 from nodeplug.host.socket_uevents import send_uevent
 from nodeplug.host.uevents import Uevent
+from nodeplug.testing.patience import patience
 from nodeplug.values.inventory import Inventory
 from nodeplug_custom.backend import CustomBackend
 from nodeplug_custom.changes import Changes, changes
@@ -27,7 +28,7 @@ from support.custom_host import FakeHost, backend, settings, several, until, wat
 from support.kernel_events import zram
 from support.namespaces import with_own_limits
 from support.needs import require
-from support.timed import timed
+from support.timed import on_this_machine, timed
 
 ALL = {"path": "/dev/a*"}
 
@@ -155,7 +156,7 @@ async def test_an_overflow_of_inotify_hides_nothing(fake: FakeHost) -> None:
 
 async def test_a_kernel_event_is_a_reason_to_look(fake: FakeHost) -> None:
     """The kernel's word suffices, also where inotify does not reach."""
-    async with asyncio.timeout(5), changes(fake.host, 0) as told:
+    async with patience(5), changes(fake.host, 0) as told:
         told.follow({Place("/dev", Step("a*"))})
         send_uevent(fake.socket, event("/dev/a1"))
         await told.wait()
@@ -163,7 +164,7 @@ async def test_a_kernel_event_is_a_reason_to_look(fake: FakeHost) -> None:
 
 async def test_lost_kernel_events_are_a_reason_to_look(fake: FakeHost) -> None:
     """What could not be read might have mattered."""
-    async with asyncio.timeout(5), changes(fake.host, 0) as told:
+    async with patience(5), changes(fake.host, 0) as told:
         told.follow({Place("/dev", Step("a*"))})
         unreadable = Uevent("", "", "", "", {})
         send_uevent(fake.socket, unreadable)
@@ -199,7 +200,7 @@ async def test_a_directory_that_matters_no_more_is_not_watched(fake: FakeHost) -
 
 async def test_without_events_there_is_a_slow_look(fake: FakeHost) -> None:
     """What no event told is found all the same, when the pause is over."""
-    async with asyncio.timeout(5), changes(fake.host, 0.01) as told:
+    async with patience(5), changes(fake.host, 0.01) as told:
         await told.wait()
 
 
@@ -284,7 +285,7 @@ async def test_looking_at_a_thousand_devices_leaves_the_loop_free(fake: FakeHost
             await asyncio.sleep(0)
             longest, last = max(longest, time.thread_time() - last), time.thread_time()
         await looking
-    assert longest < 0.050
+    assert longest < on_this_machine(0.050)
 
 
 @timed
@@ -299,7 +300,7 @@ async def test_a_real_block_device_is_told_within_the_promise() -> None:
             with zram() as name:
                 figures.append(await seconds_until(inventories, f"dev:{name}", ""))
             figures.append(await seconds_until(inventories, f"dev:{name}", "not present"))
-    assert sorted(figures)[5] < 0.050
+    assert sorted(figures)[5] < on_this_machine(0.050)
 
 
 @pytest.mark.parametrize("way", ["close", "cancel"])

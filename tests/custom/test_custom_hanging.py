@@ -8,6 +8,7 @@ from contextlib import aclosing, asynccontextmanager
 
 import pytest
 
+from nodeplug.testing.patience import patience
 from nodeplug.values.inventory import Inventory
 from support.custom_host import RESOURCE, FakeHost, backend, settings
 from support.needs import require
@@ -31,9 +32,9 @@ def _files(fake: FakeHost) -> Iterator[SlowFiles]:
 async def following(
     fake: FakeHost, *more: dict[str, str]
 ) -> AsyncGenerator[AsyncGenerator[Inventory, None], None]:
-    async with asyncio.timeout(15):
-        async with aclosing(backend(fake, settings(*ENTRIES, *more)).inventories()) as inventories:
-            yield inventories
+    made = backend(fake, settings(*ENTRIES, *more))
+    async with patience(15), aclosing(made.inventories()) as inventories:
+        yield inventories
 
 
 def sound(inventory: Inventory) -> set[str]:

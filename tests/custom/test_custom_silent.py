@@ -12,6 +12,7 @@ import pytest
 from nodeplug.host.fallbacks import fallbacks
 from nodeplug.host.socket_uevents import send_uevent
 from nodeplug.host.uevents import Uevent
+from nodeplug.testing.patience import patience
 from nodeplug_custom.backend import CustomBackend
 from nodeplug_custom.memory import Memory
 from nodeplug_custom.plugin import SPEC
@@ -50,7 +51,7 @@ class Watched:
 
     async def reaches(self, **wanted: str) -> None:
         """Wait until these are the devices, by the ends of their ids, with these reasons."""
-        async with asyncio.timeout(15):
+        async with patience(15):
             await until(
                 self._following,
                 lambda i: {n.rpartition("-")[2]: d.reason for n, d in i.devices.items()} == wanted,
@@ -139,7 +140,7 @@ async def test_it_costs_one_thread_however_often_it_is_looked_at(tree: HardwareT
                 play.tell("add")
                 others = {f"A{each}": "" for each in range(2, number + 1)}
                 await play.reaches(A1=UNREAD, **others)
-            async with asyncio.timeout(15):  # a machine that stands still makes more, for a moment
+            async with patience(15):  # a machine that stands still makes more, for a moment
                 while _readers() > before + 2:  # noqa: ASYNC110 - one is stuck, one asks the others
                     await asyncio.sleep(0.01)
 
@@ -197,7 +198,7 @@ async def test_one_that_never_answered_is_not_taken_for_well(tree: HardwareTree)
     entry = {"udev": {"subsystem": "tty"}, "health": {"attributes": {"level": "7"}}}
     wanted = several({"name": RESOURCE, "hardware": [entry]})
     backend = CustomBackend(wanted, tree.host, Memory())
-    async with asyncio.timeout(15), aclosing(Following(backend.inventories())) as following:
+    async with patience(15), aclosing(Following(backend.inventories())) as following:
         await anext(following)
         new = tree.node("/devices/platform/port", "tty", "ttyX1", level="7")
         with slow(tree, f"{new}/level", "7\n") as file:

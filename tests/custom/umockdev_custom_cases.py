@@ -20,7 +20,7 @@ from nodeplug.supervisor.agent import Agent, ConfiguredBackend, Node
 from nodeplug.testing import Kubelet
 from nodeplug_custom.plugin import SPEC
 from nodeplug_custom.settings import CustomSettings
-from support.timed import timed
+from support.timed import on_this_machine, timed
 
 STICK, CAMERA = "example.com/stick", "example.com/camera"
 SETTINGS = {
@@ -176,4 +176,4 @@ async def test_each_change_is_at_the_kubelet_within_the_promise(folder: Path) ->
             await play.shows(STICK, usb_0781_5567_S1="Healthy")
             seconds.append(time.monotonic() - started)
         print("seconds", sorted(seconds)[len(seconds) // 2], sorted(seconds)[-2])  # noqa: T201
-        assert sorted(seconds)[len(seconds) // 2] < PROMISE_SECONDS
+        assert sorted(seconds)[len(seconds) // 2] < on_this_machine(PROMISE_SECONDS)

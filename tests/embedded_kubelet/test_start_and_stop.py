@@ -10,6 +10,7 @@ from asyncinotify import Inotify, Mask
 
 from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2 as api
 from nodeplug.testing import Capacity, Clock, Pod, StartError
+from nodeplug.testing.patience import patience
 from support.scripted import RESOURCE, Scene, ScriptedPlugin, scene
 
 H = "Healthy"
@@ -23,7 +24,7 @@ async def events(directory: Path, last: tuple[Mask, str]) -> AsyncGenerator[list
     with Inotify() as inotify:
         inotify.add_watch(directory, Mask.CREATE | Mask.DELETE | Mask.MOVED_TO)
         yield seen
-        async with asyncio.timeout(5):
+        async with patience(5):
             while last not in seen:
                 event = await inotify.get()
                 if event.name and not event.name.name.startswith("."):
@@ -142,7 +143,7 @@ async def test_the_clock_ends_limits_and_sleeps_when_it_is_advanced() -> None:
         async with clock.limit(300):
             await asyncio.Event().wait()
 
-    async with asyncio.timeout(5):
+    async with patience(5):
         held, slept = asyncio.create_task(hold()), asyncio.create_task(clock.sleep(300))
         await asyncio.sleep(0)
         clock.advance(300)

@@ -14,6 +14,7 @@ from fuzz.engine import Feed
 from fuzz.spoiling import spoil_answers, spoil_files
 from nodeplug.backend import Backend, BackendSpec
 from nodeplug.host.host import open_host
+from nodeplug.testing.patience import patience
 from nodeplug.values.device import Device
 from nodeplug.values.inventory import Inventory
 from nodeplug_custom.plugin import SPEC as CUSTOM
@@ -76,7 +77,7 @@ class BackendEyes:
 
     async def look(self) -> Inventory:
         self._backend = self._build(self._backend)
-        async with asyncio.timeout(LOOK_SECONDS), aclosing(self._backend.inventories()) as found:
+        async with patience(LOOK_SECONDS), aclosing(self._backend.inventories()) as found:
             return await anext(found)
 
 

@@ -23,6 +23,7 @@ from nodeplug.host.host import open_host
 from nodeplug.host.uevent_text import parse
 from nodeplug.kubelet.evidence import read_checkpoint
 from nodeplug.loader import installed, load_each
+from nodeplug.testing.patience import patience
 from nodeplug.values.errors import ConfigError
 
 SPECS = {n: s for n, s in load_each(installed()).items() if isinstance(s, BackendSpec)}
@@ -113,9 +114,9 @@ def load_settings(spec: BackendSpec, section: Any) -> Any:
 
 async def _look(spec: BackendSpec, settings: Any, root: Path) -> int:
     host = open_host(str(root), str(root / "uevents.sock"))
-    async with asyncio.timeout(_LOOK_SECONDS):
-        async with aclosing(spec.build(settings, host, None).inventories()) as found:
-            inventory = await anext(found)
+    made = spec.build(settings, host, None)
+    async with patience(_LOOK_SECONDS), aclosing(made.inventories()) as found:
+        inventory = await anext(found)
     return sum(device.healthy for device in inventory.devices.values())
 
 

@@ -9,32 +9,32 @@ import time
 import pytest
 
 from nodeplug.host.calls import Lane, call
-from support.timed import timed
+from support.timed import on_this_machine, timed
 
 
 async def test_the_result_comes_back() -> None:
     """What the function returns is what the caller gets."""
-    assert await call(divmod, 7, 2, timeout=5) == (3, 1)
+    assert await call(divmod, 7, 2, timeout=60) == (3, 1)
 
 
 async def test_the_exception_comes_back() -> None:
     """What the function raises is raised at the caller."""
     with pytest.raises(ZeroDivisionError):
-        await call(divmod, 1, 0, timeout=5)
+        await call(divmod, 1, 0, timeout=60)
 
 
 async def test_even_stop_iteration_comes_back_as_an_error() -> None:
     """The one exception that no future can carry does not turn into a hang."""
     empty: list[int] = []
     with pytest.raises(RuntimeError, match="StopIteration"):
-        await call(next, iter(empty), timeout=5)
+        await call(next, iter(empty), timeout=60)
 
 
 async def test_the_loop_runs_on_while_a_call_blocks() -> None:
     """A call that can only end when the loop does something ends."""
     gate = threading.Event()
     asyncio.get_running_loop().call_soon(gate.set)
-    assert await call(gate.wait, timeout=5)
+    assert await call(gate.wait, timeout=60)
 
 
 @timed
@@ -45,7 +45,7 @@ async def test_a_hanging_call_times_out_in_time() -> None:
     with pytest.raises(TimeoutError):
         await call(gate.wait, timeout=0.05)
     gate.set()
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < on_this_machine(1)
 
 
 async def test_a_late_result_is_dropped() -> None:
@@ -56,7 +56,7 @@ async def test_a_late_result_is_dropped() -> None:
     with pytest.raises(TimeoutError):
         await call(gate.wait, timeout=0.01)
     gate.set()
-    await call(_join_others, timeout=5)
+    await call(_join_others, timeout=60)
     await asyncio.sleep(0)
     assert noise == []
 
@@ -93,9 +93,7 @@ def test_a_hanging_call_does_not_keep_the_process() -> None:
         "        await call(threading.Event().wait, timeout=0.01)\n"
         "asyncio.run(main())\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, timeout=5, check=True
-    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
     assert done.stderr == b""
 
 

@@ -12,6 +12,7 @@ import pytest_asyncio
 
 from nodeplug.host.distant_watch import DistantWatch
 from nodeplug.host.watch import Changed
+from nodeplug.testing.patience import patience
 from support.namespaces import with_own_limits
 from support.needs import require
 from support.slow_files import SlowFiles, can_serve_files
@@ -34,13 +35,13 @@ class Play:
 @pytest_asyncio.fixture(name="play")
 async def _play() -> AsyncGenerator[Play, None]:
     play = Play()
-    async with asyncio.timeout(10), play.watch:
+    async with patience(10), play.watch:
         yield play
     await all_end()
 
 
 async def all_end() -> None:
-    async with asyncio.timeout(10):
+    async with patience(10):
         while "watch" in {thread.name for thread in threading.enumerate()}:  # noqa: ASYNC110 - a thread tells nobody
             await asyncio.sleep(0.01)
 
@@ -128,7 +129,7 @@ asyncio.run(main(sys.argv[1], Path(sys.argv[2])))
 def test_reaching_the_kernels_limit_is_a_warning(tmp_path: Path, limit: str) -> None:
     """Directories are polled."""
     command = [*with_own_limits(), sys.executable, "-c", LIMITED, limit, str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=20)
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout == "Resync()\n"
     assert "not watched" in done.stderr
     assert "Traceback" not in done.stderr

@@ -24,6 +24,7 @@ from nodeplug.testing.kubelet.devices import Allocation
 from nodeplug.testing.kubelet.double_use import Physical, find_double_use, without_replica
 from nodeplug.testing.kubelet.journal import Journal
 from nodeplug.testing.kubelet.pod_status import PodHealth
+from nodeplug.testing.patience import patience
 
 _PREFIX, _SUFFIX = "Allocate failed due to ", ", which is unexpected"
 
@@ -165,7 +166,7 @@ class RealKubelet:
 
     async def until(self, holds: Callable[[], bool], seconds: float = 10.0) -> None:
         """Return as soon as the condition holds; it is looked at after every event."""
-        await self.journal.until(holds, seconds)
+        await self.journal.until(holds, seconds, patience)
 
     async def admit(self, pod: Pod) -> dict[str, ContainerRun]:
         """Admit a pod and return the answers stored for its containers; raise AdmissionError."""
@@ -212,6 +213,10 @@ class RealKubelet:
         self._ended.add(pod.uid)
         self._process.send("remove", uid=pod.uid)
 
+    async def look(self) -> None:
+        """Wait until it has done what it was told, and says what it knows."""
+        await self._ask("state")
+
     @property
     def active_pods(self) -> list[Pod]:
         """The pods that are admitted and have not ended."""
@@ -245,7 +250,7 @@ class RealKubelet:
         assert self._process is not None
         answer = await self._process.ask(do, **fields)
         # Of messages that leave together the last one has the state.
-        await self.journal.until(lambda: not self._behind, 10)
+        await self.journal.until(lambda: not self._behind, 10, patience)
         return answer
 
     def _heard(self, message: Message) -> None:

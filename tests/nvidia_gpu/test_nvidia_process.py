@@ -15,9 +15,10 @@ from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2 as api
 from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2_grpc as api_grpc
 from nodeplug.simulate.agent_process import AgentProcess
 from nodeplug.testing import Kubelet
+from nodeplug.testing.patience import patience
 from support.nvml_host import GPU, QUICK, NvmlHost, uuid, watching
 from support.nvml_library import compiled
-from support.timed import timed
+from support.timed import on_this_machine, timed
 
 CALLS = 300
 
@@ -53,7 +54,7 @@ class Process:
 
 
 async def hanging(host: NvmlHost) -> None:
-    async with asyncio.timeout(5):
+    async with patience(5):
         # Shared memory tells nobody of its changes.
         while not host.state.hanging:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
@@ -83,7 +84,7 @@ async def test_allocate_is_as_quick_while_a_call_hangs(libraries: Path) -> None:
         await play.listed(8)
         before = await play.allocate_seconds()
         await play.hung()
-        assert await play.allocate_seconds() < 2 * before + 0.002
+        assert await play.allocate_seconds() < on_this_machine(2 * before + 0.002)
 
 
 async def test_calls_do_not_pile_up_behind_one_that_hangs(eight: NvmlHost) -> None:
@@ -112,7 +113,7 @@ async def test_sigterm_ends_the_agent_while_a_call_hangs(libraries: Path, *, lis
         await play.hung()
         started = time.monotonic()
         code = await play.agent.terminate()
-        assert (code, time.monotonic() - started < 2) == (0, True)
+        assert (code, time.monotonic() - started < on_this_machine(2)) == (0, True)
 
 
 async def test_a_driver_that_hangs_at_the_start_holds_nothing_up(libraries: Path) -> None:

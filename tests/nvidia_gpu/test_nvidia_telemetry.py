@@ -6,13 +6,14 @@ from contextlib import aclosing
 import pytest
 
 from nodeplug.backend import Measurement
+from nodeplug.testing.patience import patience
 from nodeplug_nvidia_gpu.backend import NvidiaGpuBackend
 from support.nvml_host import NvmlHost, slice_uuid, uuid, watching
 from support.nvml_state import LOST
 
 
 async def measured(backend: NvidiaGpuBackend) -> dict[tuple[str, str], float]:
-    async with asyncio.timeout(5), aclosing(backend.inventories()) as inventories:
+    async with patience(5), aclosing(backend.inventories()) as inventories:
         await anext(inventories)
         found = await backend.measure()
     assert all(isinstance(each, Measurement) for each in found)

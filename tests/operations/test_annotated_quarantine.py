@@ -19,11 +19,12 @@ from nodeplug.operations.cluster.annotated import AnnotatedQuarantine, recall
 from nodeplug.quarantine import QuarantineRule
 from nodeplug.supervisor.agent import Rules
 from nodeplug.supervisor.reload import Reloader
+from nodeplug.testing.patience import patience
 from support.api_server import ApiServer, api_server
 from support.awkward.state import State
 from support.bombs import BOMBS
 from support.stage import BOARD, EXTRA, Stage, stage
-from support.timed import timed
+from support.timed import on_this_machine, timed
 
 KEY = "nodeplug.io/quarantine"
 ONE = "[{devices: {id: awk-board-1}, reason: fan is loud}]"
@@ -135,7 +136,7 @@ async def test_a_wrong_value_is_named_and_the_last_good_one_stands(
     async with play.following() as follower:
         await play.stage.listed(allocatable=3)
         play.annotate(value)
-        async with asyncio.timeout(10):
+        async with patience(10):
             while not follower.problems:  # noqa: ASYNC110 - it tells nobody
                 await asyncio.sleep(0.01)
         [problem_told] = follower.problems
@@ -151,7 +152,7 @@ async def test_a_wrong_value_is_named_and_the_last_good_one_stands(
 async def test_the_last_value_is_known_to_the_next_agent(play: Play) -> None:
     """Its first list has the device out of service, though no API server answers."""
     play.annotate(ONE)
-    async with play.following(), asyncio.timeout(10):
+    async with play.following(), patience(10):
         while not recall(KEY, play.stage.directory):  # noqa: ASYNC110 - a file
             await asyncio.sleep(0.01)
     [rule] = recall(KEY, play.stage.directory)
@@ -166,7 +167,7 @@ async def test_an_api_server_that_refuses_costs_one_line(
     play.server.forbid = True
     play.annotate(ONE)
     async with play.following():
-        async with asyncio.timeout(20):
+        async with patience(20):
             while len(play.server.calls) < 3:  # noqa: ASYNC110 - counted elsewhere
                 await asyncio.sleep(0.01)
         play.server.forbid = False
@@ -205,7 +206,7 @@ def test_the_process_ends_with_an_agent_that_is_killed(play: Play) -> None:
         assert process.stdout is not None
         assert process.stdout.readline() == b"null\n"
         process.stdin.close()
-        assert process.wait(10) == 0
+        assert process.wait() == 0
 
 
 class Ticks:
@@ -226,7 +227,7 @@ def refusals(caplog: pytest.LogCaptureFixture) -> int:
 
 async def until(holds: Callable[[], bool]) -> None:
     """Wait for what tells nobody."""
-    async with asyncio.timeout(20):
+    async with patience(20):
         while not holds():  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
@@ -264,7 +265,7 @@ async def test_bombs_do_not_hold_up_the_agent(play: Play, caplog: pytest.LogCapt
             play.annotate(bomb)
             await until(lambda number=number: refusals(caplog) == number)  # type: ignore[misc]
         ticking.cancel()
-    assert ticks.longest < 0.5
+    assert ticks.longest < on_this_machine(0.5)
 
 
 async def test_after_a_bomb_the_next_agent_knows_what_held_before(
@@ -319,4 +320,4 @@ async def test_the_largest_value_for_many_devices_does_not_hold_up_the_agent(pla
     async with play.following():
         await play.stage.listed(EXTRA, allocatable=9_999)
     ticking.cancel()
-    assert ticks.longest < 0.7
+    assert ticks.longest < on_this_machine(0.7)

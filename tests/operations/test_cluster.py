@@ -22,6 +22,7 @@ from nodeplug.operations.view import View
 from nodeplug.supervisor.agent import Rules
 from nodeplug.supervisor.reload import ReloadReport, refusal
 from nodeplug.testing import Container, Pod
+from nodeplug.testing.patience import patience
 from nodeplug.values.device import Device
 from nodeplug.values.errors import ClusterError, ConfigError
 from nodeplug.values.inventory import Inventory
@@ -307,7 +308,7 @@ async def test_trouble_with_the_api_server_is_logged_once(
     monkeypatch.setattr(announcer, "BATCH_SECONDS", 0.0)
     teller = Failing(error)
     telling = asyncio.create_task(_keep_telling(teller))
-    async with asyncio.timeout(5):
+    async with patience(5):
         await teller.enough.wait()
     telling.cancel()
     assert [r.message for r in caplog.records].count("API server not told") == 1
@@ -401,7 +402,7 @@ async def test_an_event_of_a_node_with_a_long_name_has_a_name_that_is_allowed(pl
 async def test_at_the_end_nobody_knows_any_more(play: Play) -> None:
     """Readiness as of now is no truth of later."""
     telling = asyncio.create_task(play.announcer(condition=True).run())
-    async with asyncio.timeout(10):
+    async with patience(10):
         while not play.server.conditions:  # noqa: ASYNC110 - told elsewhere
             await asyncio.sleep(0.01)
     telling.cancel()
@@ -416,11 +417,11 @@ async def test_the_end_does_not_wait_for_an_api_server_that_hangs(
     monkeypatch.setattr(announcer, "_LEAVE_SECONDS", 0.5)
     play.server.release.clear()
     telling = asyncio.create_task(play.announcer(condition=True).run())
-    async with asyncio.timeout(10):
+    async with patience(10):
         while not play.server.calls:  # noqa: ASYNC110 - told elsewhere
             await asyncio.sleep(0.01)
     telling.cancel()
-    async with asyncio.timeout(5):
+    async with patience(5):
         await asyncio.gather(telling, return_exceptions=True)
 
 

@@ -39,7 +39,6 @@ def run(site: Path, prefix: Sequence[str], config: Path) -> Result:
         [*prefix, sys.executable, "-m", "nodeplug", "doctor", *BACKEND, "--config", str(config)],
         capture_output=True,
         text=True,
-        timeout=30,
         check=False,
         env=environment(site),
     )

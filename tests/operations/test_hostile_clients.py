@@ -12,6 +12,7 @@ import pytest
 from nodeplug.operations import http
 from nodeplug.operations.http import Answer, Page, PageServer
 from nodeplug.operations.shared import Shared
+from nodeplug.testing.patience import patience
 from support import hostile
 from support.hostile import Client, crowd
 from support.watched import Watch, exchange, free_port
@@ -54,7 +55,7 @@ def connections(port: int) -> int:
 
 async def until_left(port: int) -> None:
     """Wait until the server has no connection any more."""
-    async with asyncio.timeout(20):
+    async with patience(20):
         while connections(port):  # noqa: ASYNC110 - the kernel tells nobody
             await asyncio.sleep(0.02)
 
@@ -113,9 +114,10 @@ async def test_the_kernel_keeps_little_for_each_client() -> None:
 
 
 @pytest.mark.parametrize("kind", [hostile.silent, hostile.deaf], ids=lambda kind: kind.__name__)
-async def test_the_end_waits_for_no_client(kind: Client) -> None:
+async def test_the_end_waits_for_no_client(kind: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     """A pod has ten seconds to end."""
-    async with asyncio.timeout(3), serving(metrics=huge) as port, crowd(port, kind, 5):
+    monkeypatch.setattr(http, "_SECONDS", 1000)
+    async with patience(10), serving(metrics=huge) as port, crowd(port, kind, 5):
         assert (await exchange(port, HEALTHZ)).startswith(FINE)
 
 
@@ -149,6 +151,6 @@ async def test_what_many_ask_for_is_made_once() -> None:
     go_on.set()
     assert await asyncio.gather(*asking[1:]) == [1] * 19
     assert await shared.get() == 1
-    async with asyncio.timeout(5):
+    async with patience(5):
         while await shared.get() == 1:  # noqa: ASYNC110 - it stands for some time
             await asyncio.sleep(0.01)

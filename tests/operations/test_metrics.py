@@ -20,7 +20,7 @@ from nodeplug.values.errors import ConfigError
 from support.awkward.state import State
 from support.held_board import held_board
 from support.stage import BOARD, EXTRA, stage
-from support.timed import timed
+from support.timed import on_this_machine, timed
 from support.watched import Watch, exchange, watched
 
 
@@ -137,7 +137,7 @@ async def test_the_delay_of_a_change_is_told() -> None:
         of = f"{{resource={BOARD}}}"
         assert await growth(watch, before, f"nodeplug_list_delay_seconds_count{of}") == 1
         delay = await growth(watch, before, f"nodeplug_list_delay_seconds_sum{of}")
-        assert 0 < delay < 1
+        assert 0 < delay < on_this_machine(1)
 
 
 async def test_a_crashed_backend_is_counted_and_shown_as_down() -> None:
@@ -221,7 +221,7 @@ async def test_ten_thousand_devices_are_scraped_without_disturbing_allocations()
             started = time.process_time()
             await watch.get("/metrics")
             spent.append(time.process_time() - started)
-        assert min(spent) < 0.020
+        assert min(spent) < on_this_machine(0.020)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import psutil
 import pytest
 
 from nodeplug.simulate.agent_process import AgentProcess
+from nodeplug.testing.patience import patience
 from support.agent_node import node
 from support.command import log_lines
 from support.stage import BOARD
@@ -68,7 +69,7 @@ async def test_telling_the_api_server_loads_no_tls_into_the_agent(
     cluster = {"events": True, "condition": True}
     async with node(monkeypatch, {"awkward": {}}, cluster=cluster) as play:
         await play.listed(BOARD, 4)
-        async with asyncio.timeout(20):
+        async with patience(20):
             while "API server not told" not in events(play.agent):  # noqa: ASYNC110 - a log file
                 await asyncio.sleep(0.05)
         maps = {os.path.basename(m.path) for m in psutil.Process(play.agent.pid).memory_maps()}  # noqa: PTH119

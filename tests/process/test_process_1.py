@@ -29,12 +29,10 @@ def test_sigterm_ends_an_agent_that_has_not_begun(tmp_path: Path) -> None:
         try:
             while not (children := psutil.Process(outside.pid).children()):
                 time.sleep(0.001)
-            until = time.monotonic() + 60
             while not catches_sigterm(children[0].pid):
-                assert time.monotonic() < until
                 time.sleep(0.001)
             children[0].terminate()
-            assert outside.wait(60) == 0
+            assert outside.wait() == 0
         finally:
             outside.kill()
 
@@ -67,7 +65,7 @@ asyncio.run(main())
 def test_process_1_reaps_what_it_inherits_and_waits_for_its_own() -> None:
     """Whoever started them; the exit code of a child is told to who has started that."""
     command = [*in_own_processes(), sys.executable, "-c", ORPHANS]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout == f"{-signal.SIGKILL}\n"
 
 
@@ -75,4 +73,4 @@ def test_other_processes_reap_nothing() -> None:
     """Theirs is the init of the machine."""
     script = "import asyncio\nfrom nodeplug.host.orphans import reap_orphans\n"
     script += "asyncio.run(reap_orphans())"
-    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", script], check=True)

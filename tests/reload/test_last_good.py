@@ -15,6 +15,7 @@ from nodeplug.config.load import Source
 from nodeplug.config.settings import AgentSettings, KubeletSettings
 from nodeplug.offers import OfferRule
 from nodeplug.supervisor.last_good import LastGood
+from nodeplug.testing.patience import patience
 from nodeplug.values.errors import ConfigError
 from support.agent_node import Node, node
 from support.awkward.backend import SPEC, Settings
@@ -53,7 +54,7 @@ async def ended(
 
 async def _kept(play: Node, text: str) -> None:
     folder = play.agent.plugin_dir / ".nodeplug" / "last-good"
-    async with asyncio.timeout(10):
+    async with patience(10):
         while not any(text in file.read_text() for file in folder.glob("*.json")):  # noqa: ASYNC110 - a file
             await asyncio.sleep(0.02)
 
@@ -88,7 +89,7 @@ async def test_without_anything_that_worked_the_agent_ends(
         monkeypatch.setenv("NODEPLUG_INSTALLATION", "another")
         await play.agent.start()
         assert play.agent._process is not None
-        async with asyncio.timeout(10):
+        async with patience(10):
             assert await play.agent._process.wait() == USAGE
 
 

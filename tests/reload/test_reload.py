@@ -25,6 +25,7 @@ from nodeplug.offers import OfferRule
 from nodeplug.simulate.agent_process import AgentProcess
 from nodeplug.supervisor.reload import Reloader
 from nodeplug.testing import Kubelet
+from nodeplug.testing.patience import patience
 from nodeplug.values.device import Device, Health
 from nodeplug.values.inventory import Inventory
 from support.awkward.backend import AwkwardSimulator
@@ -90,7 +91,7 @@ class Play:
         await self.kubelet.until(holds)
 
     async def logged(self, event: str, times: int = 1) -> dict[str, object]:
-        async with asyncio.timeout(10):
+        async with patience(10):
             while True:
                 lines = log_lines(self.agent.log.read_text())
                 found = [line for line in lines if line["event"] == event]
@@ -254,7 +255,7 @@ async def test_what_worked_for_another_installation_is_not_used(
         monkeypatch.setenv("NODEPLUG_INSTALLATION", "kube-system/second")
         await on.agent.start()
         assert on.agent._process is not None
-        async with asyncio.timeout(10):
+        async with patience(10):
             assert await on.agent._process.wait() == USAGE
 
 

@@ -26,7 +26,7 @@ from support.sriov_host import (
     watching,
 )
 from support.sriov_stage import served
-from support.timed import timed
+from support.timed import on_this_machine, timed
 
 VF0, VF1 = address_of(0, 0), address_of(0, 1)
 PF = function_place(0)
@@ -260,7 +260,7 @@ async def test_one_change_among_512_functions_is_listed_within_the_promise(
             simulator.recover()
             await play.healthy(*every, resource=simulator.resource)
             figures.append(time.perf_counter() - started)
-    assert sorted(figures)[2] < 0.050
+    assert sorted(figures)[2] < on_this_machine(0.050)
 
 
 @pytest.mark.parametrize("way", ["remove", "unbind"])

@@ -18,7 +18,7 @@ from support.network import Cable, another_network, ip, private_network
 from support.rtnl import held_rtnl
 from support.sriov_host import POOL, FakeHost, discover, settings
 from support.sriov_stage import served
-from support.timed import timed
+from support.timed import on_this_machine, timed
 
 VF0, VF1 = address_of(0, 0), address_of(0, 1)
 OTHER = "example.com/other"
@@ -230,7 +230,7 @@ async def test_a_held_rtnl_lock_holds_up_nobody(cabled: FakeHost) -> None:
             took = time.perf_counter() - started
         ip("link set far-ens1 down")
         await play.healthy()
-    assert took < 2
+    assert took < on_this_machine(2)
 
 
 async def test_lost_messages_are_made_up_for(
@@ -257,7 +257,7 @@ async def test_a_change_reaches_the_kubelet_within_the_promise(cabled: FakeHost)
                 ip(f"link set far-ens1 {state}")
                 await play.healthy(*ids)
                 figures.append(time.perf_counter() - started)
-    assert sorted(figures)[5] < 0.050
+    assert sorted(figures)[5] < on_this_machine(0.050)
 
 
 async def test_links_of_pods_keep_nobody_busy(cabled: FakeHost) -> None:

@@ -23,7 +23,7 @@ from support.slow_files import SlowFiles, can_serve_files
 from support.sriov_host import FakeHost, discover, reasons, settings, until, watching
 from support.sriov_process import running
 from support.sriov_stage import served
-from support.timed import timed
+from support.timed import on_this_machine, timed
 
 VF0, VF1 = address_of(0, 0), address_of(0, 1)
 HUNG, OTHER = function_place(0, 0), function_place(0, 1)
@@ -123,7 +123,7 @@ async def test_events_of_others_reach_the_kubelet_while_a_function_hangs(host: F
                 flip(host, "mlx5_core" if number % 2 else "")
                 await play.healthy(*(all_but if number % 2 else all_but - {VF1}))
                 figures.append(time.perf_counter() - started)
-    assert sorted(figures)[98] < 0.100
+    assert sorted(figures)[98] < on_this_machine(0.100)
 
 
 async def test_a_hung_function_keeps_nobody_busy(host: FakeHost) -> None:

@@ -84,9 +84,7 @@ class Charts:
     def _run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         command = (self._helm, *arguments)
         nowhere = os.environ | {"KUBECONFIG": os.devnull}
-        return subprocess.run(
-            command, capture_output=True, text=True, timeout=25, check=False, env=nowhere
-        )
+        return subprocess.run(command, capture_output=True, text=True, check=False, env=nowhere)
 
 
 def only(manifests: list[Manifest], kind: str) -> Manifest:

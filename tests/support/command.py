@@ -22,7 +22,6 @@ def nodeplug(*arguments: str, site: Path | None = None) -> Result:
         [sys.executable, "-m", "nodeplug", *arguments],
         capture_output=True,
         text=True,
-        timeout=20,
         check=False,
         env=environment(site),
     )

@@ -11,6 +11,7 @@ import grpc.aio
 from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2_grpc as plugin_grpc
 from nodeplug.kubelet.api import pluginregistration_v1_pb2 as api
 from nodeplug.kubelet.api import pluginregistration_v1_pb2_grpc as api_grpc
+from nodeplug.testing.patience import patience
 from support.plugin import Plugin
 
 
@@ -68,7 +69,7 @@ class FoundPlugin(Plugin, api_grpc.RegistrationServicer):
         await self._until(lambda: len(self.told) >= times)
 
     async def _until(self, holds: Callable[[], bool]) -> None:
-        async with asyncio.timeout(25):
+        async with patience(25):
             while not holds():
                 self._news.clear()
                 await self._news.wait()

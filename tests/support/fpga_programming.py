@@ -106,7 +106,6 @@ def prepare(
         [sys.executable, "-m", "support.fpga_programming", *arguments],
         env=os.environ | driver.environment | {"PYTHONPATH": str(Path(__file__).parents[1])},
         check=True,
-        timeout=20,
         stdout=subprocess.PIPE,
     )
     said: list[str] = json.loads(done.stdout)

@@ -55,7 +55,7 @@ def connected(port: int, act: Client) -> socket.socket:
     """Return a connection on which one has acted so; the kernel makes it, whoever listens."""
     client = socket.socket()
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
-    client.settimeout(5)
+    client.settimeout(60)
     try:
         client.connect(("127.0.0.1", port))
     except OSError:

@@ -1,6 +1,5 @@
 """A host whose driver library is the stand-in, and shorthand to look at it."""
 
-import asyncio
 import os
 import re
 import shutil
@@ -12,6 +11,7 @@ from typing import Any
 import msgspec
 
 from nodeplug.host.host import Host, open_host
+from nodeplug.testing.patience import patience
 from nodeplug.values.inventory import Inventory
 from nodeplug_nvidia_gpu.backend import NvidiaGpuBackend
 from nodeplug_nvidia_gpu.memory import Memory
@@ -165,7 +165,7 @@ async def watching(
     backend: NvidiaGpuBackend,
 ) -> AsyncIterator[AsyncGenerator[Inventory, None]]:
     """Give the inventories of a backend, within a time that no test needs."""
-    async with asyncio.timeout(10), aclosing(backend.inventories()) as inventories:
+    async with patience(10), aclosing(backend.inventories()) as inventories:
         yield inventories
 
 

@@ -1,6 +1,5 @@
 """A host made of files for the SR-IOV network backend, and shorthand to look at it."""
 
-import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 import msgspec
 
 from nodeplug.host.host import Host, open_host
+from nodeplug.testing.patience import patience
 from nodeplug.values.device import Device
 from nodeplug.values.edits import DeviceNode
 from nodeplug.values.inventory import Inventory
@@ -75,7 +75,7 @@ async def watching(
     backend: SriovNetBackend,
 ) -> AsyncIterator[AsyncGenerator[Inventory, None]]:
     """Give the inventories after the first."""
-    async with asyncio.timeout(10), aclosing(backend.inventories()) as inventories:
+    async with patience(10), aclosing(backend.inventories()) as inventories:
         await anext(inventories)
         yield inventories
 

@@ -1,6 +1,7 @@
 """A stage whose agent is watched over HTTP, as Prometheus and the kubelet's probes would."""
 
 import asyncio
+import random
 import socket
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
@@ -11,14 +12,17 @@ from nodeplug.config.settings import MetricsSettings
 from nodeplug.operations.observatory import Observatory
 from nodeplug.operations.view import View
 from nodeplug.supervisor.reload import ReloadReport
+from nodeplug.testing.patience import patience
 from support.stage import Stage
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a port that nobody has, and that the kernel gives to nobody by itself."""
+    for port in random.sample(range(12_000, 32_000), 100):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError
 
 
 async def exchange(port: int, request: bytes) -> bytes:
@@ -37,7 +41,7 @@ class Watch:
 
     async def open(self) -> None:
         """Wait until somebody listens."""
-        async with asyncio.timeout(5):
+        async with patience(5):
             while True:
                 try:
                     _, writer = await asyncio.open_connection("127.0.0.1", self.port)
@@ -55,7 +59,7 @@ class Watch:
 
     async def until(self, path: str, status: int, text: str = "") -> None:
         """Wait until a page answers so and says so."""
-        async with asyncio.timeout(8):
+        async with patience(8):
             # A page tells nobody of its news.
             while (answer := await self.get(path))[0] != status or text not in answer[1]:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)

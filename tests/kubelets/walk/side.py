@@ -22,6 +22,7 @@ from nodeplug.kubelet.api import podresources_v1_pb2 as pods_api
 from nodeplug.kubelet.api import podresources_v1_pb2_grpc as pods_grpc
 from nodeplug.testing import Kubelet, Pod, Profile, Topology
 from nodeplug.testing.kubelet.checkpoint import NAME, File
+from nodeplug.testing.patience import patience
 
 Entry = tuple[str, str, str]
 AnyKubelet = Kubelet | RealKubelet
@@ -77,6 +78,10 @@ class Side(abc.ABC):
     @abc.abstractmethod
     def tables(self) -> Tables:
         """Return what the kubelet knows now."""
+
+    @abc.abstractmethod
+    async def obeyed(self) -> None:
+        """Wait until the kubelet has done what it was told: questions go another way."""
 
     async def open(self) -> None:
         self.directory.mkdir()
@@ -149,7 +154,8 @@ class Side(abc.ABC):
         target = f"unix:{self.pod_resources}"
         async with grpc.aio.insecure_channel(target, options=options) as channel:
             # After a start the socket is there a moment later than kubelet.sock.
-            await asyncio.wait_for(channel.channel_ready(), 10)
+            async with patience(10):
+                await channel.channel_ready()
             return await call(pods_grpc.PodResourcesListerStub(channel))
 
     def _written(self) -> Iterable[Entry]:
@@ -210,6 +216,9 @@ class OurSide(Side):
         """Return the kubelet of this side."""
         return self._kubelet
 
+    async def obeyed(self) -> None:
+        """Wait until the kubelet has done what it was told, which it does at once."""
+
     def forget(self, pod: Pod) -> None:
         """Let a kubelet that is down not know of a pod when it starts."""
         self.kubelet.forget(pod)
@@ -250,6 +259,10 @@ class RealSide(Side):
     def kubelet(self) -> RealKubelet:
         """Return the kubelet of this side."""
         return self._kubelet
+
+    async def obeyed(self) -> None:
+        """Wait until the kubelet has done what it was told: questions go another way."""
+        await self.kubelet.look()
 
     def forget(self, pod: Pod) -> None:
         """Let a kubelet that is down not know of a pod when it starts."""

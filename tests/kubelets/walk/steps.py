@@ -10,6 +10,7 @@ from kubelets.walk.plugin import ListedDevice, Manners, WalkPlugin
 from kubelets.walk.side import Side
 from nodeplug.testing import AdmissionError, ContainerRun, Pod, StartError
 from nodeplug.testing.kubelet.checkpoint import NAME
+from nodeplug.testing.patience import patience
 
 _SECONDS = 10
 
@@ -129,6 +130,7 @@ class EndPod:
 
     async def play(self, side: Side) -> None:
         side.kubelet.terminate(self.pod)
+        await side.obeyed()
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +141,7 @@ class ForgetPod:
 
     async def play(self, side: Side) -> None:
         side.kubelet.forget(self.pod)
+        await side.obeyed()
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +207,8 @@ class Restart:
     async def play(self, side: Side) -> None:
         await side.kubelet.stop()
         idle = [plugin.idle.wait() for plugin in side.plugins.values()]
-        await asyncio.wait_for(asyncio.gather(*idle), _SECONDS)
+        async with patience(_SECONDS):
+            await asyncio.gather(*idle)
         if self.checkpoint == "is lost":
             (side.directory / NAME).unlink(missing_ok=True)
         elif self.checkpoint == "is broken":

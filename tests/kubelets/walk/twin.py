@@ -2,7 +2,6 @@
 
 import asyncio
 import itertools
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, fields
@@ -15,6 +14,7 @@ from kubelets.walk.plugin import Call
 from kubelets.walk.side import OurSide, RealSide, Side, Sight
 from kubelets.walk.steps import Step
 from nodeplug.testing import Order, Profile, Topology
+from nodeplug.testing.patience import patience
 
 _T = TypeVar("_T")
 # How long the sides may take to come to the same state after a step.
@@ -133,11 +133,12 @@ class Twin:
         return touched
 
     async def _agree(self) -> None:
-        limit = time.monotonic() + _SECONDS
-        while problems := list(self._differences()):
-            if time.monotonic() > limit:
-                raise DifferenceError("\n".join(problems))
-            await asyncio.sleep(0.002)
+        try:
+            async with patience(_SECONDS):
+                while any(self._differences()):  # noqa: ASYNC110 - tables tell nobody
+                    await asyncio.sleep(0.002)
+        except TimeoutError:
+            raise DifferenceError("\n".join(self._differences())) from None
 
     def _differences(self) -> Iterable[str]:
         real, ours = self.real.see(), self.ours.see()

@@ -10,6 +10,7 @@ from kubelets.walk.plugin import ListedDevice, Manners, WalkPlugin
 from kubelets.walk.side import Side
 from nodeplug.kubelet.api import pluginregistration_v1_pb2 as api
 from nodeplug.kubelet.api import pluginregistration_v1_pb2_grpc as api_grpc
+from nodeplug.testing.patience import patience
 
 FINE = Manners()
 
@@ -73,7 +74,8 @@ class Show:
         side.plugins[self.socket] = plugin
         arrived = side.lists + 1
         await plugin.show()
-        told = await asyncio.wait_for(plugin.told.get(), 20)
+        async with patience(20):
+            told = await plugin.told.get()
         if told == "registered":
             await side.until_lists(arrived)
         else:
@@ -105,9 +107,11 @@ class FindAgain:
         plugin = side.plugins[self.socket]
         assert isinstance(plugin, WatchedPlugin)
         await side.kubelet.stop()
-        await asyncio.wait_for(plugin.idle.wait(), 10)
+        async with patience(10):
+            await plugin.idle.wait()
         arrived = side.lists + 1
         await side.kubelet.start()
-        told = await asyncio.wait_for(plugin.told.get(), 20)
+        async with patience(20):
+            told = await plugin.told.get()
         await side.until_lists(arrived)
         return told

@@ -52,7 +52,7 @@ async def _lose(stage: Stage) -> float:
     started = time.monotonic()
     await stage.run(stage.subject.change)
     try:
-        await stage.kubelet.until(changed, stage.patience)
+        await stage.kubelet.journal.until(changed, stage.patience)
     except TimeoutError as error:
         text = f"all lists are the same {stage.patience:g} s after --change"
         raise NotJudgedError(text) from error

@@ -102,7 +102,7 @@ class Stage:
         """Wait for something and return how long it took; raise Broken if it does not come."""
         started = time.monotonic()
         try:
-            await self.kubelet.until(holds, seconds)
+            await self.kubelet.journal.until(holds, seconds)
         except TimeoutError as error:
             code = self.plugin.code if self.plugin else None
             ended = f"; the plugin has ended with code {code}" if code is not None else ""
@@ -112,7 +112,9 @@ class Stage:
     async def settled(self) -> None:
         """Wait a while for devices that may be allocated; a plugin need not have any."""
         with suppress(TimeoutError):
-            await self.kubelet.until(self._any_healthy, _SETTLE_SECONDS if self.resources else 0)
+            await self.kubelet.journal.until(
+                self._any_healthy, _SETTLE_SECONDS if self.resources else 0
+            )
 
     def _any_healthy(self) -> bool:
         return any(self.healthy(resource) for resource in self.resources)

@@ -10,6 +10,7 @@ import msgspec
 
 from nodeplug.backend import Backend, BackendSpec, Simulator
 from nodeplug.host.host import Host, open_host
+from nodeplug.testing.patience import patience
 from nodeplug.values.device import Device
 from nodeplug.values.inventory import Inventory
 
@@ -41,10 +42,10 @@ class Staged:
 
 
 def run(work: Awaitable[T]) -> T:
-    """Return what the work returns, in an event loop of its own; raise TimeoutError after 20 s."""
+    """Return what the work returns, in an event loop of its own; raise TimeoutError if it hangs."""
 
     async def limited() -> T:
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        async with patience(PATIENCE_SECONDS):
             return await work
 
     return asyncio.run(limited())

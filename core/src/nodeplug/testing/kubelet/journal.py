@@ -3,10 +3,14 @@
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
 from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2 as api
+
+# Of seconds: to the second, or with patience.
+Limit = Callable[[float], AbstractAsyncContextManager[object]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +76,12 @@ class Journal:
         self._changed.set()
         self._changed = asyncio.Event()
 
-    async def until(self, holds: Callable[[], bool], seconds: float) -> None:
+    async def until(
+        self, holds: Callable[[], bool], seconds: float, within: Limit = asyncio.timeout
+    ) -> None:
         """Return as soon as the condition holds; raise TimeoutError with the latest events."""
         try:
-            async with asyncio.timeout(seconds):
+            async with within(seconds):
                 while not holds():
                     await self._changed.wait()
         except TimeoutError:

@@ -30,6 +30,7 @@ from nodeplug.testing.kubelet.sockets import clean
 from nodeplug.testing.kubelet.starting import announce
 from nodeplug.testing.kubelet.topology import Topology
 from nodeplug.testing.kubelet.witness import Witness
+from nodeplug.testing.patience import patience
 
 SOCKET = "kubelet.sock"
 
@@ -245,8 +246,11 @@ class Kubelet:
         self._report()
 
     async def until(self, holds: Callable[[], bool], seconds: float = 10.0) -> None:
-        """Return as soon as the condition holds; it is looked at after every event."""
-        await self.journal.until(holds, seconds)
+        """Return as soon as the condition holds; it is looked at after every event.
+
+        After so many seconds, or more on a busy machine, raise TimeoutError.
+        """
+        await self.journal.until(holds, seconds, patience)
 
     async def admit(self, pod: Pod) -> dict[str, ContainerRun]:
         """Admit a pod and return what its containers get; raise AdmissionError (R40 to R52)."""
