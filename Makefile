@@ -11,12 +11,14 @@ TOOLS := .tools
 HELM := $(if $(and $(shell command -v helm),$(shell command -v kubectl)),,$(TOOLS)/helm)
 KUBELETS ?= 1.34 1.37
 API_SERVERS ?= 1.37
+# Most tests wait most of the time.
+JOBS ?= $(shell expr 3 \* $$(nproc))
 CHARTS := helm/nodeplug $(wildcard helm/nodeplug/charts/*/)
 PIP := $(BIN)/python -m pip --disable-pip-version-check install
 
 help:
 	@echo 'make demo    walk the main job on simulated hardware'
-	@echo 'make test    run all checks and tests'
+	@echo 'make test    run all checks and tests; JOBS=n tests at a time'
 	@echo 'make lint    run the checks alone'
 	@echo 'make bench   measure the promises'
 	@echo "make compare PLUGIN='my-plugin --directory {dir}'  measure another plugin beside one of ours"
@@ -41,7 +43,11 @@ demo: $(VENV)/users
 test: lint tools $(if $(filter x86_64,$(shell uname -m)),$(HELM))
 	@if command -v go >/dev/null; then $(MAKE) --no-print-directory kubelets api-servers || \
 	    echo "nodeplug: tests on real kubelets and API servers will skip, their build failed" >&2; fi
-	$(BIN)/pytest
+	@code=0; \
+	$(BIN)/pytest --numprocesses=$(JOBS) --dist=loadgroup -m 'not alone' || code=$$?; \
+	[ $$code -le 1 ] || exit $$code; \
+	$(BIN)/pytest -m alone || code=$$?; \
+	exit $$code
 
 lint: $(VENV)/developers
 	$(BIN)/ruff check

@@ -6,7 +6,7 @@ from api_servers.installation import Installation
 from support.chart_values import SCENARIOS
 from support.charts import Charts, own_kinds
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.timeout(120), pytest.mark.xdist_group("API servers")]
 
 
 @pytest.mark.parametrize(

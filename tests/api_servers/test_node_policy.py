@@ -20,7 +20,7 @@ from nodeplug.operations.cluster import calls
 from nodeplug.operations.cluster.calls import News
 from nodeplug.operations.cluster.courier import Courier
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.timeout(120), pytest.mark.xdist_group("API servers")]
 
 OWN_CONDITION = "NodeplugCustomReady"
 # Which the API server gives to every new node.

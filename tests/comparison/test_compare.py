@@ -25,6 +25,8 @@ FEW = (
 )
 Figures = dict[str, dict[str, Any]]
 
+pytestmark = pytest.mark.xdist_group("compare")
+
 
 def words(plugin: str, *options: str) -> list[str]:
     return [sys.executable, "-m", "benchmarks.compare", "--plugin", plugin, *FEW, *options]
@@ -32,7 +34,7 @@ def words(plugin: str, *options: str) -> list[str]:
 
 def compared(plugin: str, *options: str) -> Figures:
     command = words(plugin, "--output", "json", *options)
-    done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=100)
+    done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
     return {figure["name"]: figure for figure in json.loads(done.stdout)["figures"]}
 
 
@@ -128,7 +130,7 @@ def test_nothing_is_left_of_a_run_that_is_ended(how: signal.Signals, code: int) 
     """Wherever it is."""
     with begun("--starts", "1000000") as (running, folders, mark):
         running.send_signal(how)
-        assert running.wait(20) == code
+        assert running.wait() == code
         assert not left(folders, mark)
 
 
@@ -137,7 +139,7 @@ def test_nothing_is_left_of_a_run_that_fails() -> None:
     """Here by the command that should change a device."""
     failing = ("--change", "exit 7", "--undo", "true")
     with begun(*failing) as (running, folders, mark):
-        assert running.wait(30) == 1
+        assert running.wait() == 1
         assert running.stderr is not None
         assert running.stderr.read() == "Error: 'exit 7' ends with code 7\n"
         assert not left(folders, mark)

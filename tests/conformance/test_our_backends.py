@@ -30,6 +30,8 @@ TELL = "import socket, sys; s = socket.socket(socket.AF_UNIX); s.connect(sys.arg
 s.sendall(sys.argv[2].encode()); s.recv(1)"
 AT_ONCE = 5
 
+pytestmark = pytest.mark.xdist_group("our backends")
+
 Case = tuple[str, Profile, bool]
 LOADED = load_each(installed()).values()
 BACKENDS = {spec.name: spec for spec in LOADED if isinstance(spec, BackendSpec)}
@@ -68,7 +70,7 @@ async def _verdicts(folder: Path, name: str, profile: Profile, *, found: bool) -
     simulator = (BACKENDS | {"awkward": AWKWARD})[name].simulator(host)
     content = {
         "kubelet": {"podResourcesSocket": str(folder / "none.sock")},
-        "host": {"root": str(host), "uevents": str(host / "uevents.sock")},
+        "host": {"root": str(host), "uevents": str(host / "uevents.sock"), "ledgerDir": ""},
         "metrics": {"enabled": False},
         "cdi": {"specDir": str(folder / "cdi")},
         "offers": [{"resource": simulator.resource, "policy": "packed"}],

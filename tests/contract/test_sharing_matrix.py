@@ -65,11 +65,15 @@ SHARINGS = [
 CELLS = [Cell(*each) for each in product(SHARINGS, EVENTS)]
 # The real kubelets, and the oldest, differ in nothing that a backend could know.
 PLACES = [(NEWEST, each) for each in BACKENDS] + [(k, "custom") for k in ALL if k != NEWEST]
+TOGETHER = [
+    pytest.param(*each, marks=pytest.mark.xdist_group(f"sharing matrix, {each[0]} {each[1]}"))
+    for each in PLACES
+]
 
 
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("cell", CELLS, ids=str)
-@pytest.mark.parametrize(("kind", "backend"), PLACES, ids=str)
+@pytest.mark.parametrize(("kind", "backend"), TOGETHER, ids=str)
 def test_hardware_in_use_is_given_to_nobody_else_and_is_free_afterwards(
     kind: Kind, backend: str, cell: Cell
 ) -> None:

@@ -1,7 +1,7 @@
 """C5, C19, C20: our files in the kubelet's directory."""
 
-import asyncio
-import shutil
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +11,7 @@ from nodeplug.allocation import BackendHandle
 from nodeplug.host.watch import PathWatch
 from nodeplug.kubelet.sockets import SocketDirectory, check_plugin_dir
 from nodeplug.testing import Pod
+from nodeplug.testing.patience import patience
 from nodeplug.values.device import Device
 from nodeplug.values.errors import KubeletDirectoryError
 from nodeplug.values.inventory import Inventory
@@ -26,7 +27,7 @@ async def test_c05_a_removed_link_is_put_back(kind: Kind) -> None:
     """R10: the kubelet's connection lives on, nothing is registered anew."""
     async with stage(kind=kind) as play:
         link = next(path for path in sockets(play) if path.name.startswith("1-"))
-        async with asyncio.timeout(5), PathWatch() as changes:
+        async with patience(5), PathWatch() as changes:
             link.unlink()
             changes.add(link.parent, frozenset({link.name}))
             await anext(aiter(changes))
@@ -70,10 +71,15 @@ async def test_c19_an_orderly_end_removes_our_files_and_no_others(kind: Kind) ->
         )
 
 
-async def test_c19_what_a_killed_instance_left_is_swept_by_the_next(tmp_path: Path) -> None:
+@pytest.fixture(name="short")
+def _short() -> Iterator[Path]:
+    """Give a folder in which paths of sockets have room."""
+    with tempfile.TemporaryDirectory(prefix="np", dir="/tmp") as folder:
+        yield Path(folder)
+
+
+async def test_c19_what_a_killed_instance_left_is_swept_by_the_next(short: Path) -> None:
     """Stale directories are known by their free lock, never by a process id."""
-    short = Path("/tmp") / f"np{tmp_path.name[-20:]}"
-    short.mkdir()
     stale = short / ".nodeplug" / "0badc0de"
     stale.mkdir(parents=True)
     (stale / "lock").touch()
@@ -85,14 +91,12 @@ async def test_c19_what_a_killed_instance_left_is_swept_by_the_next(tmp_path: Pa
     assert (stale.exists(), len(list((short / ".nodeplug").iterdir()))) == (False, 2)
     second.close()
     living.close()
-    (short / ".nodeplug").rmdir()
-    short.rmdir()
+    assert not [*(short / ".nodeplug").iterdir()]
 
 
 @pytest.mark.parametrize("name", ["ledger", "locks", "0badc0de.kept", "0badc0d", "0BADC0DE"])
-def test_c19_a_folder_of_another_kind_is_not_swept(tmp_path: Path, name: str) -> None:
+def test_c19_a_folder_of_another_kind_is_not_swept(short: Path, name: str) -> None:
     """The ledger has a file `lock`, too, and nobody holds it for long."""
-    short = Path("/tmp") / f"np{tmp_path.name[-20:]}"
     beside = short / ".nodeplug" / name
     beside.mkdir(parents=True)
     (beside / "lock").touch()
@@ -101,7 +105,6 @@ def test_c19_a_folder_of_another_kind_is_not_swept(tmp_path: Path, name: str) ->
     sockets.open()
     sockets.close()
     assert sorted(path.name for path in beside.iterdir()) == ["entries", "lock"]
-    shutil.rmtree(short)
 
 
 def test_c20_a_directory_whose_socket_paths_would_be_too_long_is_refused(tmp_path: Path) -> None:
@@ -144,13 +147,11 @@ async def test_a_resource_of_the_domain_lock_is_served_at_every_start() -> None:
             await play.listed(allocatable=4)
 
 
-def test_c19_what_only_looks_like_an_instance_breaks_no_start(tmp_path: Path) -> None:
+def test_c19_what_only_looks_like_an_instance_breaks_no_start(short: Path) -> None:
     """Nobody of ours makes such a folder."""
-    short = Path("/tmp") / f"np{tmp_path.name[-20:]}"
     odd = short / ".nodeplug" / "0badc0de" / "lock"
     odd.mkdir(parents=True)
     sockets = SocketDirectory(short)
     sockets.open()
     sockets.close()
     assert odd.exists()
-    shutil.rmtree(short)

@@ -144,7 +144,7 @@ def test_simulate_as_json_carries_the_figures(tmp_path: Path) -> None:
 
 def test_a_directory_that_is_no_kubelet_s_is_one_clear_line(tmp_path: Path) -> None:
     """The likeliest mistake of somebody trying it out."""
-    config = write_config(tmp_path, {"kubelet": {"devicePluginDir": str(tmp_path / "none")}})
+    config = write_config(tmp_path, {"kubelet": {"devicePluginDir": "/tmp/np/none"}})
     result = nodeplug("run", "--backend", "custom", "--config", str(config))
     assert (result.code, len(result.err.splitlines())) == (2, 1)
     assert "none: no such directory; is a kubelet on this host" in result.err

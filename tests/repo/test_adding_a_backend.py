@@ -17,6 +17,9 @@ PAGE = (ROOT / "docs/adding-a-backend.md").read_text()
 FILES = dict(re.findall(r"^`([\w.]+)`:\n\n```\w+\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL))
 
 
+pytestmark = pytest.mark.xdist_group("adding a backend")
+
+
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Install the package and its broken sibling into a folder of their own."""

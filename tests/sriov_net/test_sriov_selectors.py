@@ -69,7 +69,7 @@ def node(fake: FakeHost) -> FakeHost:
         ({"vdpaType": "vhost"}, set()),
         ({"ddpProfiles": ["none"]}, set()),
     ],
-    ids=str,
+    ids=lambda value: str(value if isinstance(value, dict) else sorted(value)),
 )
 async def test_a_selector_chooses(
     node: FakeHost, selector: dict[str, Any], chosen: set[str]
