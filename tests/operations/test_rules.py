@@ -96,3 +96,9 @@ def test_a_name_that_is_another_backend_s_is_named_before_it_is_wanted() -> None
         "gpus",
         f"{GPU} is not offered as {NIC}: that is a resource of backend nics",
     )
+
+
+def test_without_any_device_no_rule_is_judged() -> None:
+    """Hardware that is not there may have had any name."""
+    wanted = settings(offers=[{"resource": "a.b/c"}], quarantine=[{"devices": {"id": "x"}}])
+    assert list(idle(wanted, {"nics": FOUND["nics"]}, all_known=True)) == []

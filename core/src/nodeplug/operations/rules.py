@@ -50,8 +50,8 @@ def idle(
 ) -> Iterator[Idle]:
     """Yield the rules that no device of these inventories matches.
 
-    Of a resource without devices nothing is known. Unless all backends are known, others may have
-    what a rule means.
+    Of a resource without devices nothing is known, nor where there is no device at all. Unless all
+    backends are known, others may have what a rule means.
     """
     devices = [each for inventory in inventories.values() for each in inventory.devices.values()]
     resources = {name for inventory in inventories.values() for name in inventory.resources}
@@ -61,7 +61,7 @@ def idle(
             meant = [each for each in devices if rule.means(each.resource)]
             wanted = {**rule.devices, **({rule.split_by: "*"} if rule.split_by else {})}
             yield from _unmatched(place, wanted, meant, f"of {rule.resource}")
-        elif all_known:
+        elif all_known and devices:
             names = ", ".join(sorted(resources)) or "nothing is found"
             yield Idle(
                 place, f"no backend has a resource {rule.resource}", f"take the name from: {names}"
