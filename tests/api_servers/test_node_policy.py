@@ -67,7 +67,8 @@ async def test_an_agent_does_its_work(installation: Installation) -> None:
 def test_an_agent_follows_its_annotation(installation: Installation) -> None:
     """In the process that follows it, which ends with its input."""
     module = "nodeplug.operations.cluster.follower"
-    command = (sys.executable, "-m", module, str(installation.agent), OWN, ANNOTATION)
+    words = (str(installation.agent), OWN, ANNOTATION, "16384")
+    command = (sys.executable, "-m", module, *words)
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b'"[]"\n'

@@ -33,6 +33,9 @@ _BOOL = re.compile(r"(true|True|TRUE|false|False|FALSE)\Z")
 _INT = re.compile(r"[-+]?[0-9]+\Z")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?\Z")
 
+# What PyYAML lets through where a tag says what a text is not, such as the 99th day of a month.
+_NO_VALUE = (ValueError, AttributeError, LookupError, TypeError)
+
 T = TypeVar("T")
 
 
@@ -74,7 +77,7 @@ class _StrictLoader(yaml.SafeLoader):
     ) -> Any:
         try:
             value = super().construct_object(node, deep)
-        except ValueError:  # PyYAML lets it through, as for the 99th day of a month
+        except _NO_VALUE:
             self._refuse(node, "is not a value of its type")
         if isinstance(value, int) and value.bit_length() > _INTEGER_BITS:
             self._refuse(node, "is too large a number")

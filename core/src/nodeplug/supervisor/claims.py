@@ -27,7 +27,7 @@ class Claims:
         """
         own = self._own.get(backend, ())
         taken: dict[str, str] = {}
-        for other in self._given.keys() - {backend}:
+        for other in [each for each in self._given if each != backend]:
             taken |= {name: other for name in self._given[other] if name not in own}
         first = True
         for other, names in self._own.items():

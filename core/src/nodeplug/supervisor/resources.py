@@ -71,7 +71,7 @@ class Resources:
                 self._owned[name] = owned._replace(backend=backend.name)
                 owned.allocator.backend = backend
                 self._replace(owned.served.pool, offers.get(name, Offer(name)), news)
-        for name in offers.keys() - self._owned.keys():
+        for name in [each for each in offers if each not in self._owned]:
             self.serve(offers[name], backend)
         self._refresh_since(generation)
 
