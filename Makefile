@@ -12,7 +12,7 @@ HELM := $(if $(and $(shell command -v helm),$(shell command -v kubectl)),,$(TOOL
 KUBELETS ?= 1.34 1.37
 API_SERVERS ?= 1.37
 # Most tests wait most of the time.
-JOBS ?= $(shell expr 3 \* $$(nproc))
+JOBS ?= $(shell expr 2 \* $$(nproc))
 CHARTS := helm/nodeplug $(wildcard helm/nodeplug/charts/*/)
 PIP := $(BIN)/python -m pip --disable-pip-version-check install
 
