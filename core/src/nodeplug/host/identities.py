@@ -70,6 +70,10 @@ class _Document(msgspec.Struct):
     marks: dict[str, list[str]] = {}
 
 
+# Makes what `convert` needs: two threads that do so at once crash msgspec 0.20.
+msgspec.json.Decoder(_Document)
+
+
 class Identities:
     """The memory of ids, groups and marks, for all backends.
 

@@ -22,6 +22,10 @@ class _Content(msgspec.Struct):
     ports: list[PortFacts]
 
 
+# Made here: two threads that make the same decoder at once crash msgspec 0.20.
+_decode = msgspec.json.Decoder(_Content).decode
+
+
 class State:
     """The file `ports.json` in a directory of the host; reading and writing it may block."""
 
@@ -36,7 +40,7 @@ class State:
         """Return what was written last, and the keys of what was before the host's last boot."""
         try:
             with self._file().open("rb") as file:
-                content = msgspec.json.decode(file.read(_LIMIT), type=_Content)
+                content = _decode(file.read(_LIMIT))
         except FileNotFoundError:
             return {}, ()
         except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
