@@ -4,13 +4,13 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 from threading import Thread
-from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple
+from typing import TYPE_CHECKING, TypeVar, TypeVarTuple
 
 T = TypeVar("T")
 Args = TypeVarTuple("Args")
 
 if TYPE_CHECKING:
-    _Outcome = asyncio.Future[tuple[T | None, BaseException | None]]
+    Outcome = asyncio.Future[tuple[T | None, BaseException | None]]
 
 
 async def call(function: Callable[[*Args], T], *args: *Args, timeout: float) -> T:  # noqa: ASYNC109 - the thread cannot be cancelled, so the limit is part of the call
@@ -19,61 +19,17 @@ async def call(function: Callable[[*Args], T], *args: *Args, timeout: float) -> 
     An exception of the function is raised here. After `timeout` seconds, TimeoutError is raised
     and the thread is left behind: its late result is dropped, and neither the loop nor the end
     of the process waits for it. A caller that repeats a call must bound how many it leaves
-    behind: each hung one costs a thread. `Lane` does.
+    behind: each hung one costs a thread. `nodeplug.host.lane.Lane` does.
     """
     async with asyncio.timeout(timeout):
-        outcome = await _begun(function, args)
-    return _result(outcome)
+        outcome = await begun(function, args)
+    return result_of(outcome)
 
 
-class Lane:
-    """Blocking calls that never overlap: each begins when the one before has come to its end.
-
-    So what is written last is what was asked for last, whoever gave up waiting. One that hangs
-    costs a thread, however many come after it: until it ends, each of those raises TimeoutError,
-    the first after its timeout, the others at once. What is cancelled while it waits never begins.
-    """
-
-    def __init__(self) -> None:
-        self._free = asyncio.Lock()
-        self._running: _Outcome[Any] | None = None
-        self._late: _Outcome[Any] | None = None
-
-    @property
-    def hangs(self) -> bool:
-        """Whether a call has not come to its end in time, nor since."""
-        return self._running is not None and self._running is self._late
-
-    async def call(self, function: Callable[[*Args], T], *args: *Args, timeout: float) -> T:  # noqa: ASYNC109 - see above
-        """Do what `call` does, when it is this call's turn; waiting for it counts."""
-        if self.hangs:
-            raise TimeoutError("an earlier call hangs")
-        try:
-            async with asyncio.timeout(timeout):
-                outcome = await asyncio.shield(await self._begin(function, args))
-        except TimeoutError:
-            self._late = self._running
-            raise
-        return _result(outcome)
-
-    async def _begin(self, function: Callable[[*Args], T], args: tuple[*Args]) -> "_Outcome[T]":
-        await self._free.acquire()
-        try:
-            self._running = done = _begun(function, args)
-        except RuntimeError:  # there are too many threads
-            self._free.release()
-            raise
-        done.add_done_callback(self._ended)
-        return done
-
-    def _ended(self, _: object) -> None:
-        self._running = None
-        self._free.release()
-
-
-def _begun(function: Callable[[*Args], T], args: tuple[*Args]) -> "_Outcome[T]":
+def begun(function: Callable[[*Args], T], args: tuple[*Args]) -> "Outcome[T]":
+    """Begin a call on a daemon thread; raise RuntimeError where there are too many."""
     loop = asyncio.get_running_loop()
-    done: _Outcome[T] = loop.create_future()
+    done: Outcome[T] = loop.create_future()
 
     def deliver(result: T | None, error: BaseException | None) -> None:
         if not done.done():
@@ -93,7 +49,8 @@ def _begun(function: Callable[[*Args], T], args: tuple[*Args]) -> "_Outcome[T]":
     return done
 
 
-def _result(outcome: tuple[T | None, BaseException | None]) -> T:
+def result_of(outcome: tuple[T | None, BaseException | None]) -> T:
+    """Return what a call has returned, or raise what it has raised."""
     result, error = outcome
     if error is not None:
         raise error

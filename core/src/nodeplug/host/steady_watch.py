@@ -6,10 +6,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
 
-from nodeplug.host.calls import Lane
 from nodeplug.host.fallbacks import fall_back, forget, recover
 from nodeplug.host.files import stamp
 from nodeplug.host.inbox import Inbox
+from nodeplug.host.lane import Lane
 from nodeplug.host.uevents import Resync
 from nodeplug.host.watch import Changed, PathWatch
 

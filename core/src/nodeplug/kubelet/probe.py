@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import grpc.aio
 
-from nodeplug.host.calls import Lane
 from nodeplug.host.files import stamp
+from nodeplug.host.lane import Lane
 from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2 as api
 from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2_grpc as api_grpc
 

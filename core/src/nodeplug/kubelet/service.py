@@ -10,7 +10,7 @@ import grpc
 import grpc.aio
 
 from nodeplug.allocation import Allocator
-from nodeplug.host.calls import Lane
+from nodeplug.host.lane import Lane
 from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2 as api
 from nodeplug.kubelet.translate import to_container_response
 from nodeplug.meters.catalogue import (

@@ -14,9 +14,10 @@ import msgspec
 from nodeplug.allocation import BackendHandle
 from nodeplug.holdings import Holdings
 from nodeplug.host.boot import boot_id
-from nodeplug.host.calls import Lane, call
+from nodeplug.host.calls import call
 from nodeplug.host.fallbacks import fallbacks
 from nodeplug.host.host import Host
+from nodeplug.host.lane import Lane
 from nodeplug.host.ledger import Ledger
 from nodeplug.kubelet.serving import Site
 from nodeplug.kubelet.sockets import HOME, REGISTRY_HOME, SocketDirectory

@@ -10,7 +10,7 @@ from nodeplug.allocation import BackendHandle
 from nodeplug.backend import HostFile, HostFiles, Labels
 from nodeplug.cdi.store import SpecStore
 from nodeplug.holdings import Key
-from nodeplug.host.calls import Lane
+from nodeplug.host.lane import Lane
 from nodeplug.host.root import HostRoot
 from nodeplug.host_files import HostFileStore
 from nodeplug.kubelet.sockets import HOME

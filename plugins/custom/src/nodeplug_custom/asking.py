@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 
-from nodeplug.host.calls import Lane
+from nodeplug.host.lane import Lane
 from nodeplug_custom.commands import Command
 from nodeplug_custom.matches import ProbeSettings
 from nodeplug_custom.templates import fill

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from threading import Lock
 from typing import NamedTuple
 
-from nodeplug.host.calls import Lane
+from nodeplug.host.lane import Lane
 from nodeplug.host.pci import pci_device
 from nodeplug.host.root import HostRoot
 from nodeplug_intel_fpga.complaints import Complaint, left_out

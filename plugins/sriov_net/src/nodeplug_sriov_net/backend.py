@@ -8,9 +8,10 @@ from math import inf
 from typing import Final
 
 from nodeplug.backend import HostFile, Measurement, Omissions
-from nodeplug.host.calls import Lane, call
+from nodeplug.host.calls import call
 from nodeplug.host.fallbacks import fall_back, recover
 from nodeplug.host.host import Host
+from nodeplug.host.lane import Lane
 from nodeplug.values.device import Device
 from nodeplug.values.edits import ContainerEdits
 from nodeplug.values.errors import AllocationRefusedError

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from nodeplug.config.document import Limits, convert, parse_document
-from nodeplug.host.calls import Lane, call
+from nodeplug.host.calls import call
 from nodeplug.host.files import remove_quietly, write_atomically
+from nodeplug.host.lane import Lane
 from nodeplug.kubelet.sockets import HOME
 from nodeplug.meters.catalogue import CLUSTER_CALLS
 from nodeplug.operations.cluster.courier import ACCOUNT
