@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from nodeplug.host.fallbacks import fallbacks, forget
 from nodeplug.testing.patience import extension
 
 
@@ -22,3 +23,9 @@ def pytest_timeout_set_timer(settings: Any) -> Generator[None, bool, bool]:
 
     signal.signal(signal.SIGALRM, extend)
     return is_set
+
+
+def pytest_runtest_setup() -> None:
+    """Begin as a process does: what a test before had to do without is no trouble of this one."""
+    for what in fallbacks():
+        forget(what)

@@ -93,10 +93,10 @@ async def test_a_driver_that_is_unloaded_takes_all_along_until_it_is_back(
         assert await until(inventories, lambda inventory: not reasons(inventory)) == before
 
 
-def mapped() -> set[str]:
-    """Return the names of stand-ins that this process has loaded."""
+def mapped(host: NvmlHost) -> set[str]:
+    """Return the names of a host's stand-ins that this process has loaded."""
     lines = Path("/proc/self/maps").read_text().splitlines()
-    return {line.split("/")[-1] for line in lines if "libnvidia-ml.so" in line}
+    return {line.split("/")[-1] for line in lines if f"{host.place}/libnvidia-ml.so" in line}
 
 
 NEW = "560.28.03"
@@ -112,7 +112,7 @@ async def test_an_upgraded_library_takes_the_place_of_the_old(eight: NvmlHost) -
         await anext(inventories)
         eight.install(NEW)
         new = await until(inventories, is_new)
-        assert mapped() == {f"libnvidia-ml.so.{NEW}"}
+        assert mapped(eight) == {f"libnvidia-ml.so.{NEW}"}
     assert reasons(new) == {}
 
 
@@ -131,8 +131,8 @@ async def test_a_stopped_backend_lets_the_driver_go(eight: NvmlHost) -> None:
     await eight.inventory()
     for thread in threading.enumerate():
         if thread.name == "nvidia-look":
-            thread.join(5)
-    assert (eight.state.users, mapped()) == (0, set())
+            thread.join()
+    assert (eight.state.users, mapped(eight)) == (0, set())
 
 
 async def test_a_gpu_that_is_plugged_in_is_noticed(eight: NvmlHost) -> None:

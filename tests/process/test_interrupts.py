@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -45,6 +46,7 @@ def await_child(process: psutil.Process) -> tuple[psutil.Process, Path]:
     while True:
         assert process.status() != psutil.STATUS_ZOMBIE
         for child in process.children():
-            last = child.cmdline()[-1:]
-            if last and last[0].startswith("/tmp/"):
-                return child, Path(*Path(last[0]).parts[:3])
+            with suppress(psutil.Error):  # one that has ended since, as ldconfig does
+                last = child.cmdline()[-1:]
+                if last and last[0].startswith("/tmp/"):
+                    return child, Path(*Path(last[0]).parts[:3])
