@@ -7,7 +7,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Self, TypeVarTuple
 
-from nodeplug.host.fallbacks import fall_back, recover
+from nodeplug.host.fallbacks import fall_back, forget, recover
 from nodeplug.host.inbox import Inbox
 from nodeplug.host.steady_watch import SteadyWatch
 from nodeplug.host.watch import Changed
@@ -41,6 +41,7 @@ class DistantWatch:
     async def __aexit__(self, *_: object) -> None:
         for retry in self._retries:
             retry.cancel()
+        forget(_NAME)
         self._order(None)
         self._inbox.close()
 

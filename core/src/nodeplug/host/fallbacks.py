@@ -1,7 +1,7 @@
 """What works less well than it should, for as long as it does. No fallback is silent."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 _log = logging.getLogger("nodeplug.host")
 
@@ -24,6 +24,28 @@ def recover(what: str) -> None:
 def forget(what: str) -> None:
     """Say that something is no more."""
     _current.pop(what, None)
+
+
+class Fallbacks:
+    """What one owner has to do without, told as a whole each time."""
+
+    def __init__(self) -> None:
+        self._told: Collection[str] = ()
+
+    def tell(self, lacking: Mapping[str, tuple[str, str]]) -> None:
+        """Say of each thing what it lacks, and why; what is not among them has recovered."""
+        for what in self._told:
+            if what not in lacking:
+                recover(what)
+        for what, (lacks, error) in lacking.items():
+            fall_back(what, lacks, error)
+        self._told = tuple(lacking)
+
+    def close(self) -> None:
+        """Say that there is nothing any more that could lack something."""
+        for what in self._told:
+            forget(what)
+        self._told = ()
 
 
 def fallbacks() -> Mapping[str, str]:

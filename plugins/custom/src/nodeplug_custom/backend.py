@@ -13,6 +13,7 @@ from typing import Final
 
 from nodeplug.backend import Omissions
 from nodeplug.host.calls import call
+from nodeplug.host.fallbacks import Fallbacks
 from nodeplug.host.host import Host
 from nodeplug.values.device import Device
 from nodeplug.values.edits import ContainerEdits
@@ -69,6 +70,7 @@ class CustomBackend:
             self._verdicts = probing.verdicts
             self._changed = events.changed
             loop, reads = asyncio.get_running_loop(), self.memory.hardware.reads
+            silent = Fallbacks()
             patience.wake = reads.wake = partial(_tell, loop, events.changed)
             torn = 0
             try:
@@ -81,6 +83,9 @@ class CustomBackend:
                     probing.follow(sights)
                     self._interest.follow(sights.values())
                     again = events.follow(places)
+                    silent.tell(
+                        {f"custom {device}": _silence(w) for device, w in reads.silent.items()}
+                    )
                     if (seconds := reads.next_verdict) is not None:
                         loop.call_later(seconds, events.changed.set)
                     if self._is_torn(inventory, last, torn, events, again=again):
@@ -95,6 +100,7 @@ class CustomBackend:
                         await events.wait()
             finally:
                 reads.rest()
+                silent.close()
                 await probing.close()
 
     @staticmethod
@@ -199,6 +205,11 @@ def _of_one_id_each(devices: Sequence[Device], left_out: Omissions) -> Collectio
         if found.setdefault(device.id, device) is not device:
             left_out[device.id] = f"its id is that of a device of {found[device.id].resource}, too"
     return found.values()
+
+
+def _silence(what: str) -> tuple[str, str]:
+    """Return what an agent lacks that cannot read this of a device, and why."""
+    return "a device does not answer", f"{what} cannot be read"
 
 
 def _tell(loop: asyncio.AbstractEventLoop, changed: asyncio.Event) -> None:

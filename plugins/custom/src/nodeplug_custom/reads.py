@@ -2,11 +2,9 @@
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from queue import SimpleQueue
 from typing import Any, Final, Generic, NamedTuple, TypeVar
-
-from nodeplug.host.fallbacks import fall_back, forget, recover
 
 T = TypeVar("T")
 
@@ -58,6 +56,7 @@ class Reads:
         self._known: dict[str, Answer[Any]] = {}
         self._stuck: dict[str, _Stuck] = {}
         self._asked: set[str] = set()
+        self._meant: Collection[str] = ()
 
     def ask(self, questions: Mapping[str, Question[T]]) -> dict[str, Answer[T]]:
         """Return the answer to each question, by its key: the same is the same over all looks."""
@@ -77,11 +76,9 @@ class Reads:
         self._limit = _QUICK_SECONDS
         self._known = {key: self._known[key] for key in self._known if key in self._asked}
         for key in [key for key in self._stuck if key not in self._asked]:
-            if self._stuck[key].is_over or self._stuck[key].told:
-                forget(self._stuck[key].name)
             if self._stuck[key].is_over:
                 del self._stuck[key]
-        self._asked = set()
+        self._meant, self._asked = self._asked, set()
 
     def rest(self) -> None:
         """End the thread that asks, until there is something to ask."""
@@ -95,9 +92,10 @@ class Reads:
 
     @property
     def silent(self) -> dict[str, str]:
-        """The devices that do not answer, and what of them cannot be read."""
+        """The devices of the last look that do not answer, and what of them cannot be read."""
         now = time.monotonic()
-        late = [each for each in self._stuck.values() if not each.is_over and each.is_late(now)]
+        meant = [each for key, each in self._stuck.items() if key in self._meant]
+        late = [each for each in meant if not each.is_over and each.is_late(now)]
         return {each.question.device: each.question.what for each in late}
 
     @property
@@ -129,7 +127,6 @@ class Reads:
         if stuck is None or not stuck.is_over:
             return None
         del self._stuck[key]
-        recover(stuck.name)
         return stuck
 
     def _remembered(self, key: str) -> Answer[Any]:
@@ -138,7 +135,6 @@ class Reads:
             return known
         stuck.told = True
         what = stuck.question.what
-        fall_back(stuck.name, "a device does not answer", f"{what} cannot be read")
         return known._replace(trouble=f"does not answer: {what} cannot be read", pending=False)
 
 
@@ -152,11 +148,6 @@ class _Stuck:
         self.told = False
         self.late: Answer[Any] = Answer()
         self.is_over = False
-
-    @property
-    def name(self) -> str:
-        """What lacks something, for whoever watches the agent."""
-        return f"custom {self.question.device}"
 
     def is_late(self, now: float) -> bool:
         """Whether it is no longer to be trusted."""

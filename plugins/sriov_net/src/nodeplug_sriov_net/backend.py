@@ -9,7 +9,7 @@ from typing import Final
 
 from nodeplug.backend import HostFile, Measurement, Omissions
 from nodeplug.host.calls import call
-from nodeplug.host.fallbacks import fall_back, recover
+from nodeplug.host.fallbacks import Fallbacks
 from nodeplug.host.host import Host
 from nodeplug.host.lane import Lane
 from nodeplug.values.device import Device
@@ -46,6 +46,7 @@ class SriovNetBackend:
         self._pools = {pool.name: pool for pool in settings.pools}
         self._blind = False
         self._left_out = Omissions()
+        self._silent = Fallbacks()
         self._verdict: asyncio.TimerHandle | None = None
         self._measuring = Lane()
         self._functions = memory.surveyed(host.root)
@@ -62,18 +63,23 @@ class SriovNetBackend:
         ):
             events.hears_links = self._functions.hears_links = ears.hears_links
             self._functions.reads.wake = _waker(events.mark)
-            while True:
-                functions = await call(self._survey, changed, events.probing, timeout=inf)
-                self._await_silent(events.mark)
-                self._warn_if_blind(functions.values())
-                heard = await ears.hear(functions.values())
-                odd = self._functions.left_out
-                inventory = await call(self._viewer.inventory, functions, heard, odd, timeout=inf)
-                self._report(inventory)
-                if inventory != last:
-                    last = inventory
-                    yield inventory
-                changed = await events.wait(self._functions.read)
+            try:
+                while True:
+                    functions = await call(self._survey, changed, events.probing, timeout=inf)
+                    self._await_silent(events.mark)
+                    self._warn_if_blind(functions.values())
+                    heard = await ears.hear(functions.values())
+                    odd = self._functions.left_out
+                    inventory = await call(
+                        self._viewer.inventory, functions, heard, odd, timeout=inf
+                    )
+                    self._report(inventory)
+                    if inventory != last:
+                        last = inventory
+                        yield inventory
+                    changed = await events.wait(self._functions.read)
+            finally:
+                self._silent.close()
 
     async def allocate(self, resource: str, devices: Sequence[Device]) -> ContainerEdits:
         """Tell the container what it gets, under the public name, if all of it is still there."""
@@ -117,17 +123,13 @@ class SriovNetBackend:
 
     def _await_silent(self, mark: Mark) -> None:
         """Say who does not answer, and look again when it is time to say so of another."""
-        survey = self._functions
-        silent = survey.reads.silent
-        for address in silent:
-            fall_back(f"sriov_net: {address}", "a device does not answer", SILENT)
-        for address in survey.told - silent:
-            recover(f"sriov_net: {address}")
-        survey.told = silent
+        reads = self._functions.reads
+        trouble = ("a device does not answer", SILENT)
+        self._silent.tell({f"sriov_net: {address}": trouble for address in reads.silent})
         if self._verdict is not None:
             self._verdict.cancel()
             self._verdict = None
-        if (pause := survey.reads.next_verdict) is not None:
+        if (pause := reads.next_verdict) is not None:
             self._verdict = asyncio.get_running_loop().call_later(pause, mark, ())
 
 

@@ -35,8 +35,7 @@ class Survey:
 
     One that does not answer is as it was, after a while `silent`, and holds up no other.
     `read` are the addresses that the last look read anew; `left_out` are those that could not be
-    made sense of. `hears_links` says that what links are like need not be read;
-    `told` are those of whom somebody has said that they are silent.
+    made sense of. `hears_links` says that what links are like need not be read.
     """
 
     def __init__(self, root: HostRoot) -> None:
@@ -47,7 +46,6 @@ class Survey:
         self.read: Collection[str] = ()
         self.left_out = Omissions()
         self.hears_links = False
-        self.told: set[str] = set()
 
     def look(
         self, changed: Collection[str] | None = None, probing: Collection[str] = ()
