@@ -16,6 +16,9 @@ JOBS ?= $(shell expr 2 \* $$(nproc))
 CHARTS := helm/nodeplug $(wildcard helm/nodeplug/charts/*/)
 PIP := $(BIN)/python -m pip --disable-pip-version-check install
 
+# Tests start hundreds of processes: each would compile all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
+
 help:
 	@echo 'make demo    walk the main job on simulated hardware'
 	@echo 'make test    run all checks and tests; JOBS=n tests at a time'

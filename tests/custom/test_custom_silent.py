@@ -171,6 +171,15 @@ async def test_whoever_watches_the_agent_is_told_as_long_as_it_lasts(tree: Hardw
             assert "custom usb 1-2" not in fallbacks()
 
 
+async def test_a_backend_that_has_ended_lacks_nothing(tree: HardwareTree) -> None:
+    """Nobody would take it back."""
+    with slow(tree) as file:
+        async with watched(tree, USB) as play:
+            file.hang()
+            await play.reaches(**{"2": UNREAD, "A2": ""})
+        assert not fallbacks()
+
+
 @pytest.mark.parametrize("key", ["health", "selector"])
 async def test_any_attribute_that_hangs_costs_its_device_alone(
     tree: HardwareTree, key: str

@@ -63,6 +63,7 @@ async def test_a_function_that_does_not_answer_is_unhealthy_alone(host: FakeHost
             host.tree.tell("change", HUNG)
             told = reasons(await until(inventories, lambda each: any(reasons(each).values())))
     assert told == {address_of(0, n): SILENT if n == 0 else "" for n in range(4)}
+    assert not fallbacks()
 
 
 async def test_a_function_that_answers_again_is_believed(host: FakeHost) -> None:
