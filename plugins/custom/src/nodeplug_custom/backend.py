@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
 from functools import partial
@@ -22,13 +22,12 @@ from nodeplug.values.inventory import Inventory
 from nodeplug_custom.changes import Changes, changes
 from nodeplug_custom.devices import device_of
 from nodeplug_custom.globs import Place, Step, place_of
-from nodeplug_custom.hardware import Hardware
+from nodeplug_custom.hardware_wanted import hardware_of
 from nodeplug_custom.interest import Interest
 from nodeplug_custom.joining import Joiner
 from nodeplug_custom.memory import Memory
 from nodeplug_custom.nearness import is_near
 from nodeplug_custom.precedence import look
-from nodeplug_custom.probing import Probing
 from nodeplug_custom.resource_envs import resource_envs
 from nodeplug_custom.selection import Overlap, Selection, Sighting
 from nodeplug_custom.settings import CustomSettings
@@ -56,8 +55,7 @@ class CustomBackend:
         self._overlaps: set[Overlap] = set()
         self._left_out = Omissions()
         self._interest = Interest(settings)
-        self._hardware = Hardware(settings, memory.hardware, self._interest, host.identities)
-        self._verdicts: Mapping[str, str] = {}
+        self._hardware = hardware_of(settings, memory, self._interest, host.identities)
         self._changed = asyncio.Event()
         self._doubted = False
 
@@ -66,12 +64,10 @@ class CustomBackend:
         last = None
         pause, patience = self._settings.reconcile_seconds, self.memory.patience
         async with changes(self._host, pause, self._interest) as events:
-            probing = Probing(events.changed.set)
-            self._verdicts = probing.verdicts
             self._changed = events.changed
-            loop, reads = asyncio.get_running_loop(), self.memory.hardware.reads
-            silent = Fallbacks()
-            patience.wake = reads.wake = partial(_tell, loop, events.changed)
+            loop, silent = asyncio.get_running_loop(), Fallbacks()
+            patience.wake = partial(_tell, loop, events.changed)
+            self._hardware.begin(events.changed.set, patience.wake)
             torn = 0
             try:
                 while True:
@@ -79,14 +75,10 @@ class CustomBackend:
                     inventory, places = await call(self._look, timeout=_LOOK_SECONDS)
                     # Waiting for a file system that hangs makes no storm.
                     events.took(time.monotonic() - patience.wasted - started)
-                    sights = self._hardware.sights
-                    probing.follow(sights)
-                    self._interest.follow(sights.values())
+                    self._hardware.follow()
                     again = events.follow(places)
-                    silent.tell(
-                        {f"custom {device}": _silence(w) for device, w in reads.silent.items()}
-                    )
-                    if (seconds := reads.next_verdict) is not None:
+                    silent.tell(dict(map(_silence, self._hardware.silent.items())))
+                    if (seconds := self._hardware.next_verdict) is not None:
                         loop.call_later(seconds, events.changed.set)
                     if self._is_torn(inventory, last, torn, events, again=again):
                         torn += 1
@@ -99,9 +91,8 @@ class CustomBackend:
                     if not again:
                         await events.wait()
             finally:
-                reads.rest()
                 silent.close()
-                await probing.close()
+                await self._hardware.close()
 
     @staticmethod
     def _is_torn(
@@ -141,9 +132,7 @@ class CustomBackend:
         if not self.memory.looking.acquire(timeout=_LOOK_SECONDS):
             raise TimeoutError("an earlier look at the host hangs")
         try:
-            view, hardware = look(
-                self._host.root, self._selection, self._hardware, dict(self._verdicts)
-            )
+            view, hardware = look(self._host.root, self._selection, self._hardware)
             gone = self.memory.gone(view.sightings.values())
         finally:
             self.memory.looking.release()
@@ -207,9 +196,10 @@ def _of_one_id_each(devices: Sequence[Device], left_out: Omissions) -> Collectio
     return found.values()
 
 
-def _silence(what: str) -> tuple[str, str]:
-    """Return what an agent lacks that cannot read this of a device, and why."""
-    return "a device does not answer", f"{what} cannot be read"
+def _silence(silent: tuple[str, str]) -> tuple[str, tuple[str, str]]:
+    """Return what an agent lacks that cannot read something of a device, and why."""
+    device, what = silent
+    return f"custom {device}", ("a device does not answer", f"{what} cannot be read")
 
 
 def _tell(loop: asyncio.AbstractEventLoop, changed: asyncio.Event) -> None:

@@ -54,7 +54,7 @@ def _clashes(settings: CustomSettings) -> Iterator[Finding]:
 def _of_hardware(settings: CustomSettings, root: HostRoot) -> Iterator[Finding]:
     memory = HardwareMemory()
     hardware = Hardware(settings, memory, Interest(settings), Identities())
-    _, devices = look(root, Selection(settings, Identities()), hardware, {})
+    _, devices = look(root, Selection(settings, Identities()), hardware)
     yield from _groups(devices)
     yield from _silent(memory.reads)
     for lost in hardware.lost:

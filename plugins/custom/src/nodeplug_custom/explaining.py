@@ -16,7 +16,7 @@ def verdicts(settings: CustomSettings, host: Host) -> list[Verdict]:
     """Return them in the order of the configuration. Blocks."""
     selection = Selection(settings, host.identities)
     hardware = Hardware(settings, HardwareMemory(), Interest(settings), host.identities)
-    view, devices = look(host.root, selection, hardware, {})
+    view, devices = look(host.root, selection, hardware)
     left_out = Omissions(hardware.left_out)
     found = [
         *_by_path(selection, view, left_out),

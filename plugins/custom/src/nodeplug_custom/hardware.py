@@ -1,7 +1,7 @@
 """Hardware that the configuration asks for, as devices."""
 
 import logging
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 
 import msgspec
@@ -18,11 +18,12 @@ from nodeplug_custom.hardware_devices import Sight, device_of, values_of
 from nodeplug_custom.interest import Interest
 from nodeplug_custom.matching import key_of
 from nodeplug_custom.patience import Patience
+from nodeplug_custom.probing import Probing
 from nodeplug_custom.reads import Question, Reads
-from nodeplug_custom.selection import Found
+from nodeplug_custom.selection import Found, Owner
 from nodeplug_custom.settings import CustomSettings, ResourceSettings
 from nodeplug_custom.unit import Unit
-from nodeplug_custom.units import Eye, Lost, Owner, units_of
+from nodeplug_custom.units import Eye, Lost, units_of
 from nodeplug_custom.uses import common_nodes, of_unit
 
 Made = tuple[Sight, Device]
@@ -46,7 +47,7 @@ class HardwareMemory:
 
 
 class Hardware:
-    """Looks at the host for all resources.
+    """Looks at the host for all resources, and asks what it found whether it is well.
 
     Of the last look are: `sights` by device, `left_out` that it could not make sense of, `lost`
     that others have, `owners` of nodes, and `places` where a change would matter.
@@ -64,6 +65,7 @@ class Hardware:
         self.lost: list[Lost] = []
         self.owners: dict[str, Owner] = {}
         self.places = set[Place]()
+        self._probing: Probing | None = None
         self._reported: set[tuple[str, str]] = set()
         self._resources = {
             rank: each
@@ -77,17 +79,38 @@ class Hardware:
         memory.seen = {key: memory.seen.get(key, {}) for key in keys}
 
     @property
-    def is_wanted(self) -> bool:
-        """Whether there is any in the configuration."""
-        return bool(self._resources)
+    def silent(self) -> Mapping[str, str]:
+        """The devices that do not answer, and what of them cannot be read."""
+        return self._memory.reads.silent
 
-    def look(
-        self, root: HostRoot, taken: Mapping[str, Owner], verdicts: Mapping[str, str]
-    ) -> list[Device]:
+    @property
+    def next_verdict(self) -> float | None:
+        """In how many seconds another device is no longer trusted; None if there is none."""
+        return self._memory.reads.next_verdict
+
+    def begin(self, changed: Callable[[], None], wake: Callable[[], None]) -> None:
+        """Have it called when another look is worth it: `changed` by the event loop, or `wake`."""
+        self._probing = Probing(changed)
+        self._memory.reads.wake = wake
+
+    def follow(self) -> None:
+        """Probe what was seen, and take for granted that what happens to it matters."""
+        if self._probing is not None:
+            self._probing.follow(self.sights)
+        self._interest.follow(self.sights.values())
+
+    async def close(self) -> None:
+        """End what `begin` began."""
+        self._memory.reads.rest()
+        if self._probing is not None:
+            await self._probing.close()
+
+    def look(self, root: HostRoot, taken: Mapping[str, Owner]) -> list[Device]:
         """Return all devices, those that were there and are gone too. Blocks.
 
-        `taken` are the nodes of devices by path; `verdicts` are those of probes.
+        `taken` are the nodes of devices by path.
         """
+        verdicts = dict(self._probing.verdicts) if self._probing else {}
         self.left_out, self.owners = Omissions(), dict(taken)
         buses = Buses(root, self._memory.reads, self.left_out)
         resources = [*self._resources.values()]

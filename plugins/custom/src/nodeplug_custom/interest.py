@@ -1,12 +1,15 @@
 """Which kernel events concern hardware that the configuration asks for."""
 
 from collections.abc import Collection, Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from nodeplug.host.sysfs import ancestors
 from nodeplug.host.uevents import Uevent
-from nodeplug_custom.hardware_devices import Sight
 from nodeplug_custom.matches import HardwareSettings, UdevMatch
 from nodeplug_custom.settings import CustomSettings
+
+if TYPE_CHECKING:
+    from nodeplug_custom.hardware_devices import Sight
 
 _WILD = frozenset("*?[!")
 
@@ -31,7 +34,7 @@ class Interest:
         """Whether there is hardware in the configuration at all."""
         return self._all or bool(self._subsystems)
 
-    def follow(self, sights: Iterable[Sight]) -> None:
+    def follow(self, sights: Iterable["Sight"]) -> None:
         """Take for granted that whatever happens below these devices, or to one above, matters."""
         parts = [each for sight in sights for each in sight.unit.findings]
         places = {each.devpath for each in parts} | {each.parent.devpath for each in parts}

@@ -2,11 +2,13 @@
 
 import threading
 from collections.abc import Iterable, Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from nodeplug_custom.hardware import HardwareMemory
 from nodeplug_custom.patience import Patience
 from nodeplug_custom.selection import Found, Sighting
+
+if TYPE_CHECKING:
+    from nodeplug_custom.hardware import HardwareMemory
 
 # A host that makes and removes nodes for ever must not fill the memory.
 _LIMIT: Final = 1000
@@ -22,7 +24,7 @@ class Memory:
     def __init__(self) -> None:
         self.looking = threading.Lock()
         self.patience = Patience[Found]()
-        self.hardware = HardwareMemory(self.patience)
+        self.hardware: HardwareMemory | None = None
         self._present: Mapping[str, Sighting] = {}
         self._gone: dict[str, Sighting] = {}
 

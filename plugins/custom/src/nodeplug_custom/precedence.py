@@ -1,22 +1,23 @@
 """Of two entries that select one node, the first has it: paths and hardware alike."""
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from nodeplug.host.root import HostRoot
 from nodeplug.values.device import Device
-from nodeplug_custom.hardware import Hardware
-from nodeplug_custom.selection import Overlap, Selection, View
-from nodeplug_custom.units import Owner
+from nodeplug_custom.selection import Overlap, Owner, Selection, View
+
+if TYPE_CHECKING:
+    from nodeplug_custom.hardware import Hardware
+    from nodeplug_custom.hardware_wanted import NoHardware
 
 
 def look(
-    root: HostRoot, selection: Selection, hardware: Hardware, verdicts: Mapping[str, str]
+    root: HostRoot, selection: Selection, hardware: "Hardware | NoHardware"
 ) -> tuple[View, list[Device]]:
     """Return what is served by path, and the devices that are hardware. Blocks."""
     view = selection.look(root)
-    if not hardware.is_wanted:
-        return view, []
-    devices = hardware.look(root, _owners(view), verdicts)
+    devices = hardware.look(root, _owners(view))
     _yield_to(view, hardware.owners)
     return view, devices
 

@@ -2,15 +2,18 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from nodeplug.values.device import Device
-from nodeplug_custom.hardware_devices import Sight
+
+if TYPE_CHECKING:
+    from nodeplug_custom.hardware_devices import Sight
 
 _PREFIX = {"usb": "USB_RESOURCE_", "pci": "PCI_RESOURCE_", "mdev": "MDEV_PCI_RESOURCE_"}
 
 
 def resource_envs(
-    resource: str, devices: Sequence[Device], sights: Mapping[str, Sight]
+    resource: str, devices: Sequence[Device], sights: Mapping[str, "Sight"]
 ) -> dict[str, str]:
     """Return a variable for each kind among the devices: addresses in order of id.
 

@@ -20,6 +20,14 @@ from nodeplug_custom.settings import CustomSettings, DeviceSettings, ResourceSet
 _IN_MEMORY: Final = ("/dev/", "/sys/", "/proc/")
 
 
+class Owner(NamedTuple):
+    """Who has a node: the rank of its resource in the configuration, the device, the resource."""
+
+    rank: int
+    id: str
+    resource: str
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One element of a resource's `devices`, ready to match; `rank` is that of the resource."""

@@ -14,21 +14,13 @@ from nodeplug_custom.ids import id_of_hardware
 from nodeplug_custom.matches import HardwareSettings, SetSettings
 from nodeplug_custom.naming import named
 from nodeplug_custom.patience import Patience
-from nodeplug_custom.selection import Found, look_for
+from nodeplug_custom.selection import Found, Owner, look_for
 from nodeplug_custom.settings import ResourceSettings
 from nodeplug_custom.unit import CONTROL, GROUP, Unit, UnitNode
 from nodeplug_custom.zipping import companions_of, rows_of, surplus_of
 
 # A set whose members never come back must not keep others from being made for ever.
 _SETS_LIMIT = 100
-
-
-class Owner(NamedTuple):
-    """Who has a node: the rank of its resource in the configuration, the device, the resource."""
-
-    rank: int
-    id: str
-    resource: str
 
 
 class Lost(NamedTuple):
