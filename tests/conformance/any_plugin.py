@@ -10,6 +10,7 @@ import random
 import signal
 import socket
 import sys
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ class AnyPlugin(api_grpc.DevicePluginServicer, found_grpc.RegistrationServicer):
         self.registry = registry
         self.broken = broken
         self.turn = asyncio.Lock()
-        self.followed = -10.0
+        self.followed = time.monotonic() if broken == "late" else -10.0
         self.given_up: object = ()
         self.streams = 0
         self.opened = 0
@@ -94,7 +95,7 @@ class AnyPlugin(api_grpc.DevicePluginServicer, found_grpc.RegistrationServicer):
             return known
         if identity != known or self._lost():
             if known is not None and identity != known and self.broken == "C2":
-                await asyncio.sleep(1.5)
+                await asyncio.sleep(4)
             await self._anew()
         return identity
 
@@ -108,6 +109,7 @@ class AnyPlugin(api_grpc.DevicePluginServicer, found_grpc.RegistrationServicer):
             self.followed = now
         # A kubelet that comes back finds the socket within a second.
         patience = 0.0 if self.registry is None else 0.6
+        patience = 6.0 if self.broken == "late" else patience
         silent = now - self.followed > patience and self.broken != "C6"
         return silent or (not self.socket.exists() and self.broken != "C5")
 
@@ -135,7 +137,7 @@ class AnyPlugin(api_grpc.DevicePluginServicer, found_grpc.RegistrationServicer):
         self, _request: found.InfoRequest, _context: Any
     ) -> found.PluginInfo:
         async with self.turn:
-            await asyncio.sleep(0.1 if self.broken == "C23" else 0)
+            await asyncio.sleep(0.4 if self.broken == "C23" else 0)
         versions = ["v1beta1"]
         return found.PluginInfo(type="DevicePlugin", name=RESOURCE, supported_versions=versions)
 

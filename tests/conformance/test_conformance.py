@@ -16,12 +16,13 @@ import psutil
 import pytest
 
 from nodeplug.config.settings import PLUGIN_DIR, PLUGIN_REGISTRY
-from nodeplug.conformance import plugin
+from nodeplug.conformance import checks_life, plugin
 from nodeplug.conformance.judge import judge
 from nodeplug.conformance.namespace import in_namespace
 from nodeplug.conformance.rules import RULES
+from nodeplug.conformance.stage import opened
 from nodeplug.conformance.subject import Places, Subject
-from nodeplug.testing import Kubelet, Profile
+from nodeplug.testing import Kubelet, Profile, patience
 from support.command import nodeplug
 from support.mounts import can_mount_in_namespace
 from support.needs import require
@@ -150,6 +151,17 @@ def test_a_plugin_that_gives_nothing_away_is_judged(judged: dict[Case, dict[str,
     """What takes a pod cannot be; that Allocate fails is one rule's matter."""
     found = judged["refuses", Profile.V1_36, False]
     assert (found["C14"], found["C12"]) == ("broken", "not judged")
+
+
+@pytest.mark.timeout(60)
+async def test_a_limit_is_that_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stream that comes after 6 s on a machine of a third of its speed would after 2 s."""
+    monkeypatch.setattr(patience, "slowness", lambda: 3.0)
+    async with opened(subject("late"), Profile.V1_36) as stage:
+        await stage.listed()
+        seconds = await checks_life.stream_is_lost(stage)
+        assert seconds is not None
+        assert seconds > 5
 
 
 @pytest.mark.timeout(60)

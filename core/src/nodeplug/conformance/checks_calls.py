@@ -6,7 +6,7 @@ import grpc
 import grpc.aio
 
 from nodeplug.conformance.checks_lists import one_with_devices
-from nodeplug.conformance.stage import CALL_SECONDS, Stage
+from nodeplug.conformance.stage import Stage, answer
 from nodeplug.conformance.verdicts import Broken, NotJudgedError
 from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2 as api
 
@@ -82,7 +82,7 @@ async def _preference(stage: Stage, resource: str, ids: list[str], size: int) ->
     request = api.PreferredAllocationRequest(container_requests=[asked])
     async with stage.calling(resource) as stub:
         try:
-            reply = await stub.GetPreferredAllocation(request, timeout=CALL_SECONDS)
+            reply = await answer(stub.GetPreferredAllocation(request), resource)
         except grpc.aio.AioRpcError as error:
             raise Broken(f"{resource}: {size} of {len(ids)}: {error.details()}") from error
     chosen = list(reply.container_responses[0].deviceIDs) if reply.container_responses else []
@@ -108,7 +108,7 @@ async def pre_start_behaves(stage: Stage) -> float | None:
         for _ in range(2):
             request = api.PreStartContainerRequest(devices_ids=ids)
             try:
-                await stub.PreStartContainer(request, timeout=_PRE_START_SECONDS)
+                await answer(stub.PreStartContainer(request), resource, _PRE_START_SECONDS)
             except grpc.aio.AioRpcError as error:
                 raise Broken(f"{resource}: PreStartContainer fails: {error.details()}") from error
     return time.monotonic() - started

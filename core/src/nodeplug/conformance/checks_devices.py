@@ -6,6 +6,7 @@ from nodeplug.conformance.checks_lists import one_with_devices
 from nodeplug.conformance.stage import Stage
 from nodeplug.conformance.verdicts import Broken, NotJudgedError
 from nodeplug.testing import AdmissionError, Pod
+from nodeplug.testing.patience import in_time
 
 # R22.
 _LIMIT = 4 * 1024 * 1024
@@ -52,7 +53,7 @@ async def _lose(stage: Stage) -> float:
     started = time.monotonic()
     await stage.run(stage.subject.change)
     try:
-        await stage.kubelet.journal.until(changed, stage.patience)
+        await stage.kubelet.journal.until(changed, stage.patience, in_time)
     except TimeoutError as error:
         text = f"all lists are the same {stage.patience:g} s after --change"
         raise NotJudgedError(text) from error

@@ -5,7 +5,7 @@ import time
 
 import grpc.aio
 
-from nodeplug.conformance.stage import OPTIONS, Stage
+from nodeplug.conformance.stage import OPTIONS, Stage, answer
 from nodeplug.conformance.verdicts import Broken, NotJudgedError
 from nodeplug.kubelet.api import pluginregistration_v1_pb2 as api
 from nodeplug.kubelet.api import pluginregistration_v1_pb2_grpc as api_grpc
@@ -46,7 +46,7 @@ async def _asked_by_many(resource: str, target: str) -> float:
 async def _asked(resource: str, target: str) -> None:
     async with grpc.aio.insecure_channel(target, options=OPTIONS) as channel:
         stub = api_grpc.RegistrationStub(channel)
-        info = await stub.GetInfo(api.InfoRequest(), timeout=_INFO_SECONDS)
+        info = await answer(stub.GetInfo(api.InfoRequest()), "GetInfo", _INFO_SECONDS)
     if info.name != resource:
         raise Broken(f"{resource}: it calls itself {info.name!r} now")
 
@@ -55,4 +55,4 @@ async def _told(target: str) -> None:
     async with grpc.aio.insecure_channel(target, options=OPTIONS) as channel:
         stub = api_grpc.RegistrationStub(channel)
         status = api.RegistrationStatus(plugin_registered=True)
-        await stub.NotifyRegistrationStatus(status, timeout=_NOTIFY_SECONDS)
+        await answer(stub.NotifyRegistrationStatus(status), "the report", _NOTIFY_SECONDS)

@@ -5,7 +5,7 @@ import time
 from nodeplug.conformance.checks_life import process_of
 from nodeplug.conformance.checks_lists import one_with_devices
 from nodeplug.conformance.plugin import names_places
-from nodeplug.conformance.stage import Stage, pause
+from nodeplug.conformance.stage import Stage, comes, pause
 from nodeplug.conformance.subject import Places
 from nodeplug.conformance.verdicts import Broken, NotJudgedError
 
@@ -21,21 +21,19 @@ async def old_instance_ends_late(stage: Stage) -> float | None:
     """C7."""
     resource, old = one_with_devices(stage), process_of(stage)
     wanted, before = stage.allocatable(resource), stage.registered(resource)
-    new, started = await stage.another(), time.monotonic()
+    new = await stage.another()
     # One that waits for the first to go is as good as one that registers beside it.
-    while time.monotonic() - started < _SECOND_SECONDS:
-        if stage.registered(resource) > before or new.code is not None:
-            break
-        await pause(0.05)
+    await comes(
+        lambda: stage.registered(resource) > before or new.code is not None, _SECOND_SECONDS
+    )
     await old.terminate()
     await old.kill()
     started = time.monotonic()
     await pause(_NOTICED_SECONDS)
-    while time.monotonic() - started < _BACK_SECONDS:
-        if stage.allocatable(resource) == wanted:
-            return time.monotonic() - started
-        await pause(0.1)
-    raise Broken(f"{resource}: devices are not back within {_BACK_SECONDS:g} s")
+    left = _BACK_SECONDS - _NOTICED_SECONDS
+    if not await comes(lambda: stage.allocatable(resource) == wanted, left):
+        raise Broken(f"{resource}: devices are not back within {_BACK_SECONDS:g} s")
+    return time.monotonic() - started
 
 
 async def long_path_is_refused(stage: Stage) -> float | None:
@@ -47,11 +45,7 @@ async def long_path_is_refused(stage: Stage) -> float | None:
         place.mkdir()
     process_of(stage)
     plugin = await stage.another(places)
-    started = time.monotonic()
-    while plugin.code is None:
-        if time.monotonic() - started > stage.patience:
-            break
-        await pause(0.05)
+    await comes(lambda: plugin.code is not None, stage.patience)
     stage.plugins.remove(plugin)
     code = plugin.code
     await plugin.kill()

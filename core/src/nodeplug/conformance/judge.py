@@ -1,6 +1,5 @@
 """Judging a plugin by all rules, one after the other."""
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 import grpc.aio
@@ -17,6 +16,7 @@ from nodeplug.conformance.stage import Stage, opened
 from nodeplug.conformance.subject import Subject
 from nodeplug.conformance.verdicts import Broken, NotJudgedError, Verdict
 from nodeplug.testing import Profile
+from nodeplug.testing.patience import in_time
 
 # What a rule that is held gives to see: a time, a remark, or nothing.
 Check = Callable[[Stage], Awaitable[float | str | None]]
@@ -82,7 +82,7 @@ def _obstacle(number: str, subject: Subject, *, usable: bool) -> str:
 async def _judged(number: str, check: Check, stage: Stage) -> Verdict:
     profile = stage.profile.value
     try:
-        async with asyncio.timeout(_CHECK_SECONDS):
+        async with in_time(_CHECK_SECONDS):
             await stage.settled()
             seen = await check(stage)
     except Broken as broken:

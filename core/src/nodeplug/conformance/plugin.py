@@ -11,6 +11,7 @@ from pathlib import Path
 from nodeplug.config.settings import PLUGIN_DIR, PLUGIN_REGISTRY
 from nodeplug.conformance.namespace import in_namespace
 from nodeplug.conformance.subject import DIR, REGISTRY, Places
+from nodeplug.testing.patience import in_time
 
 # Whoever does not end by then is killed by a kubelet, which gives 30 s, or by us.
 END_SECONDS = 10.0
@@ -62,7 +63,7 @@ class PluginProcess:
         assert self._process is not None
         self._signal(signal.SIGTERM)
         with suppress(TimeoutError):
-            async with asyncio.timeout(END_SECONDS):
+            async with in_time(END_SECONDS):
                 await self._process.wait()
                 return True
         return False

@@ -6,11 +6,11 @@ import shutil
 import tempfile
 import time
 from asyncio.subprocess import DEVNULL
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import TypeVar
 
-import grpc
 import grpc.aio
 
 from nodeplug.conformance.plugin import PluginProcess, environment
@@ -19,11 +19,15 @@ from nodeplug.conformance.verdicts import Broken, NotJudgedError
 from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2 as api
 from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2_grpc as api_grpc
 from nodeplug.testing import Kubelet, Profile, Refusal
+from nodeplug.testing.patience import in_time
+
+T = TypeVar("T")
 
 CALL_SECONDS = 10.0
 # What a plugin that did not say it itself is taken to serve.
 ATTACHED = "conformance.nodeplug.io/attached"
 _SETTLE_SECONDS = 3.0
+_LOOK_SECONDS = 0.02
 OPTIONS = [
     ("grpc.default_authority", "localhost"),
     ("grpc.use_local_subchannel_pool", 1),
@@ -102,7 +106,7 @@ class Stage:
         """Wait for something and return how long it took; raise Broken if it does not come."""
         started = time.monotonic()
         try:
-            await self.kubelet.journal.until(holds, seconds)
+            await self.kubelet.journal.until(holds, seconds, in_time)
         except TimeoutError as error:
             code = self.plugin.code if self.plugin else None
             ended = f"; the plugin has ended with code {code}" if code is not None else ""
@@ -113,7 +117,7 @@ class Stage:
         """Wait a while for devices that may be allocated; a plugin need not have any."""
         with suppress(TimeoutError):
             await self.kubelet.journal.until(
-                self._any_healthy, _SETTLE_SECONDS if self.resources else 0
+                self._any_healthy, _SETTLE_SECONDS if self.resources else 0, in_time
             )
 
     def _any_healthy(self) -> bool:
@@ -140,14 +144,27 @@ class Stage:
         """Ask for devices; raise AioRpcError, or Broken when there is no answer."""
         requests = [api.ContainerAllocateRequest(devices_ids=ids) for ids in containers]
         async with self.calling(resource) as stub:
-            try:
-                return await stub.Allocate(
-                    api.AllocateRequest(container_requests=requests), timeout=CALL_SECONDS
-                )
-            except grpc.aio.AioRpcError as error:
-                if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
-                    raise Broken(f"Allocate gives no answer within {CALL_SECONDS:g} s") from error
-                raise
+            request = api.AllocateRequest(container_requests=requests)
+            return await answer(stub.Allocate(request), "Allocate")
+
+
+async def answer(call: Awaitable[T], name: str, seconds: float = CALL_SECONDS) -> T:
+    """Wait for the answer to a call; raise Broken if it does not come in time."""
+    try:
+        async with in_time(seconds):
+            return await call
+    except TimeoutError as error:
+        raise Broken(f"{name} gives no answer within {seconds:g} s") from error
+
+
+async def comes(holds: Callable[[], bool], seconds: float) -> bool:
+    """Wait for what nobody tells of; return whether it comes in time."""
+    with suppress(TimeoutError):
+        async with in_time(seconds):
+            while not holds():
+                await pause(_LOOK_SECONDS)
+            return True
+    return False
 
 
 @asynccontextmanager

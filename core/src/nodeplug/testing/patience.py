@@ -4,9 +4,11 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from functools import partial
 
 # 20 ms of work in all. A piece is short enough to be done at one go on a busy machine, too.
 _PIECES, _PIECE = 100, 20_000
+_TICK = 0.05
 
 
 def slowness() -> float:
@@ -29,19 +31,29 @@ async def patience(seconds: float, times: float = 2) -> AsyncGenerator[None, Non
     """Raise TimeoutError in the body once it hangs.
 
     It has so many seconds; where they do not do, `times` as many, and more on a busy machine. With
-    1 it is a promise of what an idle machine does.
+    1 it is a promise of what an idle machine does. While the event loop stands still, or its
+    process, no time goes by.
     """
+    timer: asyncio.Handle
 
-    def extend() -> None:
-        limit.reschedule(loop.time() + extension(seconds, times))
+    def tick(left: float) -> None:
+        nonlocal timer
+        if left > 0:
+            timer = loop.call_later(min(left, _TICK), tick, left - _TICK)
+        else:
+            limit.reschedule(loop.time() + extension(seconds, times))
 
     loop = asyncio.get_running_loop()
     async with asyncio.timeout(None) as limit:
-        timer = loop.call_later(seconds, extend)
+        timer = loop.call_soon(tick, seconds)
         try:
             yield
         finally:
             timer.cancel()
+
+
+in_time = partial(patience, times=1)
+"""What `patience` is with 1: a limit of seconds, by the measure of this machine."""
 
 
 def _piece() -> float:
