@@ -13,7 +13,6 @@ from typing import Final
 
 from nodeplug.backend import Omissions
 from nodeplug.host.calls import call
-from nodeplug.host.fallbacks import Fallbacks
 from nodeplug.host.host import Host
 from nodeplug.values.device import Device
 from nodeplug.values.edits import ContainerEdits
@@ -65,9 +64,8 @@ class CustomBackend:
         pause, patience = self._settings.reconcile_seconds, self.memory.patience
         async with changes(self._host, pause, self._interest) as events:
             self._changed = events.changed
-            loop, silent = asyncio.get_running_loop(), Fallbacks()
-            patience.wake = partial(_tell, loop, events.changed)
-            self._hardware.begin(events.changed.set, patience.wake)
+            patience.wake = partial(_tell, asyncio.get_running_loop(), events.changed)
+            self._hardware.begin(events.changed.set)
             torn = 0
             try:
                 while True:
@@ -77,9 +75,6 @@ class CustomBackend:
                     events.took(time.monotonic() - patience.wasted - started)
                     self._hardware.follow()
                     again = events.follow(places)
-                    silent.tell(dict(map(_silence, self._hardware.silent.items())))
-                    if (seconds := self._hardware.next_verdict) is not None:
-                        loop.call_later(seconds, events.changed.set)
                     if self._is_torn(inventory, last, torn, events, again=again):
                         torn += 1
                         events.changed.clear()
@@ -91,7 +86,6 @@ class CustomBackend:
                     if not again:
                         await events.wait()
             finally:
-                silent.close()
                 await self._hardware.close()
 
     @staticmethod
@@ -194,12 +188,6 @@ def _of_one_id_each(devices: Sequence[Device], left_out: Omissions) -> Collectio
         if found.setdefault(device.id, device) is not device:
             left_out[device.id] = f"its id is that of a device of {found[device.id].resource}, too"
     return found.values()
-
-
-def _silence(silent: tuple[str, str]) -> tuple[str, tuple[str, str]]:
-    """Return what an agent lacks that cannot read something of a device, and why."""
-    device, what = silent
-    return f"custom {device}", ("a device does not answer", f"{what} cannot be read")
 
 
 def _tell(loop: asyncio.AbstractEventLoop, changed: asyncio.Event) -> None:

@@ -7,10 +7,10 @@ from typing import Final, TypeVar
 
 from nodeplug.backend import Omissions
 from nodeplug.host.pci import PciDevice, pci_addresses, pci_device
+from nodeplug.host.reads import Answer, Question, Reads
 from nodeplug.host.root import HostRoot
 from nodeplug.host.usb import UsbDevice, usb_device, usb_ports, usb_serial
 from nodeplug_custom.kernel_devices import KernelDevice, devices_of
-from nodeplug_custom.reads import Answer, Question, Reads
 
 _PENDING: Final = "has not answered yet"
 

@@ -4,12 +4,12 @@ from collections.abc import Iterable, Iterator
 
 from nodeplug.backend import Finding
 from nodeplug.host.identities import Identities
+from nodeplug.host.reads import Reads
 from nodeplug.host.root import HostRoot
 from nodeplug.values.device import Device
 from nodeplug_custom.hardware import Hardware, HardwareMemory
 from nodeplug_custom.interest import Interest
 from nodeplug_custom.precedence import look
-from nodeplug_custom.reads import Reads
 from nodeplug_custom.selection import Selection
 from nodeplug_custom.settings import CustomSettings
 from nodeplug_custom.unit import GROUP

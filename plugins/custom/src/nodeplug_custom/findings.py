@@ -7,6 +7,7 @@ from functools import partial
 
 from nodeplug.host.iommu import why_not_viable
 from nodeplug.host.pci import PciDevice
+from nodeplug.host.reads import Question
 from nodeplug.host.root import HostRoot
 from nodeplug.host.sysfs import numa_nodes
 from nodeplug.host.usb import UsbDevice
@@ -23,7 +24,6 @@ from nodeplug_custom.matches import (
     satisfies,
 )
 from nodeplug_custom.matching import has_attributes, is_udev, key_of, members_of, sources_of
-from nodeplug_custom.reads import Question
 from nodeplug_custom.vfio import is_vfio, vfio_nodes
 
 _HUB = "09"

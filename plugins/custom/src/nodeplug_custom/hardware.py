@@ -9,6 +9,7 @@ import msgspec
 from nodeplug.backend import Omissions
 from nodeplug.host.identities import Identities
 from nodeplug.host.nodes import Seen
+from nodeplug.host.reads import Question, Reads, Silence
 from nodeplug.host.root import HostRoot
 from nodeplug.values.device import Device, Health
 from nodeplug_custom.buses import Buses
@@ -19,7 +20,6 @@ from nodeplug_custom.interest import Interest
 from nodeplug_custom.matching import key_of
 from nodeplug_custom.patience import Patience
 from nodeplug_custom.probing import Probing
-from nodeplug_custom.reads import Question, Reads
 from nodeplug_custom.selection import Found, Owner
 from nodeplug_custom.settings import CustomSettings, ResourceSettings
 from nodeplug_custom.unit import Unit
@@ -66,6 +66,7 @@ class Hardware:
         self.owners: dict[str, Owner] = {}
         self.places = set[Place]()
         self._probing: Probing | None = None
+        self._silence: Silence | None = None
         self._reported: set[tuple[str, str]] = set()
         self._resources = {
             rank: each
@@ -78,31 +79,22 @@ class Hardware:
         keys = [_key(resource) for resource in self._resources.values()]
         memory.seen = {key: memory.seen.get(key, {}) for key in keys}
 
-    @property
-    def silent(self) -> Mapping[str, str]:
-        """The devices that do not answer, and what of them cannot be read."""
-        return self._memory.reads.silent
-
-    @property
-    def next_verdict(self) -> float | None:
-        """In how many seconds another device is no longer trusted; None if there is none."""
-        return self._memory.reads.next_verdict
-
-    def begin(self, changed: Callable[[], None], wake: Callable[[], None]) -> None:
-        """Have it called when another look is worth it: `changed` by the event loop, or `wake`."""
-        self._probing = Probing(changed)
-        self._memory.reads.wake = wake
+    def begin(self, look: Callable[[], None]) -> None:
+        """Have `look` called, on this event loop, when another look is worth it."""
+        self._probing = Probing(look)
+        self._silence = Silence(self._memory.reads, "custom ", look)
 
     def follow(self) -> None:
-        """Probe what was seen, and take for granted that what happens to it matters."""
-        if self._probing is not None:
+        """Tell who does not answer, probe what was seen, and mind what happens to it."""
+        if self._silence is not None and self._probing is not None:
+            self._silence.tell()
             self._probing.follow(self.sights)
         self._interest.follow(self.sights.values())
 
     async def close(self) -> None:
         """End what `begin` began."""
-        self._memory.reads.rest()
-        if self._probing is not None:
+        if self._silence is not None and self._probing is not None:
+            self._silence.close()
             await self._probing.close()
 
     def look(self, root: HostRoot, taken: Mapping[str, Owner]) -> list[Device]:
@@ -116,12 +108,12 @@ class Hardware:
         resources = [*self._resources.values()]
         eye = Eye(buses, self._identities, self._memory.patience, resources)
         made: dict[str, Made] = {}
-        for rank, resource in self._resources.items():
-            units = units_of(eye, resource, rank, self.owners)
-            new = self._without_others(eye, resource, units, made)
-            made |= self._made(buses, resource, new, common_nodes(units), verdicts)
-            self._remember(resource, made)
-        self._memory.reads.end()
+        with self._memory.reads:
+            for rank, resource in self._resources.items():
+                units = units_of(eye, resource, rank, self.owners)
+                new = self._without_others(eye, resource, units, made)
+                made |= self._made(buses, resource, new, common_nodes(units), verdicts)
+                self._remember(resource, made)
         self.sights = {name: sight for name, (sight, _) in made.items()}
         self.lost, self.places = eye.lost, eye.places
         devices = {name: device for name, (_, device) in made.items()}

@@ -26,10 +26,8 @@ class NoHardware:
         self.left_out = Omissions()
         self.owners: Mapping[str, Owner] = {}
         self.places: Collection[Place] = ()
-        self.silent: Mapping[str, str] = {}
-        self.next_verdict: float | None = None
 
-    def begin(self, changed: Callable[[], None], wake: Callable[[], None]) -> None:
+    def begin(self, _look: Callable[[], None]) -> None:
         """Have nothing to tell."""
 
     def look(self, _root: HostRoot, taken: Mapping[str, Owner]) -> list[Device]:

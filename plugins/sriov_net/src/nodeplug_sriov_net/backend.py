@@ -1,17 +1,16 @@
 """Network functions on PCI: found, watched, described to containers and to CNI plugins."""
 
-import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
+from functools import partial
 from math import inf
 from typing import Final
 
 from nodeplug.backend import HostFile, Measurement, Omissions
 from nodeplug.host.calls import call
-from nodeplug.host.fallbacks import Fallbacks
 from nodeplug.host.host import Host
 from nodeplug.host.lane import Lane
+from nodeplug.host.reads import Silence
 from nodeplug.values.device import Device
 from nodeplug.values.edits import ContainerEdits
 from nodeplug.values.errors import AllocationRefusedError
@@ -21,12 +20,11 @@ from nodeplug_sriov_net.device_info import files_of
 from nodeplug_sriov_net.facts import Function
 from nodeplug_sriov_net.info import envs_of
 from nodeplug_sriov_net.listening import listen
-from nodeplug_sriov_net.mark import Mark
 from nodeplug_sriov_net.memory import Memory
 from nodeplug_sriov_net.nodes import missing_node
 from nodeplug_sriov_net.pools import Pools
 from nodeplug_sriov_net.settings import SriovNetSettings
-from nodeplug_sriov_net.survey import SILENT, blind
+from nodeplug_sriov_net.survey import blind
 from nodeplug_sriov_net.telemetry import measure, measured
 from nodeplug_sriov_net.view import Viewer
 
@@ -46,8 +44,6 @@ class SriovNetBackend:
         self._pools = {pool.name: pool for pool in settings.pools}
         self._blind = False
         self._left_out = Omissions()
-        self._silent = Fallbacks()
-        self._verdict: asyncio.TimerHandle | None = None
         self._measuring = Lane()
         self._functions = memory.surveyed(host.root)
         self._viewer = Viewer(host.root, Pools(settings), memory)
@@ -62,11 +58,11 @@ class SriovNetBackend:
             listen(root, settings, events.mark) as ears,
         ):
             events.hears_links = self._functions.hears_links = ears.hears_links
-            self._functions.reads.wake = _waker(events.mark)
+            silence = Silence(self._functions.reads, "sriov_net: ", partial(events.mark, ()))
             try:
                 while True:
                     functions = await call(self._survey, changed, events.probing, timeout=inf)
-                    self._await_silent(events.mark)
+                    silence.tell()
                     self._warn_if_blind(functions.values())
                     heard = await ears.hear(functions.values())
                     odd = self._functions.left_out
@@ -79,7 +75,7 @@ class SriovNetBackend:
                         yield inventory
                     changed = await events.wait(self._functions.read)
             finally:
-                self._silent.close()
+                silence.close()
 
     async def allocate(self, resource: str, devices: Sequence[Device]) -> ContainerEdits:
         """Tell the container what it gets, under the public name, if all of it is still there."""
@@ -120,25 +116,3 @@ class SriovNetBackend:
     ) -> Mapping[str, Function]:
         with self.memory.looking:  # the look of a backend that was replaced may be on its way
             return self._functions.look(changed, {*probing})
-
-    def _await_silent(self, mark: Mark) -> None:
-        """Say who does not answer, and look again when it is time to say so of another."""
-        reads = self._functions.reads
-        trouble = ("a device does not answer", SILENT)
-        self._silent.tell({f"sriov_net: {address}": trouble for address in reads.silent})
-        if self._verdict is not None:
-            self._verdict.cancel()
-            self._verdict = None
-        if (pause := reads.next_verdict) is not None:
-            self._verdict = asyncio.get_running_loop().call_later(pause, mark, ())
-
-
-def _waker(mark: Mark) -> Callable[[], None]:
-    """Return what any thread may call to have the host looked at again."""
-    loop = asyncio.get_running_loop()
-
-    def wake() -> None:
-        with suppress(RuntimeError):  # the loop has been closed
-            loop.call_soon_threadsafe(mark, ())
-
-    return wake

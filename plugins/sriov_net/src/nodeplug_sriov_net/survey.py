@@ -2,6 +2,7 @@
 
 import posixpath
 from collections.abc import Collection, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -10,11 +11,11 @@ import msgspec
 from nodeplug.backend import Omissions
 from nodeplug.host.iommu import group_members
 from nodeplug.host.pci import pci_device
+from nodeplug.host.reads import Question, Reads
 from nodeplug.host.root import HostRoot
 from nodeplug.host.sysfs import link_name
 from nodeplug_sriov_net.facts import Function, Vdpa, is_vfio
 from nodeplug_sriov_net.reading import devpath_at, names_in, read_function
-from nodeplug_sriov_net.reads import Reads
 
 # PCI base classes: network controllers and processing accelerators.
 _CLASSES: Final = ("02", "12")
@@ -42,7 +43,8 @@ class Survey:
         self._root = root
         self._seen: dict[str, _Sight] = {}
         self._vdpa: Mapping[str, list[str]] = {}
-        self.reads = Reads(self._read)
+        self.reads = Reads()
+        self._again: set[str] = set()
         self.read: Collection[str] = ()
         self.left_out = Omissions()
         self.hears_links = False
@@ -55,12 +57,8 @@ class Survey:
         `probing` are functions whose driver is not known to have come to terms with them.
         """
         present = names_in(self._root.sys / "bus/pci/devices")
-        late, again = self.reads.late()
-        known = self._seen.keys() if changed is not None else set()
-        fresh = {*(changed or ()), *(each for each in present if each not in known)}
-        fresh |= again | self._owners((self._seen.keys() - set(present)) | fresh)
-        self._vdpa = _vdpa_names(self._root)
-        self.read = self._take(present, fresh, late)
+        with self.reads:
+            self.read = self._read_anew(present, changed)
         silent = self.reads.silent
         self.left_out = Omissions(self._odd(silent))
         owners = {f.physfn for each in self._seen.values() if (f := each.function) and f.physfn}
@@ -70,21 +68,46 @@ class Survey:
             if each.function is not None
         }
 
+    def _read_anew(
+        self, present: Collection[str], changed: Collection[str] | None
+    ) -> Collection[str]:
+        """Read what is to be read; return whose attributes were."""
+        late = self._ask(self.reads.waiting & {*present})
+        # What changed after it was asked may have been read before the change.
+        again, self._again = self._again & late.keys(), self._again - late.keys()
+        known = self._seen.keys() if changed is not None else set()
+        fresh = {*(changed or ()), *(each for each in present if each not in known)}
+        fresh |= again | self._owners((self._seen.keys() - set(present)) | fresh)
+        self._vdpa = _vdpa_names(self._root)
+        read = self._take(present, fresh, late)
+        self._again |= fresh & self.reads.waiting
+        return read
+
     def _take(
         self, present: Collection[str], fresh: set[str], late: Mapping[str, _Sight]
     ) -> Collection[str]:
         """Read what is fresh and what depends on it; return what was read."""
         before = self._seen
-        found = {**late, **self.reads.of(fresh & {*present} - late.keys())}
+        found = {**late, **self._ask(fresh & {*present})}
         gone = before.keys() - set(present)
         touched = self._grouped(found, gone) if before else set()
         touched |= {f.physfn for each in found.values() if (f := each.function)}
-        more = self.reads.of((touched - found.keys()) & {*present})
+        more = self._ask((touched - found.keys()) & {*present})
         read = {**found, **more}
         owned = {a: _with_owner(each, before.get(a)) for a, each in read.items()}
         seen = {**before, **owned}
         self._seen = {a: seen[a] if a in seen else _Sight() for a in present}
-        return (fresh | more.keys()) - late.keys()
+        return fresh | more.keys()
+
+    def _ask(self, addresses: Collection[str]) -> dict[str, _Sight]:
+        """Return what was read of each; nothing of those that do not answer."""
+        answers = self.reads.ask(
+            {
+                address: Question(address, "its attributes", partial(self._read, address))
+                for address in addresses
+            }
+        )
+        return {a: sight for a, each in answers.items() if each.is_new and (sight := each.get())}
 
     def _owners(self, addresses: Collection[str]) -> set[str]:
         # The links of a physical function change with its virtual functions.

@@ -1,10 +1,14 @@
 """Reads of single devices, so that one that does not answer holds up nothing but itself."""
 
+import asyncio
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from queue import SimpleQueue
-from typing import Any, Final, Generic, NamedTuple, TypeVar
+from typing import Any, Final, Generic, NamedTuple, Self, TypeVar
+
+from nodeplug.host.fallbacks import Fallbacks
 
 T = TypeVar("T")
 
@@ -28,12 +32,14 @@ class Answer(NamedTuple, Generic[T]):
     """What was read, or what was when it last could be, else None.
 
     `trouble` says why that may be wrong by now, or is empty; `error` is what the question raised.
-    `pending` says that nothing was ever read, and that there is still time to.
+    `is_new` says that this came since the last look, `pending` that nothing was ever read, and
+    that there is still time to.
     """
 
     value: T | None = None
     trouble: str = ""
     error: BaseException | None = None
+    is_new: bool = False
     pending: bool = False
 
     def get(self) -> T | None:
@@ -44,9 +50,10 @@ class Answer(NamedTuple, Generic[T]):
 
 
 class Reads:
-    """Asks devices by turns. One that hangs costs 30 ms, once, and a thread while it does.
+    """Asks devices by turns. One that hangs costs some 60 ms, once, and a thread while it does.
 
-    `wake` is called, on that thread, when it answers after all. For one thread at a time.
+    `with reads:` is one look; what it did not ask for is forgotten then. `wake` is called, on the
+    thread that hung, when a device answers after all. For one thread at a time.
     """
 
     def __init__(self) -> None:
@@ -58,56 +65,62 @@ class Reads:
         self._asked: set[str] = set()
         self._meant: Collection[str] = ()
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        worker, self._worker = self._worker, None
+        if worker is not None:
+            worker.put(None)
+        if kind is None:
+            self._limit = _QUICK_SECONDS
+            self._known = {key: self._known[key] for key in self._known if key in self._asked}
+            for key in self._stuck.keys() - self._asked:
+                if self._stuck[key].is_over:
+                    del self._stuck[key]
+            self._meant = self._asked
+        self._asked = set()
+
     def ask(self, questions: Mapping[str, Question[T]]) -> dict[str, Answer[T]]:
         """Return the answer to each question, by its key: the same is the same over all looks."""
         self._asked |= questions.keys()
         answers = {key: stuck.late for key in questions if (stuck := self._ended(key))}
-        todo = {k: q for k, q in questions.items() if k not in answers and k not in self._stuck}
-        while todo:
+        while todo := {
+            key: question
+            for key, question in questions.items()
+            if key not in answers and key not in self._stuck
+        }:
             batch = _Batch(todo)
             self._run(batch)
             answers |= batch.answers
-            todo = {k: q for k, q in todo.items() if k not in answers and k not in self._stuck}
         self._known |= answers
         return {key: answers.get(key) or self._remembered(key) for key in questions}
 
-    def end(self) -> None:
-        """Say that a look is over: what it did not ask for is forgotten."""
-        self._limit = _QUICK_SECONDS
-        self._known = {key: self._known[key] for key in self._known if key in self._asked}
-        for key in [key for key in self._stuck if key not in self._asked]:
-            if self._stuck[key].is_over:
-                del self._stuck[key]
-        self._meant, self._asked = self._asked, set()
-
-    def rest(self) -> None:
-        """End the thread that asks, until there is something to ask."""
-        worker, self._worker = self._worker, None
-        if worker is not None:
-            worker.put(None)
-
-    def __del__(self) -> None:
-        """End the thread with whoever had it."""
-        self.rest()
+    @property
+    def waiting(self) -> set[str]:
+        """The keys of questions without an answer, and of those whose answer `ask` has not told."""
+        return {*self._stuck}
 
     @property
     def silent(self) -> dict[str, str]:
         """The devices of the last look that do not answer, and what of them cannot be read."""
         now = time.monotonic()
-        meant = [each for key, each in self._stuck.items() if key in self._meant]
-        late = [each for each in meant if not each.is_over and each.is_late(now)]
+        late = [each for each in self._missed() if not each.is_over and each.is_late(now)]
         return {each.question.device: each.question.what for each in late}
 
     @property
     def next_verdict(self) -> float | None:
         """In how many seconds another device is no longer trusted; None if there is none."""
         now = time.monotonic()
-        waiting = [s.since + _TRUST_SECONDS - now for s in self._stuck.values() if not s.told]
+        waiting = [each.since + _TRUST_SECONDS - now for each in self._missed() if not each.told]
         return max(0.0, min(waiting)) if waiting else None
+
+    def _missed(self) -> list["_Stuck"]:
+        return [each for key, each in self._stuck.items() if key in self._meant]
 
     def _run(self, batch: "_Batch") -> None:
         """Return when all of it is answered, or one of it takes too long."""
-        worker = self._worker = self._worker or _started()  # `rest` may come at any time
+        worker = self._worker = self._worker or _started()
         worker.put(batch)
         before = -1
         while not batch.done.wait(self._limit):
@@ -132,10 +145,53 @@ class Reads:
     def _remembered(self, key: str) -> Answer[Any]:
         stuck, known = self._stuck[key], self._known.get(key, Answer(pending=True))
         if not stuck.is_late(time.monotonic()):
-            return known
+            return known._replace(is_new=False)
         stuck.told = True
-        what = stuck.question.what
-        return known._replace(trouble=f"does not answer: {what} cannot be read", pending=False)
+        trouble = f"does not answer: {stuck.question.what} cannot be read"
+        return known._replace(trouble=trouble, is_new=False, pending=False)
+
+
+class Silence:
+    """Tells until closed who does not answer, and asks for looks when that may change.
+
+    `prefix` begins what devices are called then. `look` is called on the event loop, to which all
+    of it belongs.
+    """
+
+    def __init__(self, reads: Reads, prefix: str, look: Callable[[], None]) -> None:
+        self._reads = reads
+        self._prefix = prefix
+        self._look = look
+        self._fallbacks = Fallbacks()
+        self._verdict: asyncio.TimerHandle | None = None
+        self._loop = asyncio.get_running_loop()
+        reads.wake = self._wake
+
+    def close(self) -> None:
+        """Say that nobody is asked any more."""
+        self._cancel()
+        self._fallbacks.close()
+
+    def tell(self) -> None:
+        """Tell what the look that has just ended saw."""
+        self._cancel()
+        self._fallbacks.tell(
+            {
+                f"{self._prefix}{device}": ("a device does not answer", f"{what} cannot be read")
+                for device, what in self._reads.silent.items()
+            }
+        )
+        if (seconds := self._reads.next_verdict) is not None:
+            self._verdict = self._loop.call_later(seconds, self._look)
+
+    def _cancel(self) -> None:
+        if self._verdict is not None:
+            self._verdict.cancel()
+            self._verdict = None
+
+    def _wake(self) -> None:
+        with suppress(RuntimeError):  # the loop has been closed
+            self._loop.call_soon_threadsafe(self._look)
 
 
 class _Stuck:
@@ -192,9 +248,9 @@ class _Batch:
 
 def _answer(question: Question[Any]) -> Answer[Any]:
     try:
-        return Answer(question.ask())
+        return Answer(question.ask(), is_new=True)
     except BaseException as error:  # noqa: BLE001 - raised again by `get`
-        return Answer(error=error)
+        return Answer(error=error, is_new=True)
 
 
 def _started() -> "SimpleQueue[_Batch | None]":
