@@ -1,5 +1,6 @@
 """What a full disk keeps back, and what it does not."""
 
+import asyncio
 import itertools
 import threading
 from collections.abc import AsyncGenerator, Iterator
@@ -14,6 +15,7 @@ from nodeplug.offers import OfferRule
 from nodeplug.supervisor import offering
 from nodeplug.supervisor.agent import Rules
 from nodeplug.testing import Pod
+from nodeplug.testing.patience import patience
 from support.awkward.state import State
 from support.mounts import can_mount_in_namespace
 from support.needs import require
@@ -54,6 +56,24 @@ async def test_files_on_the_host_are_made_up_for_when_there_is_room(kind: Kind) 
                 assert play.allocatable() == 4
             await play.listed(allocatable=5)
             assert play.host.path("/awkward/info-awk-board-4").read_text() == BOARD
+
+
+async def test_labels_that_find_no_room_are_told_until_there_is(kind: Kind) -> None:
+    """They are no device's, and those who go by them would take them for true."""
+    async with stage(agents=0, kind=kind) as play:
+        play.features = "/features.d"
+        with small_disks(play.host.path(play.features)) as disks:
+            play.start_agent()
+            await play.listed(allocatable=4)
+            with disks.full(of_files=True):
+                play.set(State(boards=5))
+                await play.listed(allocatable=5)
+                [trouble] = play.agent.report().troubles
+                assert "/features.d/nodeplug-awkward" in trouble.detail
+            async with patience(10):
+                while play.agent.report().troubles:  # noqa: ASYNC110 - it tells nobody
+                    await asyncio.sleep(0.01)
+    assert trouble.kind == "OffersKept"
 
 
 @asynccontextmanager

@@ -94,6 +94,9 @@ class Files:
                 failures |= store.reconcile(wanted, in_use, keep=bool(self.troubles[backend]))
             except Exception as error:  # noqa: BLE001 - what a backend wants is its own
                 self._note(backend, "host files", error)
+        # What belongs to no resource takes none out of service, which would tell of it.
+        for why in [why for (resource, _), why in failures.items() if not resource]:
+            self.troubles[backend] = f"files: {why}"
         return failures
 
     def _wanted(
