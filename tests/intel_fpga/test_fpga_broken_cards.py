@@ -39,12 +39,12 @@ DAMAGES: dict[str, tuple[Damage, str, str]] = {
     "AFU id missing": (
         lambda card: (card.ports[0].folder / "afu_id").unlink(),
         BROKEN,
-        "its AFU is not known; AFU id cannot be read",
+        "its AFU is not known; AFU id is not shown by the driver",
     ),
     "AFU id a folder": (
         lambda card: as_folder(card.ports[0].folder / "afu_id"),
         BROKEN,
-        "its AFU is not known; AFU id cannot be read",
+        "its AFU is not known; AFU id cannot be read: Is a directory",
     ),
     "interface missing": (
         lambda card: card.interfaces[0].unlink(),

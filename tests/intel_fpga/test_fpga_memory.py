@@ -104,6 +104,7 @@ async def test_a_card_seen_since_the_boot_is_missed_when_it_goes(fake: FpgaHost)
     await run_once(fake)
     boot(fake)
     backend = fake.backend()
+    await backend._remember()
     backend._look()
     unplug(fake)
     assert [*backend._look()[0].inventory.devices] == [FIRST]
@@ -131,6 +132,7 @@ async def test_another_driver_may_come_late_after_the_boot(fake: FpgaHost) -> No
     (fake.folder / "sys/class/fpga_region/region0").unlink()
     (card.folder / "driver").unlink()
     backend = fake.backend()
+    await backend._remember()
     assert [*backend._look()[0].inventory.devices] == [FIRST]
     (card.folder / "driver").symlink_to("../vfio-pci")
     assert [*backend._look()[0].inventory.devices] == []
@@ -228,6 +230,7 @@ async def test_a_directory_that_cannot_be_used_is_one_line_in_the_log(
     write(fake.folder / "var/lib/kubelet/device-plugins", "a file where a directory should be")
     with caplog.at_level(logging.WARNING):
         backend = fake.backend()
+        await backend._remember()
         for afu in (AFU, OTHER_AFU, AFU):
             card.ports[0].load(afu)
             backend._state.write(backend._look()[0].known)

@@ -126,13 +126,17 @@ class SlowFiles:
 
 
 class SlowFile(SlowFiles):
-    """A single file, mounted over one that is there. `asked` counts who wanted to read it."""
+    """A single file, mounted over one that is there. `asked` counts who wanted to read it.
+
+    Reading fails with the error number `error`, unless it is 0.
+    """
 
     _root_mode = stat.S_IFREG
 
     def __init__(self, file: Path, content: str) -> None:
         super().__init__(file)
         self.asked = 0
+        self.error = 0
         self._content = content.encode()
 
     def _answer(self, code: int, node: int, body: bytes) -> bytes | int:
@@ -141,7 +145,7 @@ class SlowFile(SlowFiles):
             return struct.pack("<QII", 0, _UNCACHED, 0)
         if code == _READ:
             start, size = struct.unpack_from("<8xQI", body)
-            return self._content[start : start + size]
+            return -self.error or self._content[start : start + size]
         return b"" if code == _RELEASE else super()._answer(code, node, body)
 
     def _attributes(self, node: int) -> bytes:

@@ -52,13 +52,14 @@ class Answer(NamedTuple, Generic[T]):
 class Reads:
     """Asks devices by turns. One that hangs costs some 60 ms, once, and a thread while it does.
 
-    `with reads:` is one look; what it did not ask for is forgotten then. `wake` is called, on the
-    thread that hung, when a device answers after all. For one thread at a time.
+    `with reads:` is one look; what it did not ask for is forgotten then. In the first one, a device
+    may take `first_seconds`. `wake` is called, on the thread that hung, when a device answers after
+    all. For one thread at a time.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, first_seconds: float = _FIRST_SECONDS) -> None:
         self.wake: Callable[[], None] = lambda: None
-        self._limit = _FIRST_SECONDS
+        self._limit = first_seconds
         self._worker: SimpleQueue[_Batch | None] | None = None
         self._known: dict[str, Answer[Any]] = {}
         self._stuck: dict[str, _Stuck] = {}

@@ -18,22 +18,26 @@ def read_text(path: Path | str) -> str | None:
 
     None where it is missing or the device does not answer (EIO, ENODEV and the like).
     """
-    data = read_bytes(path, _ATTRIBUTE_LIMIT)
-    return None if data is None else data.decode(errors="replace").strip(" \t\r\n\0")
+    try:
+        return attribute(path)
+    except (OSError, ValueError):
+        return None
+
+
+def attribute(path: Path | str) -> str:
+    """Return an attribute as `read_text` does; raise OSError where there is none.
+
+    ValueError is raised for what is no path.
+    """
+    return _read(path, _ATTRIBUTE_LIMIT).decode(errors="replace").strip(" \t\r\n\0")
 
 
 def read_bytes(path: Path | str, size: int) -> bytes | None:
     """Return the beginning of an attribute; None as for `read_text`."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        return _read(path, size)
     except (OSError, ValueError):
         return None
-    try:
-        return os.read(fd, size)
-    except OSError:
-        return None
-    finally:
-        os.close(fd)
 
 
 def read_int(path: Path | str) -> int | None:
@@ -91,3 +95,11 @@ def device_at(root: HostRoot, host_path: str) -> str | None:
 def device_of_node(root: HostRoot, kind: str, major: int, minor: int) -> str | None:
     """Return the devpath of a "char" or "block" node by its numbers, or None."""
     return device_at(root, f"/sys/dev/{kind}/{major}:{minor}")
+
+
+def _read(path: Path | str, size: int) -> bytes:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        return os.read(fd, size)
+    finally:
+        os.close(fd)

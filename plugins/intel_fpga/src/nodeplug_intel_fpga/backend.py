@@ -6,21 +6,25 @@ import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from math import inf
 from typing import TYPE_CHECKING, Final
 
 from nodeplug.backend import Measurement, Omissions, Quantity
 from nodeplug.host.calls import call
 from nodeplug.host.host import Host
+from nodeplug.host.reads import Silence
 from nodeplug.values.device import Attribute, Device
 from nodeplug.values.edits import NO_EDITS, ContainerEdits
 from nodeplug.values.errors import AllocationRefusedError
 from nodeplug.values.inventory import Inventory
 from nodeplug_intel_fpga.changes import changes
+from nodeplug_intel_fpga.facts import PortFacts
+from nodeplug_intel_fpga.gauges import NO_GAUGES, Gauges, gauges
 from nodeplug_intel_fpga.look import View, look
 from nodeplug_intel_fpga.memory import Memory
-from nodeplug_intel_fpga.readings import Reading, readings
 from nodeplug_intel_fpga.settings import FpgaSettings, ProgrammedSettings
 from nodeplug_intel_fpga.state import State
+from nodeplug_intel_fpga.troubles import PASSING_SECONDS, Troubles
 
 if TYPE_CHECKING:
     from nodeplug_intel_fpga.shares import Share
@@ -28,7 +32,6 @@ if TYPE_CHECKING:
 _log = logging.getLogger("nodeplug.intel_fpga")
 
 # What answers no sooner than this hangs.
-_LOOK_SECONDS: Final = 20.0
 _MEASURE_SECONDS: Final = 1.0
 _DISK_SECONDS: Final = 2.0
 # Core gives up after 25 s, the kubelet after 30 (R55).
@@ -44,7 +47,7 @@ class FpgaBackend:
         self._settings = settings
         self._host = host
         self._state = State(host.root, settings.state_dir)
-        self._left_out = Omissions()
+        self._troubles = Troubles()
         self._shares: Mapping[str, Share] = {}
         self._told: Inventory | None = None
         self._requested = asyncio.Event()
@@ -52,19 +55,21 @@ class FpgaBackend:
     async def inventories(self) -> AsyncGenerator[Inventory, None]:
         """Yield what is there, and again after every change."""
         self._told = None
-        pause, errors = self._settings.poll_seconds, self.memory.errors
-        async with changes(self._host, self._requested, errors, pause) as told:
-            while True:
-                view, changed = await call(self._look, timeout=_LOOK_SECONDS)
-                self._report(view.left_out)
-                if changed is not None:
-                    yield changed
-                if self._state.lacks(view.known):
-                    with suppress(TimeoutError):
-                        await self.memory.disk.call(
-                            self._state.write, view.known, timeout=_DISK_SECONDS
-                        )
-                await told.wait()
+        await self._remember()
+        async with changes(self._host, self._requested, self._settings.poll_seconds) as told:
+            silence = Silence(self.memory.reads, "intel_fpga ", self._requested.set)
+            try:
+                while True:
+                    view, changed = await call(self._look, timeout=inf)
+                    silence.tell()
+                    self._report(view.left_out)
+                    if changed is not None:
+                        yield changed
+                    if self._state.lacks(view.known):
+                        await self._write(view.known)
+                    await told.wait()
+            finally:
+                silence.close()
 
     async def allocate(self, resource: str, devices: Sequence[Device]) -> ContainerEdits:  # noqa: ARG002 - each device brings its own
         """Add nothing: variables are named by port, so that none is joined."""
@@ -85,27 +90,21 @@ class FpgaBackend:
 
     async def measure(self) -> Sequence[Measurement]:
         """Return temperature and power of each device's card."""
-        cards = await call(readings, self._host.root, timeout=_MEASURE_SECONDS)
+        cards = await self.memory.measuring.call(
+            gauges, self._host.root, self.memory.gauges, timeout=_MEASURE_SECONDS
+        )
         shares = self._shares.values()
         return [each for share in shares for each in _of(share.first.id, cards, share.first.card)]
 
     def _look(self) -> tuple[View, Inventory | None]:
         """Return what is there, and how it is told where it is not what was there before."""
-        # The look of a backend that was replaced may still be on its way, or hang.
-        if not self.memory.looking.acquire(timeout=_LOOK_SECONDS):
-            raise TimeoutError("an earlier look at the host hangs")
-        try:
-            if self._recall:
-                self.memory.recall(*self._state.read())
-                self._recall = False
+        with self.memory.looking:  # the look of a backend that was replaced may be on its way
             view = look(self._host.root, self._settings, self.memory)
-        finally:
-            self.memory.looking.release()
         self._shares = view.shares
         if view.inventory == self._told:
             return view, None
         self._told = view.inventory
-        return view, _with_readings(view.inventory, readings(self._host.root))
+        return view, _with_gauges(view.inventory, view.gauges)
 
     def _program(self, wanted: Sequence[tuple[ProgrammedSettings, Device]], until: float) -> None:
         from nodeplug_intel_fpga.programming.programmer import load  # noqa: PLC0415 - rare
@@ -118,11 +117,23 @@ class FpgaBackend:
 
     def _report(self, left_out: Omissions) -> None:
         """Log what is no device and was not said to be none before."""
-        left_out.tell(_log, self._left_out)
-        self._left_out = left_out
+        if self._troubles.tell(_log, left_out):
+            asyncio.get_running_loop().call_later(PASSING_SECONDS, self._requested.set)
+
+    async def _remember(self) -> None:
+        """Recall what an agent before this one wrote down, if the disk answers."""
+        if self._recall:
+            with suppress(TimeoutError):
+                kept = await self.memory.disk.call(self._state.read, timeout=_DISK_SECONDS)
+                self.memory.recall(*kept)
+            self._recall = False
+
+    async def _write(self, known: Mapping[str, PortFacts]) -> None:
+        with suppress(TimeoutError):
+            await self.memory.disk.call(self._state.write, known, timeout=_DISK_SECONDS)
 
 
-def _with_readings(inventory: Inventory, cards: Mapping[str, Reading]) -> Inventory:
+def _with_gauges(inventory: Inventory, cards: Mapping[str, Gauges]) -> Inventory:
     devices = {
         device.id: replace(
             device, attributes={**device.attributes, **_rounded(cards, device.parent)}
@@ -132,7 +143,7 @@ def _with_readings(inventory: Inventory, cards: Mapping[str, Reading]) -> Invent
     return replace(inventory, devices=devices)
 
 
-def _rounded(cards: Mapping[str, Reading], parent: str) -> dict[str, Attribute]:
+def _rounded(cards: Mapping[str, Gauges], parent: str) -> dict[str, Attribute]:
     found = cards.get(parent.removeprefix("fpga-"))
     if found is None:
         return {}
@@ -140,8 +151,8 @@ def _rounded(cards: Mapping[str, Reading], parent: str) -> dict[str, Attribute]:
     return {name: round(value) for name, value in named.items() if value is not None}
 
 
-def _of(device: str, cards: Mapping[str, Reading], card: str) -> list[Measurement]:
-    found = cards.get(card, Reading(None, None))
+def _of(device: str, cards: Mapping[str, Gauges], card: str) -> list[Measurement]:
+    found = cards.get(card, NO_GAUGES)
     named: tuple[tuple[Quantity, float | None], ...] = (
         ("temperature_celsius", found.temperature),
         ("power_watts", found.power),

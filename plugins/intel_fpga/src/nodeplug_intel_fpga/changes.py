@@ -17,29 +17,18 @@ _CLASS: Final = "1200"
 # What begins the names of what the drivers make.
 _NAMES: Final = tuple(f"/{name}" for each in LAYOUTS for name in (each.fme, each.port, each.folder))
 
-# Kernel, pci_uevent_ers: what becomes of a function after an error.
-_STATES: Final = {
-    "BEGIN_RECOVERY": "had an error, the kernel is recovering it",
-    "FAILED_RECOVERY": "had an error, the kernel could not recover it",
-}
-
 
 class Changes:
-    """Waits for events of cards, for a request, or for the time of a look without cause.
-
-    `errors` says of which PCI functions the kernel told an error; it is kept up to date.
-    """
+    """Waits for events of cards, for a request, or for the time of a look without cause."""
 
     def __init__(
         self,
         events: AsyncIterator[Uevent | Resync],
         requested: asyncio.Event,
-        errors: dict[str, str],
         poll_seconds: float,
     ) -> None:
         self._requested = requested
         self._events = events
-        self._errors = errors
         self._poll_seconds = poll_seconds
         self._looked = 0.0
 
@@ -59,18 +48,6 @@ class Changes:
         async for event in self._events:
             if isinstance(event, Resync) or concerns_cards(event):
                 self._requested.set()
-            if isinstance(event, Uevent):
-                self._note(event)
-            else:
-                self._errors.clear()  # the event that an error is overcome may be among the lost
-
-    def _note(self, event: Uevent) -> None:
-        address = event.devpath.rpartition("/")[2]
-        state = event.properties.get("ERROR_EVENT", "")
-        if state in _STATES:
-            self._errors[address] = f"PCI function {address} {_STATES[state]}"
-        elif state or (event.subsystem == "pci" and event.action in {"add", "remove", "bind"}):
-            self._errors.pop(address, None)
 
 
 def concerns_cards(event: Uevent) -> bool:
@@ -81,8 +58,8 @@ def concerns_cards(event: Uevent) -> bool:
 
 @asynccontextmanager
 async def changes(
-    host: Host, requested: asyncio.Event, errors: dict[str, str], poll_seconds: float
+    host: Host, requested: asyncio.Event, poll_seconds: float
 ) -> AsyncIterator[Changes]:
     """Listen to the kernel from entry to exit; `requested` is set to ask for a look."""
     async with host.uevents.subscribe() as events:
-        yield Changes(events, requested, errors, poll_seconds)
+        yield Changes(events, requested, poll_seconds)

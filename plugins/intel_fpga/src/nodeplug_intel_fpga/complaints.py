@@ -4,20 +4,31 @@ from collections.abc import Iterable
 from typing import Final, Literal, NamedTuple
 
 Check = Literal[
-    "absent", "interface", "afu", "engine", "port", "alarms", "node", "engineNode", "pci"
+    "absent",
+    "silent",
+    "reset",
+    "interface",
+    "afu",
+    "engine",
+    "port",
+    "alarms",
+    "node",
+    "engineNode",
+    "pci",
 ]
 
 
 class Complaint(NamedTuple):
-    """Something that is wrong with a port, by the check that found it."""
+    """Something that is wrong with a port, by the check that found it, and what helps."""
 
     check: Check
     text: str
+    remedy: str = ""
 
 
-_OF_IDS: Final = frozenset({"interface", "afu"})
+_WHY_UNKNOWN: Final = frozenset({"absent", "silent", "reset", "interface", "afu"})
 
 
 def left_out(reason: str, complaints: Iterable[Complaint]) -> str:
-    """Return why a port is no device: the reason, and what is wrong with its ids."""
-    return "; ".join([reason, *(each.text for each in complaints if each.check in _OF_IDS)])
+    """Return why a port is no device: the reason, and what may be the cause."""
+    return "; ".join([reason, *(each.text for each in complaints if each.check in _WHY_UNKNOWN)])

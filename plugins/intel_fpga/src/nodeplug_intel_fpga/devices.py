@@ -6,18 +6,13 @@ from typing import Final
 from nodeplug.values.device import Attribute, Device, Health
 from nodeplug.values.edits import ContainerEdits, DeviceNode
 from nodeplug.values.hardware import EXCLUSIVE, PART, Uses
-from nodeplug_intel_fpga.complaints import Check
+from nodeplug_intel_fpga.complaints import Check, Complaint
 from nodeplug_intel_fpga.facts import PortFacts
 from nodeplug_intel_fpga.models import model
-from nodeplug_intel_fpga.shares import Kind, Share
+from nodeplug_intel_fpga.shares import Share
 
-# The checks that no setting switches off, by what the device is handed out as.
-_ALWAYS: Final[dict[Kind, frozenset[Check]]] = {
-    "af": frozenset({"absent", "interface", "afu"}),
-    "region": frozenset({"absent", "interface"}),
-    "regiondevel": frozenset({"absent", "interface"}),
-    "programmed": frozenset({"absent", "interface"}),
-}
+# The checks that no setting switches off, and the AFU's in mode "af".
+_ALWAYS: Final[frozenset[Check]] = frozenset({"absent", "silent", "reset", "interface"})
 _USUAL: Final[frozenset[Check]] = frozenset({"engine", "port", "alarms", "node", "pci"})
 # A list of more would hide what is first.
 _REASONS: Final = 3
@@ -25,7 +20,7 @@ _REASONS: Final = 3
 
 def device_of(share: Share, ignore: Collection[str]) -> Device:
     """Return the device for a share."""
-    reason = _reason(share, ignore)
+    reason = "; ".join([*dict.fromkeys(c.text for c in complaints(share, ignore))][:_REASONS])
     facts = share.first
     return Device(
         id=facts.id,
@@ -41,12 +36,12 @@ def device_of(share: Share, ignore: Collection[str]) -> Device:
     )
 
 
-def _reason(share: Share, ignore: Collection[str]) -> str:
-    checks = _ALWAYS[share.kind] | (_USUAL - frozenset(ignore))
+def complaints(share: Share, ignore: Collection[str]) -> list[Complaint]:
+    """Return what makes the device for a share Unhealthy."""
+    checks = _ALWAYS | (_USUAL - frozenset(ignore)) | ({"afu"} if share.kind == "af" else set())
     if (share.engine_node or share.kind == "programmed") and "node" not in ignore:
         checks |= {"engineNode"}
-    texts = [each.text for port in share.ports for each in port.complaints if each.check in checks]
-    return "; ".join([*dict.fromkeys(texts)][:_REASONS])
+    return [each for port in share.ports for each in port.complaints if each.check in checks]
 
 
 def _attributes(share: Share, facts: PortFacts) -> dict[str, Attribute]:

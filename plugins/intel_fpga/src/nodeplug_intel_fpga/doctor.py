@@ -5,17 +5,16 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from nodeplug.backend import Finding
-from nodeplug.host.pci import PciDevice, pci_devices
 from nodeplug.host.root import HostRoot
 from nodeplug.values.errors import InvalidValueError
+from nodeplug_intel_fpga.devices import complaints
 from nodeplug_intel_fpga.explain import verdicts
-from nodeplug_intel_fpga.layouts import LAYOUTS
+from nodeplug_intel_fpga.look import first_look
 from nodeplug_intel_fpga.programming.bitstream import wanted
 from nodeplug_intel_fpga.settings import FpgaSettings, ProgrammedSettings
+from nodeplug_intel_fpga.strangers import has_driver, strangers
 
-# PCI, processing accelerators: the class of all these cards; others have it too.
-_CLASS: Final = "120000"
-_VENDOR: Final = "8086"
+_LOOK_THERE: Final = "see devices --explain and the kernel's log"
 
 
 def checks(settings: FpgaSettings, root: HostRoot) -> Sequence[Finding]:
@@ -29,33 +28,30 @@ def checks(settings: FpgaSettings, root: HostRoot) -> Sequence[Finding]:
 
 
 def _drivers(root: HostRoot) -> Iterator[Finding]:
-    for function in pci_devices(root):
-        ours = function.vendor == _VENDOR and function.device_class == _CLASS
-        if ours and function.driver not in {layout.driver for layout in LAYOUTS}:
-            yield _without_driver(function)
-
-
-def _without_driver(function: PciDevice) -> Finding:
-    return Finding(
-        "warning",
-        f"PCI function {function.address}",
-        f"has {f'the driver {function.driver}' if function.driver else 'no driver'}",
-        "load the kernel's dfl-pci, if the card is to be served",
-    )
+    for function in strangers(root):
+        yield Finding(
+            "warning",
+            f"PCI function {function.address}",
+            has_driver(function),
+            "load the kernel's dfl-pci, if the card is to be served",
+        )
 
 
 def _ports(settings: FpgaSettings, root: HostRoot) -> Iterator[Finding]:
-    told = verdicts(settings, root)
+    view = first_look(root, settings)
+    told = verdicts(view)
     for name in sorted({each.name for each in settings.programming} - {v.resource for v in told}):
         remedy = "correct cards and interface of its entry in programming"
         yield Finding("warning", name, "no port belongs to it", remedy)
     for verdict in told:
-        where = "see devices --explain and the kernel's log"
         if not verdict.chosen:
-            yield Finding("warning", verdict.device, f"is not served: {verdict.reason}", where)
-        elif "; unhealthy: " in verdict.reason:
-            reason = verdict.reason.partition("; ")[2]
-            yield Finding("problem", verdict.device, f"is {reason}", where)
+            text = f"is not served: {verdict.reason}"
+            yield Finding("warning", verdict.device, text, _LOOK_THERE)
+        elif reason := view.inventory.devices[verdict.device].reason:
+            found = complaints(view.shares[verdict.device], settings.health.ignore)
+            remedies = dict.fromkeys(each.remedy for each in found if each.remedy)
+            text = f"is unhealthy: {reason}"
+            yield Finding("problem", verdict.device, text, "; ".join(remedies) or _LOOK_THERE)
 
 
 def _bitstream(entry: ProgrammedSettings, root: HostRoot) -> Iterator[Finding]:

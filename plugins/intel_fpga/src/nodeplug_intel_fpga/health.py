@@ -7,13 +7,15 @@ from typing import Final
 
 from nodeplug.host.root import HostRoot
 from nodeplug.host.sysfs import device_at, read_bytes, read_int
-from nodeplug_intel_fpga.complaints import Complaint
+from nodeplug_intel_fpga.complaints import Check, Complaint
 from nodeplug_intel_fpga.layouts import Layout
 from nodeplug_intel_fpga.survey import Function, Part
 from nodeplug_intel_fpga.tree import find
 
 # Kernel, Documentation/ABI/testing/sysfs-platform-dfl-port: the thermal trip's power state.
 _TRIPPED: Final = 6
+# What a register reads when nobody answers.
+ALL_ONES: Final = (1 << 64) - 1
 # A register has 64 bits; what is longer is no register, and not worth more of a line.
 _SHOWN: Final = 20
 # PCI: what the vendor's number reads where nobody answers.
@@ -24,7 +26,8 @@ def engine_complaints(root: HostRoot, layout: Layout, engine: Part) -> Iterator[
     """Yield what is wrong with all ports of a card."""
     for register in layout.registers:
         if value := read_int(engine.place / register):
-            yield Complaint("engine", f"{engine.name} {register} reads {_hex(value)}")
+            check: Check = "absent" if value == ALL_ONES else "engine"
+            yield Complaint(check, f"{engine.name} {register} reads {_hex(value)}")
     for pattern in layout.alarms:
         for alarm in find(engine.place, pattern):
             if read_int(alarm):

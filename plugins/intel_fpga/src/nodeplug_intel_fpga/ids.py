@@ -9,12 +9,13 @@ _DIGITS: Final = frozenset("0123456789abcdef")
 _LENGTH: Final = 32
 # What a register reads when the card does not answer, or when no AFU is there to answer.
 _NOBODY: Final = "f" * _LENGTH
+_NOTHING: Final = "0" * _LENGTH
 
 
 def good_id(text: str | None) -> str:
-    """Return an id in lower case, or "" for what is none: missing, all ones, or other text."""
+    """Return an id in lower case, or "" for none: missing, all ones or zeros, or other text."""
     digits = (text or "").lower()
-    return digits if is_id(digits) and digits != _NOBODY else ""
+    return digits if is_id(digits) and digits not in {_NOBODY, _NOTHING} else ""
 
 
 def is_id(text: str) -> bool:
@@ -22,12 +23,19 @@ def is_id(text: str) -> bool:
     return len(text) == _LENGTH and _DIGITS.issuperset(text)
 
 
+def reads_ones(text: str | None) -> bool:
+    """Whether an id is what reads where nobody answers."""
+    return text is not None and text.lower() == _NOBODY
+
+
 def why_bad(text: str | None) -> str:
     """Return what is wrong with a text that is no good id, fit for a log line."""
     if text is None:
         return "cannot be read"
-    if text.lower() == _NOBODY:
+    if reads_ones(text):
         return "reads all ones"
+    if text == _NOTHING:
+        return "reads all zeros"
     return f"reads {text[:40]!a}, which is no id"
 
 

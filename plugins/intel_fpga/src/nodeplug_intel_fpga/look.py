@@ -10,6 +10,7 @@ from nodeplug.values.device import Device
 from nodeplug.values.inventory import Inventory
 from nodeplug_intel_fpga.devices import device_of
 from nodeplug_intel_fpga.facts import PortFacts
+from nodeplug_intel_fpga.gauges import Gauges
 from nodeplug_intel_fpga.memory import Memory
 from nodeplug_intel_fpga.settings import FpgaSettings
 from nodeplug_intel_fpga.shares import Share, Shares, shares
@@ -19,12 +20,16 @@ from nodeplug_intel_fpga.survey import survey
 
 
 class View(NamedTuple):
-    """The devices, what each is made of by its id, and why other things are no devices."""
+    """The devices, what each is made of by its id, and why other things are no devices.
+
+    `known` is what ports are like when they are well, `gauges` are the sensors by card.
+    """
 
     inventory: Inventory
     shares: Mapping[str, Share]
     left_out: Omissions
     known: Mapping[str, PortFacts]
+    gauges: Mapping[str, Gauges]
 
 
 def first_look(root: HostRoot, settings: FpgaSettings) -> View:
@@ -37,7 +42,9 @@ def first_look(root: HostRoot, settings: FpgaSettings) -> View:
 def look(root: HostRoot, settings: FpgaSettings, memory: Memory) -> View:
     """Look at all cards. Blocks; a broken card affects only itself."""
     seen = survey(root)
-    settled = memory.settle(root, sightings(root, seen))
+    with memory.reads:
+        found = sightings(root, seen, memory.reads)
+    settled = memory.settle(root, found.ports, found.silent)
     shared = shares(settled.ports, settings)
     left_out = Omissions(seen.troubles | settled.left_out | shared.left_out)
     devices = [*_devices(shared, settings, left_out)]
@@ -48,6 +55,7 @@ def look(root: HostRoot, settings: FpgaSettings, memory: Memory) -> View:
         {share.first.id: share for share in shared.shares},
         left_out,
         memory.known,
+        found.gauges,
     )
 
 

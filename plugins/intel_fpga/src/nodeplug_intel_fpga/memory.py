@@ -2,15 +2,22 @@
 
 from collections.abc import Collection, Mapping
 from threading import Lock
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import Final, NamedTuple
 
 from nodeplug.host.lane import Lane
 from nodeplug.host.pci import pci_device
+from nodeplug.host.reads import Reads
 from nodeplug.host.root import HostRoot
 from nodeplug_intel_fpga.complaints import Complaint, left_out
 from nodeplug_intel_fpga.facts import PortFacts
 from nodeplug_intel_fpga.layouts import layout
 from nodeplug_intel_fpga.sightings import Sighting
+
+# Core does not wait for long.
+_SENSOR_SECONDS: Final = 0.1
+
+NOBODY: Final[Mapping[str, Complaint]] = MappingProxyType({})
 
 
 class Settled(NamedTuple):
@@ -25,14 +32,16 @@ class Memory:
 
     Ports that are not seen any more are kept while something on the host tells that they should
     be. `looking` is held while somebody looks: a backend that was replaced may still be at it.
-    They are written down on the lane `disk`, so that one of those has not the last word. `errors`
-    says of which PCI functions the kernel told an error, and how it stands.
+    They are written down on the lane `disk`, so that one of those has not the last word. `reads`
+    are those of cards, `gauges` those of their sensors, by turns on the lane `measuring`.
     """
 
     def __init__(self) -> None:
         self.looking = Lock()
         self.disk = Lane()
-        self.errors: dict[str, str] = {}
+        self.measuring = Lane()
+        self.reads = Reads()
+        self.gauges = Reads(_SENSOR_SECONDS)
         self.known: Mapping[str, PortFacts] = {}
         self._former: frozenset[str] = frozenset()
 
@@ -41,24 +50,34 @@ class Memory:
         self.known = dict(known)
         self._former = frozenset(former)
 
-    def settle(self, root: HostRoot, seen: list[Sighting]) -> Settled:
-        """Complete what is seen by what is known, and learn from it."""
-        completed = [
-            Sighting(each.facts.filled(self.known.get(each.facts.key)), each.complaints)
-            for each in seen
-        ]
-        ports, others = _told_apart(completed)
+    def settle(
+        self, root: HostRoot, seen: list[Sighting], silent: Mapping[str, Complaint] = NOBODY
+    ) -> Settled:
+        """Complete what is seen by what is known, and learn from it.
+
+        `silent` are the functions of which nothing may be seen, for they do not answer.
+        """
+        ports, others = _told_apart([self._completed(each) for each in seen])
         here = {each.facts.key for each in seen}
         absent = [
-            Sighting(facts, (Complaint("absent", reason),))
+            Sighting(facts, (silent.get(facts.address) or Complaint("absent", reason),))
             for facts in self.known.values()
-            if facts.key not in here and (reason := self._why_absent(root, facts, seen))
+            if facts.key not in here
+            if (reason := self._why_absent(root, facts, seen)) or facts.address in silent
         ]
         by_id = {each.facts.id: each for each in (*absent, *ports)}
         ports = [*by_id.values()]
         self.known = {each.facts.key: each.facts for each in ports}
         self._former &= {each.facts.key for each in absent}
-        return Settled(tuple(map(self._with_errors, ports)), others)
+        return Settled(tuple(ports), others)
+
+    def _completed(self, port: Sighting) -> Sighting:
+        before = self.known.get(port.facts.key)
+        if before is None:
+            return port
+        # What reads all ones now did so when other registers of the card were read, perhaps.
+        facts = before.filled(port.facts) if port.doubtful else port.facts.filled(before)
+        return port._replace(facts=facts)
 
     def _why_absent(self, root: HostRoot, facts: PortFacts, seen: list[Sighting]) -> str:
         """Return why a port is not there; empty where it is right that it is not."""
@@ -74,11 +93,6 @@ class Memory:
             return "" if _gave_all(root, facts) else "the driver shows no port"
         other = f"driver {function.driver} is bound to PCI function {facts.address}"
         return "" if facts.key in self._former else other
-
-    def _with_errors(self, port: Sighting) -> Sighting:
-        addresses = dict.fromkeys((port.facts.card, port.facts.address))
-        told = [Complaint("pci", self.errors[each]) for each in addresses if each in self.errors]
-        return Sighting(port.facts, (*told, *port.complaints)) if told else port
 
 
 def _gave_all(root: HostRoot, facts: PortFacts) -> bool:

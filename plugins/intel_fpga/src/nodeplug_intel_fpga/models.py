@@ -21,6 +21,11 @@ _MODELS: Final = {
 }
 
 
+def is_known(pci_id: str) -> bool:
+    """Whether the kernel's driver is made for these numbers."""
+    return pci_id in _MODELS
+
+
 def model(pci_id: str) -> str:
     """Return the name of a card, or the numbers themselves for one not known."""
     return _MODELS.get(pci_id, pci_id)

@@ -1,4 +1,7 @@
-"""What the drivers show in sysfs: PCI functions, each with an engine, ports, or both."""
+"""What the drivers show in sysfs: PCI functions, each with an engine, ports, or both.
+
+Only names and links are looked at, which wait for nothing.
+"""
 
 import os
 import re
@@ -32,17 +35,19 @@ class Part(NamedTuple):
 
 
 class Function(NamedTuple):
-    """A PCI function with what its driver made of it.
+    """A PCI function with the folders of what its driver made of it.
 
-    `card` is the address of the physical function: another one for a virtual function only.
+    `name` is the kernel's for it, as long as the driver is bound. `card` is the address of the
+    physical function: another one for a virtual function only.
     """
 
+    name: str
     address: str
     devpath: str
     card: str
     layout: Layout
-    engine: Part | None
-    ports: tuple[Part, ...]
+    engine: Path | None
+    ports: tuple[Path, ...]
 
 
 class Survey(NamedTuple):
@@ -53,7 +58,7 @@ class Survey(NamedTuple):
 
 
 def survey(root: HostRoot) -> Survey:
-    """Look at both drivers' trees. Blocks; opens attributes only, never a device node."""
+    """Look at both drivers' trees. Blocks; opens nothing."""
     functions: list[Function] = []
     troubles = Omissions()
     for layout in LAYOUTS:
@@ -64,8 +69,11 @@ def survey(root: HostRoot) -> Survey:
 
 
 def _functions(root: HostRoot, layout: Layout, name: str) -> Iterator[Function]:
-    devpath = device_at(root, f"/sys/class/{layout.folders}/{name}")
+    link = f"/sys/class/{layout.folders}/{name}"
+    devpath = device_at(root, link)
     if devpath is None:
+        if not os.path.islink(root.path(link)):  # noqa: PTH114 - for any text
+            return  # it was removed just now
         raise InvalidValueError("its link in /sys/class leads nowhere")
     place = root.path(f"/sys{devpath}")
     engines, ports = children(place, layout.fme), children(place, layout.port)
@@ -76,16 +84,18 @@ def _functions(root: HostRoot, layout: Layout, name: str) -> Iterator[Function]:
         raise InvalidValueError("is not below a PCI function")
     physical = link_name(root.path(f"/sys{function}/physfn")) or ""
     yield Function(
+        name=name,
         address=_last(function),
         devpath=function,
         card=physical if _ADDRESS.fullmatch(physical) else _last(function),
         layout=layout,
-        engine=_part(engines[0]) if engines else None,
-        ports=tuple(_part(port) for port in ports),
+        engine=engines[0] if engines else None,
+        ports=tuple(ports),
     )
 
 
-def _part(place: Path) -> Part:
+def part_at(place: Path) -> Part:
+    """Return the part that has this folder. Blocks: it reads an attribute."""
     text = read_text(place / "uevent") or ""
     values = dict(line.partition("=")[::2] for line in text.splitlines())
     name, major, minor = (values.get(key, "") for key in ("DEVNAME", "MAJOR", "MINOR"))

@@ -11,11 +11,11 @@ from threading import Lock
 from typing import Final
 
 from nodeplug.host.root import HostRoot
-from nodeplug.host.sysfs import read_text
 from nodeplug.values.errors import AllocationRefusedError, InvalidValueError
-from nodeplug_intel_fpga.ids import good_id, why_bad
+from nodeplug_intel_fpga.ids import good_id
 from nodeplug_intel_fpga.programming.bitstream import Bitstream, wanted
 from nodeplug_intel_fpga.programming.ioctls import program
+from nodeplug_intel_fpga.registers import read_afu
 from nodeplug_intel_fpga.settings import ProgrammedSettings
 from nodeplug_intel_fpga.sightings import Target, target
 
@@ -102,7 +102,7 @@ def _opened(node: Path, flags: int) -> Iterator[int]:
 
 
 def _check_loaded(found: Target, entry: ProgrammedSettings) -> None:
-    text = read_text(found.port.place / "afu_id")
+    text, trouble = read_afu(found.port)
     if good_id(text) != entry.afu:
-        what = f"is {good_id(text)}" if good_id(text) else why_bad(text)
-        raise AllocationRefusedError(f"{found.port.name} was programmed, but its AFU id {what}")
+        what = trouble.text if trouble else f"its AFU id is {good_id(text)}"
+        raise AllocationRefusedError(f"{found.port.name} was programmed, but {what}")
