@@ -2,12 +2,13 @@
 
 import os
 import signal
+import tempfile
 import time
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from support.needs import require
+import psutil
 
 _TOP = Path("/sys/fs/cgroup")
 
@@ -60,19 +61,67 @@ class MemoryGroup:
         return {key: int(value) for key, value in map(str.split, lines)}
 
 
+class MeasuredGroup:
+    """A command and its children where no group can be made: whoever asks what they hold, looks.
+
+    What they had in between is not seen.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.peak = 0
+        self._limit = 0
+        self._noted = folder / "pid"
+
+    def limit(self, size: int) -> None:
+        """Note how many bytes they may have."""
+        self._limit = size
+
+    def within(self) -> list[str]:
+        """Return what to put before the command."""
+        return ["sh", "-c", f'echo $$ > {self._noted}; exec "$0" "$@"']
+
+    @property
+    def kills(self) -> int:
+        """Whether one would have been killed: they have had more than the limit."""
+        return int(self.peak > self._limit)
+
+    @property
+    def held(self) -> int:
+        """How many bytes they have now: of pages that several share, each its part."""
+        try:
+            first = psutil.Process(int(self._noted.read_text()))
+            held = sum(map(_held_by, (first, *first.children(recursive=True))))
+        except (OSError, ValueError, psutil.Error):  # it has not begun, or has ended
+            return 0
+        self.peak = max(self.peak, held)
+        return held
+
+
+AnyGroup = MemoryGroup | MeasuredGroup
+
+
+def _held_by(process: psutil.Process) -> int:
+    with suppress(OSError):
+        lines = Path(f"/proc/{process.pid}/smaps_rollup").read_text().splitlines()
+        return next((int(line.split()[1]) << 10 for line in lines if line.startswith("Pss:")), 0)
+    return 0
+
+
 @contextmanager
-def memory_group() -> Generator[MemoryGroup, None, None]:
-    """Make a group, from entry to exit."""
+def memory_group() -> Generator[AnyGroup, None, None]:
+    """Make a group, from entry to exit; one that only measures where none can be made."""
     second = (_TOP / "cgroup.controllers").exists()
     folder = (_TOP if second else _TOP / "memory") / f"nodeplug-test-{os.getpid()}"
     try:
         folder.mkdir()
-    except OSError as error:
-        require(False, f"a memory cgroup cannot be made: {error.strerror}")
+    except OSError:
+        with tempfile.TemporaryDirectory() as own:
+            yield MeasuredGroup(Path(own))
+        return
     try:
         limited = folder / ("memory.max" if second else "memory.limit_in_bytes")
-        require(limited.exists(), "cgroups do not limit memory here")
-        yield MemoryGroup(folder)
+        with tempfile.TemporaryDirectory() as own:
+            yield MemoryGroup(folder) if limited.exists() else MeasuredGroup(Path(own))
     finally:
         _remove(folder)
 

@@ -16,7 +16,7 @@ from nodeplug.testing import AdmissionError, Pod
 from support.agent_node import Node, node
 from support.api_server import ApiServer, api_server
 from support.hostile import KINDS, crowd
-from support.memory_group import MemoryGroup, memory_group
+from support.memory_group import AnyGroup, memory_group
 from support.needs import require
 from support.repository import ROOT
 from support.watched import Watch, free_port
@@ -184,5 +184,5 @@ async def _scrape(port: int) -> None:
             await Watch(port).get(path)
 
 
-async def _look(group: MemoryGroup, held: list[int]) -> None:
+async def _look(group: AnyGroup, held: list[int]) -> None:
     held.append(group.held)
