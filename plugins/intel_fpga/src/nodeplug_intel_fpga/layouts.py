@@ -40,7 +40,6 @@ DFL: Final = Layout(
     ),
     alarms=(
         "hwmon/hwmon*/temp1_crit_alarm",
-        "hwmon/hwmon*/temp1_emergency_alarm",
         "hwmon/hwmon*/power1_crit_alarm",
     ),
     temperature=("hwmon/hwmon*/temp1_input", 1e-3),
