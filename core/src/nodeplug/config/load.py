@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 import msgspec
 
 from nodeplug.backend import BackendSpec
-from nodeplug.config.combinations import combinations
 from nodeplug.config.document import convert, read_document
 from nodeplug.config.merge import for_node, merge, with_overrides
 from nodeplug.config.section import read_section
@@ -106,6 +105,8 @@ def load_combinations(source: Source, specs: Mapping[str, BackendSpec]) -> Itera
 
     Raises ConfigError when the file as a whole is unusable.
     """
+    from nodeplug.config.combinations import combinations  # noqa: PLC0415 - not for daemons
+
     part = _part(source, specs)
     overrides = convert(part.document, AgentSettings, source.path).nodes
     for chosen in combinations(overrides):

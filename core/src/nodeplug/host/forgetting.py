@@ -17,9 +17,7 @@ import msgspec
 
 from nodeplug.host.boot import boot_id
 from nodeplug.host.files import remove_quietly, write_atomically
-
-FOLDER: Final = "forget"
-"""Where requests lie, in the ledger's folder."""
+from nodeplug.host.ledger_files import FORGET_FOLDER
 
 LIFE_SECONDS: Final = 60.0
 """For so long a request is good: agents that start meanwhile take it up, too."""
@@ -64,7 +62,7 @@ class Taken(msgspec.Struct, frozen=True):
 
 def ask(ledger: Path, request: Request) -> None:
     """Leave a request for all agents that share a ledger's folder; raise OSError if that fails."""
-    folder = ledger / FOLDER
+    folder = ledger / FORGET_FOLDER
     folder.mkdir(mode=0o700, exist_ok=True)
     _sweep(folder)
     remove_quietly(folder / (_stem(request) + _ANSWERS))
@@ -76,7 +74,7 @@ def requests(ledger: Path) -> list[Request]:
 
     A hold that was answered after `asked` is not to be ended by it.
     """
-    found = (_read(path, Request) for path in _files(ledger / FOLDER, _REQUEST))
+    found = (_read(path, Request) for path in _files(ledger / FORGET_FOLDER, _REQUEST))
     return [each for lines in found for each in lines[:1] if _is_good(each)]
 
 
@@ -85,7 +83,7 @@ def done(ledger: Path, request: Request, taken: Taken) -> None:
     line = msgspec.json.encode(msgspec.structs.replace(taken, asked=request.asked)) + b"\n"
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     with suppress(OSError):
-        fd = os.open(ledger / FOLDER / (_stem(request) + _ANSWERS), flags, 0o600)
+        fd = os.open(ledger / FORGET_FOLDER / (_stem(request) + _ANSWERS), flags, 0o600)
         try:
             os.write(fd, line)
         finally:
@@ -94,7 +92,7 @@ def done(ledger: Path, request: Request, taken: Taken) -> None:
 
 def answers(ledger: Path, request: Request) -> list[Taken]:
     """Return what agents have made of a request so far, each agent's last word."""
-    lines = _read(ledger / FOLDER / (_stem(request) + _ANSWERS), Taken)
+    lines = _read(ledger / FORGET_FOLDER / (_stem(request) + _ANSWERS), Taken)
     found = {each.agent: each for each in lines if each.asked == request.asked}
     return list(found.values())
 

@@ -18,6 +18,10 @@ Key = tuple[str, str]
 """A resource's public name and the public id of a device in it."""
 
 SUFFIX: Final = ".jsonl"
+
+FORGET_FOLDER: Final = "forget"
+"""Where requests to forget lie, in the ledger's folder."""
+
 _EXCLUSIVE: Final = fcntl.LOCK_EX | fcntl.LOCK_NB
 _NOTE_LIMIT: Final = 512
 _LINE_LIMIT: Final = 1 << 16

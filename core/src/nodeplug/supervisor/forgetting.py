@@ -2,11 +2,15 @@
 
 import logging
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nodeplug.holdings import Holdings
 from nodeplug.host.calls import call
 from nodeplug.host.files import stamp
-from nodeplug.host.forgetting import FOLDER, Request, Taken, done, requests
+from nodeplug.host.ledger_files import FORGET_FOLDER
+
+if TYPE_CHECKING:
+    from nodeplug.host.forgetting import Request
 
 _READ_SECONDS = 5.0
 
@@ -25,8 +29,10 @@ class Forgetting:
 
     async def take_up(self) -> None:
         """Take up what is new."""
-        if (seen := stamp(self._folder / FOLDER)) == self._seen:
+        if (seen := stamp(self._folder / FORGET_FOLDER)) == self._seen:
             return
+        from nodeplug.host.forgetting import requests  # noqa: PLC0415 - rare
+
         try:
             wanted = await call(requests, self._folder, timeout=_READ_SECONDS)
         except TimeoutError:
@@ -37,13 +43,15 @@ class Forgetting:
         for each in new:
             await self._end(each)
 
-    async def _end(self, request: Request) -> None:
+    async def _end(self, request: "Request") -> None:
         key = request.resource, request.device
         known = self._holdings.handed_out(*key)
         why = self._holdings.forget(*key, request.asked)
         facts = {"resource": key[0], "device": key[1], "reason": request.reason, "by": request.who}
         if known:
             _log.warning("hold forgotten", extra={"nodeplug": {**facts, "refused": why}})
+        from nodeplug.host.forgetting import Taken, done  # noqa: PLC0415 - rare
+
         try:
             taken = Taken(self._agent, not why, why)
             await call(done, self._folder, request, taken, timeout=_READ_SECONDS)
