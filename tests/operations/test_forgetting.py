@@ -5,9 +5,12 @@ import json
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 
+import pytest
+
 from nodeplug.host.forgetting import Request, Taken, done, requests
 from nodeplug.kubelet.evidence import CHECKPOINT
 from nodeplug.offers import OfferRule
+from nodeplug.supervisor.forgetting import Forgetting
 from nodeplug.testing import Pod
 from nodeplug.testing.kubelet.cgroups import Cgroups
 from support.command import Result, nodeplug, write_config
@@ -145,8 +148,15 @@ async def test_the_command_waits_until_the_hold_is_over() -> None:
         assert [(each.device, each.reason) for each in seen] == [(play.replica, "a test")]
 
 
-async def test_an_agent_that_will_not_is_told_with_its_reason() -> None:
+async def test_an_agent_that_will_not_is_told_with_its_reason(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """And what is kept back still."""
+
+    async def never(_: Forgetting) -> None:
+        """Leave requests to the agent that is played."""
+
+    monkeypatch.setattr(Forgetting, "take_up", never)
 
     async def refuse(_: Request) -> Taken:
         return Taken("an agent", ended=False, why="its pod has processes")

@@ -2,9 +2,9 @@
 
 import time
 from contextlib import ExitStack, nullcontext, suppress
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from nodeplug.holdings import Holdings, Key, Listing, Record, hold
 from nodeplug.host.ledger import LedgerEntry

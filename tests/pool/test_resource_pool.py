@@ -2,9 +2,9 @@
 
 import asyncio
 import time
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from nodeplug.holdings import Holdings
 from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2 as api

@@ -4,8 +4,9 @@ import asyncio
 import logging
 from collections.abc import Collection, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from nodeplug.backend import Backend, Preparer
 from nodeplug.cdi.names import named
@@ -30,8 +31,7 @@ SUSPECT_SECONDS = 30.0
 _log = logging.getLogger("nodeplug.allocation")
 
 
-@dataclass(slots=True)
-class BackendHandle:
+class BackendHandle(msgspec.Struct):
     """The running instance of a backend; None until it was first built."""
 
     name: str

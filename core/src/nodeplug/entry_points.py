@@ -6,14 +6,14 @@
 
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 _FILE = "entry_points.txt"
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class EntryPoint:
+class EntryPoint(msgspec.Struct, frozen=True, order=True):
     """One name in an entry-point group, with the module it names and where it comes from."""
 
     name: str

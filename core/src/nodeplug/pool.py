@@ -6,7 +6,9 @@ import logging
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, replace
+
+import msgspec
+from msgspec.structs import replace
 
 from nodeplug.holdings import Holdings
 from nodeplug.offers import Offer, OfferedDevice
@@ -28,8 +30,7 @@ _TOMBS_LIMIT = 1000
 _log = logging.getLogger("nodeplug.pool")
 
 
-@dataclass(frozen=True, slots=True)
-class ListedDevice:
+class ListedDevice(msgspec.Struct, frozen=True):
     """A device as one entry of the list sent to the kubelet.
 
     `held` says that it is Unhealthy because of what containers have, and well for all we know.
@@ -42,8 +43,7 @@ class ListedDevice:
     held: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(msgspec.Struct, frozen=True):
     """The whole list at one version, in order of id, and its encoded form.
 
     `since` is when the news that it tells arrived, by the monotonic clock.
@@ -55,8 +55,7 @@ class Snapshot:
     since: float = 0
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
+class _Entry(msgspec.Struct, frozen=True):
     """What is listed for an id and why: the device, None for a tombstone; its encoded form."""
 
     device: Device | None
@@ -64,8 +63,7 @@ class _Entry:
     encoded: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class _Suspicion:
+class _Suspicion(msgspec.Struct, frozen=True):
     """Why an id is Unhealthy until when; `device` as it was, None where no news leaves it so."""
 
     reason: str

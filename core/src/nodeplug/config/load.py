@@ -1,7 +1,6 @@
 """From files and backend names to settings, each backend's section on its own."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import reduce
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,8 +22,7 @@ class Source(NamedTuple):
     backend: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Configuration:
+class Configuration(msgspec.Struct, frozen=True):
     """What files say: for the agent, and per backend its settings or what is wrong with them.
 
     `ignored` names what has no meaning here, one line each. `whole` says that nothing of another
@@ -32,7 +30,7 @@ class Configuration:
     """
 
     agent: AgentSettings
-    sections: Mapping[str, Any | BrokenSectionError] = field(default_factory=dict)
+    sections: Mapping[str, Any | BrokenSectionError] = msgspec.field(default_factory=dict)
     ignored: Sequence[str] = ()
     whole: bool = True
     refused: Sequence[ConfigError] = ()
@@ -58,12 +56,11 @@ class Configuration:
         return {name: settings for name, settings in usable.items() if settings is not None}
 
 
-@dataclass(frozen=True, slots=True)
-class NodeFacts:
+class NodeFacts(msgspec.Struct, frozen=True):
     """What overrides in a file can be for: the node's name and labels, empty where not known."""
 
     name: str = ""
-    labels: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = msgspec.field(default_factory=dict)
 
 
 class _Part(NamedTuple):

@@ -1,8 +1,9 @@
 """One hold: what one id of one resource may keep from others."""
 
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
 from types import MappingProxyType
+
+import msgspec
 
 from nodeplug.holdings.keys import Key, Listing, Named, Record
 from nodeplug.values.hardware import NO_USES, HardwareKey, Uses, united
@@ -19,8 +20,7 @@ _NEVER = object()
 _NOTHING: Named = MappingProxyType({})
 
 
-@dataclass(slots=True)
-class Hold:
+class Hold(msgspec.Struct):
     """What containers that were given an id may use, until it is proved that none does.
 
     `given` is what hardware we know the id to be, `named` what is or was behind the nodes that the
@@ -32,9 +32,9 @@ class Hold:
     of ours gives now, `past` what only answers before the last one gave, to `former` pods.
     """
 
-    given: Uses = field(default_factory=lambda: NO_USES)
-    named: Named = field(default_factory=lambda: _NOTHING)
-    uses: Uses = field(default_factory=lambda: NO_USES)
+    given: Uses = msgspec.field(default_factory=lambda: NO_USES)
+    named: Named = msgspec.field(default_factory=lambda: _NOTHING)
+    uses: Uses = msgspec.field(default_factory=lambda: NO_USES)
     numa: tuple[int, ...] = ()
     paths: frozenset[str] | None = None
     pods: frozenset[str] = frozenset()
@@ -45,7 +45,7 @@ class Hold:
     own: bool = False
     seen: bool = False
     absent: object = _NEVER
-    offered: Uses = field(default_factory=lambda: NO_USES)
+    offered: Uses = msgspec.field(default_factory=lambda: NO_USES)
     past: AbstractSet[HardwareKey] = frozenset()
     former: frozenset[str] = frozenset()
 

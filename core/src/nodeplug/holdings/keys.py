@@ -1,8 +1,9 @@
 """What the kubelet says of ids, and how ids are read."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import NamedTuple
+
+import msgspec
 
 from nodeplug.values.hardware import EXCLUSIVE, Uses
 
@@ -60,8 +61,7 @@ Named = Mapping[str, Uses]
 """What hardware is behind the device nodes that an answer names, by their host paths."""
 
 
-@dataclass(frozen=True, slots=True)
-class Listing:
+class Listing(msgspec.Struct, frozen=True):
     """What pod resources and then the kubelet's checkpoint said.
 
     `held` maps keys that running containers hold to their NUMA nodes. `recorded` has all keys in
@@ -76,6 +76,6 @@ class Listing:
     held: Mapping[Key, tuple[int, ...]]
     recorded: Mapping[Key, Record] | None
     written: object = None
-    named: Mapping[Key, Named] = field(default_factory=dict)
+    named: Mapping[Key, Named] = msgspec.field(default_factory=dict)
     ended: frozenset[str] = frozenset()
     stale: frozenset[Key] = frozenset()

@@ -1,14 +1,14 @@
 """The PCI devices of the host."""
 
 import os
-from dataclasses import dataclass
+
+import msgspec
 
 from nodeplug.host.root import HostRoot
 from nodeplug.host.sysfs import device_at, link_name, numa_nodes, read_text
 
 
-@dataclass(frozen=True, slots=True)
-class PciDevice:
+class PciDevice(msgspec.Struct, frozen=True):
     """One PCI function, as sysfs shows it.
 
     `address` is domain:bus:device.function. The ids are lower-case hexadecimal digits, four of

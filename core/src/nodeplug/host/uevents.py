@@ -5,12 +5,12 @@
 
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
 from typing import Protocol
 
+import msgspec
 
-@dataclass(frozen=True, slots=True)
-class Uevent:
+
+class Uevent(msgspec.Struct, frozen=True):
     """What the kernel said of one device: "add", "remove", "change", "bind", "unbind" or "move".
 
     `devpath` is relative to /sys and starts with "/devices/"; drivers and modules speak too, with
@@ -24,8 +24,7 @@ class Uevent:
     properties: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Resync:
+class Resync(msgspec.Struct, frozen=True):
     """Events were lost: look at everything again."""
 
 

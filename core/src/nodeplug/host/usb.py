@@ -1,14 +1,14 @@
 """The USB devices of the host."""
 
 import os
-from dataclasses import dataclass
+
+import msgspec
 
 from nodeplug.host.root import HostRoot
 from nodeplug.host.sysfs import device_at, numa_nodes, read_int, read_text
 
 
-@dataclass(frozen=True, slots=True)
-class UsbDevice:
+class UsbDevice(msgspec.Struct, frozen=True):
     """One USB device (not an interface of one), as sysfs shows it.
 
     `port` tells where it is plugged in, "1-2.3" or "usb1" for a root hub, and stays over a replug;

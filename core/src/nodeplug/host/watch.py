@@ -4,10 +4,11 @@ import asyncio
 import errno
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
+
+import msgspec
 
 from nodeplug.host.inbox import Inbox
 from nodeplug.host.uevents import Resync
@@ -32,8 +33,7 @@ _EXHAUSTED = {errno.ENOSPC, errno.ENOMEM}
 _BATCH = 256
 
 
-@dataclass(frozen=True, slots=True)
-class Changed:
+class Changed(msgspec.Struct, frozen=True):
     """A name in a watched directory appeared, went, was moved, or its attributes changed.
 
     Where that was asked for, its content may have changed, too.
@@ -43,8 +43,7 @@ class Changed:
     name: str
 
 
-@dataclass(slots=True)
-class _Target:
+class _Target(msgspec.Struct):
     """One directory asked for, and what is watched to know of it.
 
     `above` maps the watch descriptor of each directory above it to the name of the next step.
@@ -57,7 +56,7 @@ class _Target:
     names: frozenset[str] | None
     written: bool
     here: int | None = None
-    above: dict[int, str] = field(default_factory=dict)
+    above: dict[int, str] = msgspec.field(default_factory=dict)
 
     def descriptors(self) -> set[int]:
         return {*self.above, *(() if self.here is None else (self.here,))}

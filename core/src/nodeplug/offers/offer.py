@@ -1,8 +1,9 @@
 """One public resource."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import NamedTuple
+
+import msgspec
 
 from nodeplug.offers.rules import Injection, Policy
 from nodeplug.values.device import Device
@@ -17,8 +18,7 @@ class OfferedDevice(NamedTuple):
     device: Device
 
 
-@dataclass(frozen=True, slots=True)
-class Offer:
+class Offer(msgspec.Struct, frozen=True):
     """One public resource of one backend.
 
     `native` is the backend's name for it. `prepared` says that containers wait for the backend's
@@ -32,8 +32,8 @@ class Offer:
     native: str = ""
     prepared: bool = False
     edits: ContainerEdits = NO_EDITS
-    links: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    links: Mapping[tuple[str, str], int] = msgspec.field(default_factory=dict)
     policy: Policy | None = None
     single: bool = False
     inject: Injection = "devices"
-    uses: Mapping[str, Uses] = field(default_factory=dict)
+    uses: Mapping[str, Uses] = msgspec.field(default_factory=dict)

@@ -6,6 +6,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from msgspec import structs
+
 from nodeplug.allocation import BackendHandle
 from nodeplug.backend import HostFile, HostFiles, Labels
 from nodeplug.cdi.store import SpecStore
@@ -141,7 +143,9 @@ def without_lacking(offers: Mapping[str, Offer], failures: Mapping[Key, str]) ->
     if not failures:
         return dict(offers)
     return {
-        name: replace(offer, devices=tuple(_judged(name, each, failures) for each in offer.devices))
+        name: structs.replace(
+            offer, devices=tuple(_judged(name, each, failures) for each in offer.devices)
+        )
         for name, offer in offers.items()
     }
 

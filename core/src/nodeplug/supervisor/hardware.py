@@ -4,6 +4,8 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from msgspec import structs
+
 from nodeplug.cdi.store import nodes_of
 from nodeplug.holdings import Derived, Key, Known, Named, Record
 from nodeplug.holdings.keys import replicas_of
@@ -83,7 +85,7 @@ class HardwareLook:
         if known != before:
             uses = {device_id: own for device_id, (_, own) in known.items() if own}
         self._known[offer.resource] = known, uses
-        return replace(offer, uses=uses)
+        return structs.replace(offer, uses=uses)
 
     def _of_device(self, hardware: Hardware, resource: str, offered: OfferedDevice) -> Uses:
         device = offered.device
@@ -110,7 +112,7 @@ class HardwareLook:
                 sick = replace(each.device, health=Health.UNHEALTHY, reason=_UNSEEN)
                 each = each._replace(device=sick)  # noqa: PLW2901 - the same with another health
             devices.append(each)
-        return replace(offer, devices=tuple(devices), uses=uses)
+        return structs.replace(offer, devices=tuple(devices), uses=uses)
 
 
 def _again(hardware: Hardware, uses: Uses) -> Uses:

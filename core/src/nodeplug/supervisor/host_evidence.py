@@ -3,8 +3,9 @@
 import logging
 import time
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import replace
 from typing import TypeVar
+
+from msgspec.structs import replace
 
 from nodeplug.holdings import Key, Listing, Named, Record
 from nodeplug.host.calls import call

@@ -5,11 +5,13 @@ import logging
 import time
 from collections.abc import AsyncGenerator, Collection, Sequence
 from contextlib import suppress
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 from os.path import exists
 from typing import Final
+
+from msgspec.structs import asdict
 
 from nodeplug.backend import Omissions
 from nodeplug.host.calls import call

@@ -1,9 +1,10 @@
 """What the host's buses show in one look: each is read once, however many entries ask."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
 from functools import cached_property, partial
 from typing import Final, TypeVar
+
+from msgspec.structs import replace
 
 from nodeplug.backend import Omissions
 from nodeplug.host.pci import PciDevice, pci_addresses, pci_device

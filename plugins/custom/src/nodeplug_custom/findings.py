@@ -1,9 +1,10 @@
 """What of the host's hardware an entry of the configuration selects."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 from fnmatch import fnmatchcase
 from functools import partial
+
+from msgspec.structs import replace
 
 from nodeplug.host.iommu import why_not_viable
 from nodeplug.host.pci import PciDevice

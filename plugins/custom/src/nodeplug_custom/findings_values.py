@@ -1,13 +1,12 @@
 """Hardware that was found, as values."""
 
-from dataclasses import dataclass
+import msgspec
 
 from nodeplug.host.pci import PciDevice
 from nodeplug.host.usb import UsbDevice
 
 
-@dataclass(frozen=True, slots=True)
-class Parent:
+class Parent(msgspec.Struct, frozen=True):
     """The physical device: what it is known by, and what it says of itself.
 
     `name` is what stays over a restart; for USB also over a replug: the serial number where there
@@ -66,8 +65,7 @@ class Parent:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(msgspec.Struct, frozen=True):
     """Something that an entry selects.
 
     `part` tells several of one parent apart; `missing` says why it is of no use now, or is empty.

@@ -11,6 +11,8 @@ from glob import escape
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from nodeplug.host.root import HostRoot
 
 _WILD: Final = re.compile(r"[*?\[]")
@@ -39,8 +41,7 @@ class Step:
         return re.compile(translate(self.text))
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(msgspec.Struct, frozen=True):
     """A directory of the host whose links are resolved, and a step that is looked for in it."""
 
     directory: str

@@ -2,9 +2,10 @@
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Final, NamedTuple
+
+import msgspec
 
 from nodeplug.host.identities import Claim, Identities
 from nodeplug.host.nodes import NodeType, Seen, see, see_unless_link
@@ -28,8 +29,7 @@ class Owner(NamedTuple):
     resource: str
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True):
     """One element of a resource's `devices`, ready to match; `rank` is that of the resource."""
 
     rank: int
@@ -72,8 +72,7 @@ class Found(NamedTuple):
     places: tuple[Place, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Overlap:
+class Overlap(msgspec.Struct, frozen=True):
     """A path that is no device, for another path or entry has the same node already."""
 
     path: str
@@ -82,17 +81,16 @@ class Overlap:
     served_by: str
 
 
-@dataclass(frozen=True, slots=True)
-class View:
+class View(msgspec.Struct, frozen=True):
     """All that was selected at a moment: sightings by path, and where a change would matter.
 
     `entries` are those by which each real path is served.
     """
 
-    sightings: dict[str, Sighting] = field(default_factory=dict)
-    entries: dict[str, Entry] = field(default_factory=dict)
-    overlaps: set[Overlap] = field(default_factory=set)
-    places: set[Place] = field(default_factory=set)
+    sightings: dict[str, Sighting] = msgspec.field(default_factory=dict)
+    entries: dict[str, Entry] = msgspec.field(default_factory=dict)
+    overlaps: set[Overlap] = msgspec.field(default_factory=set)
+    places: set[Place] = msgspec.field(default_factory=set)
 
 
 class Way(NamedTuple):

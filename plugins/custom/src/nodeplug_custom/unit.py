@@ -1,7 +1,8 @@
 """What containers get as one device."""
 
 import re
-from dataclasses import dataclass
+
+import msgspec
 
 from nodeplug_custom.findings_values import Finding
 from nodeplug_custom.matches import HardwareSettings
@@ -11,8 +12,7 @@ CONTROL = frozenset({"/dev/vfio/vfio", "/dev/iommu"})
 GROUP = re.compile(r"/dev/vfio/(?:noiommu-)?(\d+)")
 
 
-@dataclass(frozen=True, slots=True)
-class UnitNode:
+class UnitNode(msgspec.Struct, frozen=True):
     """A path of the host that a device consists of, and where containers find it."""
 
     host_path: str
@@ -21,8 +21,7 @@ class UnitNode:
     exclusive: bool | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Unit:
+class Unit(msgspec.Struct, frozen=True):
     """One device for containers. `findings` are what it consists of; none for plain paths.
 
     `missing` says why it is not complete, or is empty.
