@@ -4,11 +4,11 @@ import os
 import posixpath
 import re
 import stat
-from collections.abc import Iterable, Iterator
-from itertools import chain
+from collections.abc import Iterable, Iterator, Mapping
 from sys import intern
 from typing import NamedTuple
 
+from nodeplug.host.node_names import NodeNames
 from nodeplug.host.root import HostRoot
 from nodeplug.host.sysfs import link_name, read_text
 from nodeplug.values.hardware import (
@@ -71,11 +71,11 @@ _BY_NAME = {"char": "/dev/char", "block": "/dev/block", "pci": "/bus/pci/devices
 class Hardware:
     """One look at the host's hardware: what it has read it keeps, so make one for each look.
 
-    It blocks. What is missing or odd in /dev and /sys never raises.
+    It blocks. What is missing or odd in /dev and /sys never raises. `names` outlives looks.
     """
 
-    def __init__(self, root: HostRoot) -> None:
-        self._nodes = _Nodes(root)
+    def __init__(self, root: HostRoot, names: NodeNames | None = None) -> None:
+        self._nodes = _Nodes(root, names or NodeNames(root))
         self._devices = _Devices(str(root.sys), self._nodes)
         self._reached: dict[
             HardwareKey, tuple[tuple[HardwareKey, ...], tuple[HardwareKey, ...]]
@@ -119,11 +119,12 @@ class Hardware:
 class _Nodes:
     """Device nodes and other paths of the host, looked at without opening them."""
 
-    def __init__(self, root: HostRoot) -> None:
+    def __init__(self, root: HostRoot, names: NodeNames) -> None:
         self._root = root
+        self._names = names
         self._top = str(root.root).rstrip("/")
         self._seen: dict[str, tuple[str, HardwareKey]] = {}
-        self._listed: dict[str, HardwareKey] | None = None
+        self._listed: Mapping[str, HardwareKey] | None = None
 
     def key(self, path: str) -> HardwareKey:
         """Return the key of what is at a path."""
@@ -167,15 +168,8 @@ class _Nodes:
         if not path.startswith("/dev/"):
             return ""
         if self._listed is None:
-            self._listed = dict(chain(self._list("char"), self._list("block")))
+            self._listed = self._names.read()
         return self._listed.get(path.removeprefix("/dev/"), "")
-
-    def _list(self, kind: str) -> Iterator[tuple[str, HardwareKey]]:
-        folder = f"{self._top}/sys/dev/{kind}"
-        for number in _names(folder):
-            for line in (read_text(f"{folder}/{number}/uevent") or "").split("\n"):
-                if line.startswith("DEVNAME="):
-                    yield line[8:].removeprefix("/dev/"), f"{kind} {number}"
 
 
 class _Thing(NamedTuple):

@@ -10,6 +10,7 @@ from nodeplug.cdi.store import nodes_of
 from nodeplug.holdings import Derived, Key, Known, Named, Record
 from nodeplug.holdings.keys import replicas_of
 from nodeplug.host.hardware import Hardware
+from nodeplug.host.node_names import NodeNames
 from nodeplug.host.root import HostRoot
 from nodeplug.offers import Offer, OfferedDevice
 from nodeplug.values.device import Health
@@ -27,6 +28,7 @@ class HardwareLook:
 
     def __init__(self, root: HostRoot, cdi_dir: Path) -> None:
         self._root = root
+        self._names = NodeNames(root)
         self._cdi_dir = cdi_dir
         self._known: dict[str, tuple[_Seen, Mapping[str, Uses]]] = {}
 
@@ -37,7 +39,7 @@ class HardwareLook:
 
         An unplugged device's place may be another's.
         """
-        hardware = Hardware(self._root)
+        hardware = Hardware(self._root, self._names)
         found = {name: self._of_offer(hardware, offer) for name, offer in offers.items()}
         derived = {
             key: (_again(hardware, given), _named(hardware, paths))
@@ -51,7 +53,7 @@ class HardwareLook:
 
     def of_records(self, records: Mapping[Key, Record]) -> Mapping[Key, Named]:
         """Return what hardware the kubelet's answers name now, whoever gave them."""
-        hardware = Hardware(self._root)
+        hardware = Hardware(self._root, self._names)
         described = nodes_of(self._cdi_dir) if any(r.cdi for r in records.values()) else {}
         found = {}
         for key, record in records.items():
