@@ -85,6 +85,14 @@ async def test_the_generic_device_plugin_s_usb_stick(tree: HardwareTree) -> None
     assert "each match is a device of its own" in str(load(tree.folder, text).ignored)
 
 
+async def test_the_generic_device_plugin_s_usb_ids_are_any_of_them(tree: HardwareTree) -> None:
+    """A stick may have one id before its firmware is loaded, and another one after."""
+    tree.usb("1-2", "1a6e:089a", serial="1")
+    ids = '[{vendor: "18d1", product: "9302"}, {vendor: "1a6e", product: "089a"}]'
+    shown = await served(tree, f"[{{name: coral, groups: [{{usb: {ids}}}]}}]")
+    assert [len(found) for found in shown.values()] == [1]
+
+
 async def test_smarter_device_manager_s_list(tree: HardwareTree) -> None:
     """A resource for each node that matches, for as many containers as it says."""
     for name in ("snd/timer", "gpiochip0", "gpiomem"):

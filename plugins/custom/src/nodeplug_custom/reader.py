@@ -129,10 +129,7 @@ def _add(where: str, group: Mapping[str, Any], resource: dict[str, Any], ignored
     if isinstance(usbs, list) and usbs and not paths:
         found = [{"usb": _usb(f"{where}.usb[{n}]", usb)} for n, usb in enumerate(usbs)]
         ignored.append(f"{where}.usb: each match is a device of its own, not all of them one")
-        if len(found) > 1:
-            resource.setdefault("sets", []).append({"members": found})
-        else:
-            resource.setdefault("hardware", []).extend(found)
+        resource.setdefault("hardware", []).extend(found)
         return 1
     raise InvalidValueError(f"{where}: needs either `paths` or `usb`, a list")
 
