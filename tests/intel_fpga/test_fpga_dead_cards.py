@@ -58,6 +58,27 @@ async def test_a_dead_card_keeps_its_ids_over_a_restart(fake: FpgaHost) -> None:
     assert not any(each.healthy for each in found.values())
 
 
+@pytest.mark.parametrize("mode", MODES)
+async def test_a_port_that_dies_alone_keeps_its_id(fake: FpgaHost, mode: str) -> None:
+    """The engine answers, so that the card is not dead."""
+    card, backend = fake.card(), fake.backend(mode=mode)
+    backend._look()
+    card.ports[0].load(NOBODY)
+    write(card.ports[0].folder / "id", "3\n")
+    assert [*backend._look()[0].inventory.devices] == [FIRST]
+
+
+async def test_a_dead_card_has_no_temperature(fake: FpgaHost) -> None:
+    """All ones would be 127 degrees and 262 kilowatts."""
+    card, backend = fake.card(), fake.backend()
+    backend._look()
+    write(card.engine / "hwmon/hwmon0/temp1_input", "127000\n")
+    die(card)
+    (device,) = backend._look()[1].devices.values()  # type: ignore[union-attr]
+    assert "temperatureCelsius" not in device.attributes
+    assert await backend.measure() == []
+
+
 async def test_a_card_that_was_never_seen_alive_is_not_made_up(fake: FpgaHost) -> None:
     """Though the kernel still has its interface id."""
     die(fake.card())

@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 from nodeplug.host.reads import Question, Reads
 from nodeplug.host.root import HostRoot
 from nodeplug.host.sysfs import read_int
+from nodeplug_intel_fpga.health import ALL_ONES
 from nodeplug_intel_fpga.layouts import Layout
 from nodeplug_intel_fpga.survey import survey
 from nodeplug_intel_fpga.tree import find
@@ -39,7 +40,9 @@ def gauges(root: HostRoot, reads: Reads) -> Mapping[str, Gauges]:
 
 
 def gauges_of(layout: Layout, engine: Path) -> Gauges:
-    """Return what an engine tells. Blocks."""
+    """Return what an engine tells; nothing of one whose registers all read ones. Blocks."""
+    if read_int(engine / "bitstream_id") == ALL_ONES:
+        return NO_GAUGES
     return Gauges(_read(engine, *layout.temperature), _read(engine, *layout.power))
 
 
