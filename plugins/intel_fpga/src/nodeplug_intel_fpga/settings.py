@@ -25,7 +25,7 @@ class HealthSettings(Section, frozen=True, kw_only=True):
         msgspec.Meta(
             description="Checks to leave out: `engine` error registers of the management engine "
             "(FME), `port` those of the port, `alarms` critical temperature and power, `node` the "
-            "device node, `pci` errors of the PCI function."
+            "device node, `pci` a PCI function that does not answer."
         ),
     ] = ()
 
