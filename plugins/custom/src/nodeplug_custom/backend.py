@@ -63,18 +63,18 @@ class CustomBackend:
     async def inventories(self) -> AsyncGenerator[Inventory, None]:
         """Yield what is there, and again after every change."""
         last = None
-        pause, patience = self._settings.reconcile_seconds, self.memory.patience
+        pause = self._settings.reconcile_seconds
         async with changes(self._host, pause, self._interest) as events:
             self._changed = events.changed
-            patience.wake = partial(_tell, asyncio.get_running_loop(), events.changed)
+            self.memory.patience.wake = partial(_tell, asyncio.get_running_loop(), events.changed)
             self._hardware.begin(events.changed.set)
             torn = 0
             try:
                 while True:
-                    started = time.monotonic() - patience.wasted
+                    before = time.process_time()
                     inventory, places = await call(self._look, timeout=_LOOK_SECONDS)
-                    # Waiting for a file system that hangs makes no storm.
-                    events.took(time.monotonic() - patience.wasted - started)
+                    # Waiting, for a file system that hangs or on a busy machine, makes no storm.
+                    events.took(time.process_time() - before)
                     self._hardware.follow()
                     again = events.follow(places)
                     if self._is_torn(inventory, last, torn, events, again=again):

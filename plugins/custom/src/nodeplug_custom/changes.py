@@ -20,7 +20,7 @@ from nodeplug_custom.settings import CustomSettings
 
 # The first event is answered at once; those of a burst are gathered for so long.
 _GATHER_SECONDS: Final = 0.010
-# After so much time spent on looks, the pause between them is so many times their length.
+# After so much CPU time spent on looks, the pause between them is so many times that of one.
 _STORM_SECONDS: Final = 0.5
 _LOOKS_APART: Final = 4.0
 
@@ -71,7 +71,7 @@ class Changes:
         return any(map(is_near, new))
 
     def took(self, seconds: float) -> None:
-        """Note how long a look took: a storm of events costs a fifth of a core in the long run."""
+        """Note what CPU time a look took: a storm of events costs a fifth of a core in the long run."""
         now = asyncio.get_running_loop().time()
         self._spent = max(0.0, self._spent - (now - self._noted) / (1 + _LOOKS_APART)) + seconds
         self._noted = now

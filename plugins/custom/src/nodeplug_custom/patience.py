@@ -19,13 +19,11 @@ _log = logging.getLogger("nodeplug.custom")
 class Patience(Generic[T]):
     """What each of several looks last returned. One that hangs costs one thread, however often.
 
-    `wake` is called, on that thread, when it returns after all. `wasted` are the seconds that were
-    spent in waiting for such looks.
+    `wake` is called, on that thread, when it returns after all.
     """
 
     def __init__(self) -> None:
         self.wake: Callable[[], None] = lambda: None
-        self.wasted = 0.0
         self._late: dict[str, _Look[T]] = {}
         self._known: dict[str, tuple[T, float]] = {}
 
@@ -39,7 +37,6 @@ class Patience(Generic[T]):
             return self._remembered(key)
         fresh = _Look(look, self._woken)
         if not fresh.done.wait(_PATIENCE_SECONDS):
-            self.wasted += _PATIENCE_SECONDS
             fresh.late = True
         # One that returns just now has seen that it is late, or is seen to be done here.
         if not fresh.done.is_set():
