@@ -63,6 +63,7 @@ class Reads:
         self._worker: SimpleQueue[_Batch | None] | None = None
         self._known: dict[str, Answer[Any]] = {}
         self._stuck: dict[str, _Stuck] = {}
+        self._again: set[str] = set()
         self._asked: set[str] = set()
         self._meant: Collection[str] = ()
 
@@ -79,13 +80,18 @@ class Reads:
             for key in self._stuck.keys() - self._asked:
                 if self._stuck[key].is_over:
                     del self._stuck[key]
+            self._again &= self._asked
             self._meant = self._asked
         self._asked = set()
 
     def ask(self, questions: Mapping[str, Question[T]]) -> dict[str, Answer[T]]:
         """Return the answer to each question, by its key: the same is the same over all looks."""
         self._asked |= questions.keys()
-        answers = {key: stuck.late for key in questions if (stuck := self._ended(key))}
+        late = {key: stuck.late for key in questions if (stuck := self._ended(key))}
+        # It may have been read before the change that this look is for. A device that is slow every
+        # time is believed, or it would be asked without end.
+        answers = {key: late[key] for key in late.keys() & self._again}
+        self._again = (self._again | late.keys()) - answers.keys()
         while todo := {
             key: question
             for key, question in questions.items()
@@ -94,6 +100,8 @@ class Reads:
             batch = _Batch(todo)
             self._run(batch)
             answers |= batch.answers
+        self._again -= answers.keys()
+        answers = late | answers
         self._known |= answers
         return {key: answers.get(key) or self._remembered(key) for key in questions}
 

@@ -44,7 +44,6 @@ class Survey:
         self._seen: dict[str, _Sight] = {}
         self._vdpa: Mapping[str, list[str]] = {}
         self.reads = Reads()
-        self._again: set[str] = set()
         self.read: Collection[str] = ()
         self.left_out = Omissions()
         self.hears_links = False
@@ -73,15 +72,11 @@ class Survey:
     ) -> Collection[str]:
         """Read what is to be read; return whose attributes were."""
         late = self._ask(self.reads.waiting & {*present})
-        # What changed after it was asked may have been read before the change.
-        again, self._again = self._again & late.keys(), self._again - late.keys()
         known = self._seen.keys() if changed is not None else set()
         fresh = {*(changed or ()), *(each for each in present if each not in known)}
-        fresh |= again | self._owners((self._seen.keys() - set(present)) | fresh)
+        fresh |= self._owners((self._seen.keys() - set(present)) | fresh)
         self._vdpa = _vdpa_names(self._root)
-        read = self._take(present, fresh, late)
-        self._again |= fresh & self.reads.waiting
-        return read
+        return self._take(present, fresh, late)
 
     def _take(
         self, present: Collection[str], fresh: set[str], late: Mapping[str, _Sight]
