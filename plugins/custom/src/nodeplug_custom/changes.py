@@ -71,7 +71,7 @@ class Changes:
         return any(map(is_near, new))
 
     def took(self, seconds: float) -> None:
-        """Note the CPU time of a look: a storm of events costs a fifth of a core in the long run."""
+        """Note the CPU time of a look: a storm of events costs a fifth of a core over time."""
         now = asyncio.get_running_loop().time()
         self._spent = max(0.0, self._spent - (now - self._noted) / (1 + _LOOKS_APART)) + seconds
         self._noted = now
