@@ -5,7 +5,7 @@ import gc
 import random
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,6 +13,8 @@ import psutil
 
 from chaos.faults import DISK, FILES, LIVE, RESTARTS, Fault, kubelet_restarts
 from chaos.hardware_faults import HARDWARE, HARDWARE_RESTARTS
+from chaos.limits import own_limits
+from chaos.limits_faults import LIMITS, ROOMS, WATCHES
 from chaos.outside_faults import OUTSIDE
 from chaos.world import RESTART_SECONDS, BrokenError, World, world
 from support.slow_files import can_serve_files
@@ -70,12 +72,13 @@ async def campaign(  # noqa: PLR0913 - all but the first two are options
     """
     dice = random.Random(seed)
     replacing = (*RESTARTS, *HARDWARE_RESTARTS)
-    table = [*LIVE, *HARDWARE, *(Fault(f.weight * restarts, f.act) for f in replacing)]
-    table += [Fault(fault.weight * outside, fault.act) for fault in OUTSIDE if outside]
+    table = [*LIVE, *HARDWARE, *_weighed(replacing, restarts)]
+    table += _weighed(_seen_from_outside(), outside)
     table += FILES if can_serve_files() else ()
     started, done, walked = time.monotonic(), dict[str, list[float]](), list[str]()
     async with world(dice, planted=planted, outside=bool(outside)) as play:
         table += DISK if play.disks else ()
+        table += _weighed(ROOMS, outside) if play.rooms else ()
         growth = _Growth(play)
         for step in range(faults):
             [fault] = dice.choices(table, [each.weight for each in table])
@@ -95,6 +98,15 @@ async def campaign(  # noqa: PLR0913 - all but the first two are options
                 say(f"{step} faults, {play.admitted} pods")
         await _end_all(play)
         return Result(seed, done, play.admitted, growth.most, time.monotonic() - started)
+
+
+def _weighed(faults: Sequence[Fault], weight: float) -> list[Fault]:
+    return [Fault(fault.weight * weight, fault.act) for fault in faults if weight]
+
+
+def _seen_from_outside() -> Sequence[Fault]:
+    """Return what is done by those outside, or can be seen from there alone."""
+    return (*OUTSIDE, *LIMITS, *(WATCHES if own_limits() else ()))
 
 
 async def _one(play: World, fault: Fault) -> float:

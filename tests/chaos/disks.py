@@ -20,6 +20,9 @@ def with_remote_disks(section: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**section, "resources": [*section["resources"], more]}
 
 
+FEATURES = "features.d"
+
+
 @contextmanager
 def disks_of(play: "World") -> Iterator[None]:
     """Give the world its own disks, as far as this process may mount them."""
@@ -34,4 +37,9 @@ def disks_of(play: "World") -> Iterator[None]:
         if can_mount_in_namespace():
             places = play.agent.plugin_dir, play.folder / "cdi"
             play.disks = stack.enter_context(small_disks(*places))
+            for name, place in (
+                ("ledger", play.agent.plugin_dir.with_name("ledger")),
+                ("features", play.agent.host_root / FEATURES),
+            ):
+                play.rooms[name] = stack.enter_context(small_disks(place))
         yield

@@ -24,11 +24,13 @@ if "run" in sys.orig_argv:
     from pathlib import Path
 
     from nodeplug.operations.cluster import annotated, announcer, courier
+    from nodeplug.supervisor import offering
 
     courier.ACCOUNT = Path({account!r})
     sys.executable = {python!r}
     annotated._SHORTEST_PAUSE, annotated._LONGEST_PAUSE = 0.2, 0.5
     announcer.BATCH_SECONDS, announcer._LONGEST_PAUSE = 1.0, 2.0
+    offering._RETRY_SECONDS = 1.0
 """
 
 

@@ -12,6 +12,7 @@ from support.hostile import KINDS, crowd
 _LEAST_KIBIBYTES, _MOST_KIBIBYTES = 1_000, 30_000
 _FEWEST_CLIENTS, _MOST_CLIENTS = 10, 300
 _SECONDS = 20.0
+_TAKEN = "annotation taken over"
 
 
 async def clients_are_hostile(world: World) -> None:
@@ -28,7 +29,7 @@ async def clients_are_hostile(world: World) -> None:
 async def annotation_is_a_bomb(world: World) -> None:
     """Have it refused with a line in the log, and what is right after it taken over."""
     bomb = world.dice.choice(list(BOMBS.values()))
-    for value, line in ((bomb, "annotation refused"), (None, "annotation taken over")):
+    for value, line in ((bomb, "annotation refused"), (None, _TAKEN)):
         missing = partial(_not_logged, world, line, _logged(world, line))
         _of(world).annotate(value)
         await _serves(world)
@@ -42,6 +43,10 @@ async def helpers_have_no_memory(world: World) -> None:
     outside.server.end_watches()
     await _serves(world)
     outside.give_memory()
+    for value in ("[]", None):
+        missing = partial(_not_logged, world, _TAKEN, _logged(world, _TAKEN))
+        outside.annotate(value)
+        await world.written(missing, _SECONDS)
 
 
 async def api_server_is_of_no_use(world: World) -> None:

@@ -15,6 +15,7 @@ async def test_a_hundred_faults_break_nothing() -> None:
 
 @pytest.mark.timeout(240)
 async def test_those_outside_break_nothing() -> None:
-    """Hostile clients, bombs, an API server of no use, helpers without memory; and all else."""
+    """Hostile clients, bombs, an API server of no use, limits that are reached; and all else."""
     result = await campaign(60, seed=2, outside=20)
-    assert {"clients_are_hostile", "annotation_is_a_bomb"} <= set(result.faults)
+    limits = {"agent_has_no_descriptors", "agent_has_no_more_watches", "labels_have_no_room"}
+    assert {"clients_are_hostile", "annotation_is_a_bomb", *limits} <= set(result.faults)

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
-from chaos.disks import disks_of, with_remote_disks
+from chaos.disks import FEATURES, disks_of, with_remote_disks
 from chaos.hardware import Hardware, number_cards
+from chaos.limits import own_limits
 from chaos.outside import Outside, outside_of, settings_of
 from chaos.truth import DOMAINS, Held, Truth, Unit, VendorTruth
 from nodeplug.backend import BackendSpec, Simulator
@@ -88,6 +89,7 @@ class World:
         self.ended: deque[Held] = deque(maxlen=_LATELY)
         self.admitted = 0
         self.disks: SmallDisks | None = None
+        self.rooms: dict[str, SmallDisks] = {}
 
     @property
     def domain(self) -> str:
@@ -103,7 +105,9 @@ class World:
 
     def new_agent(self) -> AgentProcess:
         agent = AgentProcess(self.folder, self.sections)
-        agent.settings = {**settings_of(self.outside), "log": {"level": "info"}}
+        labels = {"enabled": True, "featureDir": f"/{FEATURES}"}
+        agent.settings = {**settings_of(self.outside), "log": {"level": "info"}, "labels": labels}
+        agent.before = own_limits()
         return agent
 
     def configure(self) -> None:

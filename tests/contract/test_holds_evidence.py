@@ -12,6 +12,10 @@ import pytest
 from kubelets.kinds import Kind
 from kubelets.plugin import StreamPlugin
 from nodeplug.allocation import Allocator
+from nodeplug.host.root import HostRoot
+from nodeplug.host.shortage import ShortageError
+from nodeplug.supervisor.hardware import HardwareLook
+from nodeplug.supervisor.host_evidence import HostEvidence
 from nodeplug.testing import Container, Pod
 from nodeplug.values.edits import ContainerEdits
 from support.backends_stage import Play, Running, Sections, backends_stage, custom, files
@@ -161,3 +165,17 @@ async def test_an_id_of_another_vendor_s_plugin_that_is_equal_to_ours_holds_noth
             await play.listed(THING, 1)
             assert set(play.health(THING)) == {"dev:t0"}
             await play.given(THING)
+
+
+@pytest.mark.parametrize("error", [ShortageError("no files"), RuntimeError("no new thread")])
+async def test_without_files_or_threads_no_pod_is_taken_for_ended(
+    error: Exception, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Nor does the agent end."""
+
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(HardwareLook, "lives", fail)
+    evidence = HostEvidence(HardwareLook(HostRoot(tmp_path), tmp_path))
+    assert await evidence._ended(["a-pod"]) == frozenset()

@@ -1,7 +1,6 @@
 """One odd device is an omission; `make fuzz` tries far more ways to be odd."""
 
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -22,15 +21,6 @@ HOSTS = {
 }
 
 Make = Callable[[Path], Scene]
-
-
-@pytest.fixture(name="make")
-def _make(request: pytest.FixtureRequest) -> Iterator[Make]:
-    if request.param is not None:
-        yield request.param
-        return
-    with hosts.library() as library:
-        yield partial(hosts.gpus, library)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,8 @@ import pytest
 
 from nodeplug.host.cgroups import pod_is_gone, pod_lives
 from nodeplug.host.root import HostRoot
+from nodeplug.host.shortage import ShortageError
+from support.limited import without_descriptors
 from support.mounts import can_mount_in_namespace, mounted
 from support.needs import require
 
@@ -246,3 +248,10 @@ def test_the_kernel_tells_of_a_true_group(tmp_path: Path, place: str, version: i
             (into / "cgroup.procs").write_text(pid)
             seen.append(pod_lives(HostRoot(tmp_path), UID))
     assert seen == [None, False, None, True, False]
+
+
+def test_who_can_open_nothing_takes_no_pod_for_ended(groups: Groups) -> None:
+    """Its devices would be given to others."""
+    groups.version_2(group(DRIVERS["guaranteed, cgroupfs"], UID), populated=True)
+    with pytest.raises(ShortageError), without_descriptors():
+        groups.lives()

@@ -1,20 +1,27 @@
 """Claims about the readers of sysfs attributes."""
 
 import os
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from nodeplug.backend import Omissions
 from nodeplug.host.root import HostRoot
+from nodeplug.host.shortage import ShortageError
 from nodeplug.host.sysfs import (
     ancestors,
     device_at,
     device_of_node,
     link_name,
+    names_in,
     numa_nodes,
+    read_bytes,
     read_int,
     read_text,
 )
+from support.limited import without_descriptors
 
 
 def test_an_attribute_is_read_without_its_line_end(tmp_path: Path) -> None:
@@ -126,3 +133,20 @@ def test_a_loop_of_links_is_no_device(tmp_path: Path) -> None:
     (tmp_path / "sys").mkdir()
     (tmp_path / "sys/loop").symlink_to("loop")
     assert device_at(HostRoot(tmp_path), "/sys/loop") is None
+
+
+@pytest.mark.parametrize("look", [read_text, read_int, partial(read_bytes, size=4), names_in])
+def test_who_can_open_nothing_sees_nothing_of_the_host(
+    look: Callable[[Path], object], tmp_path: Path
+) -> None:
+    """Not even that a file is missing: a device would be gone, and nothing would bring it back."""
+    with pytest.raises(ShortageError), without_descriptors():
+        look(tmp_path)
+
+
+def test_a_thing_that_cannot_be_looked_at_for_lack_of_descriptors_is_not_left_out() -> None:
+    """It is not odd; all of the look is of no use."""
+    omissions = Omissions()
+    with pytest.raises(ShortageError), omissions.alone("a"):
+        raise ShortageError
+    assert not omissions

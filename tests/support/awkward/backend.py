@@ -23,7 +23,7 @@ from nodeplug.backend import (
 from nodeplug.host.files import write_atomically
 from nodeplug.host.host import Host
 from nodeplug.host.root import HostRoot
-from nodeplug.host.watch import PathWatch
+from nodeplug.host.steady_watch import SteadyWatch
 from nodeplug.values.device import Device, Health
 from nodeplug.values.edits import ContainerEdits, DeviceNode, Hook, Mount
 from nodeplug.values.errors import AllocationRefusedError
@@ -49,7 +49,7 @@ class AwkwardBackend:
         self._extra: dict[tuple[str, bool], Device] = {}
 
     async def inventories(self) -> AsyncGenerator[Inventory, None]:
-        async with PathWatch() as watch:
+        async with SteadyWatch("awkward") as watch:
             file = state_file(self._root)
             watch.add(file.parent, frozenset({file.name}))
             last = None

@@ -6,6 +6,7 @@ from itertools import islice
 from types import TracebackType
 from typing import Final
 
+from nodeplug.host.shortage import ShortageError
 from nodeplug.values.errors import NodeplugError, one_line
 
 _REASON_LIMIT: Final = 200
@@ -17,7 +18,10 @@ class Omissions(dict[str, str]):
     """Why things are no devices, by name. A look begins with an empty one."""
 
     def alone(self, name: str) -> "_Alone":
-        """Make one thing within a `with` block: whatever it raises leaves out that thing alone."""
+        """Make one thing within a `with` block: whatever it raises leaves out that thing alone.
+
+        But for ShortageError, which is not about that thing.
+        """
         return _Alone(self, name)
 
     def tell(self, log: logging.Logger, before: Mapping[str, str]) -> None:
@@ -42,7 +46,7 @@ class _Alone:
     def __exit__(
         self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None
     ) -> bool:
-        if not isinstance(error, Exception):
+        if not isinstance(error, Exception) or isinstance(error, ShortageError):
             return False
         text = str(error)
         if not isinstance(error, NodeplugError):

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 
 from nodeplug.host.root import HostRoot
+from nodeplug.host.shortage import refuse_shortage
 from nodeplug.host.sysfs import read_text
 
 # The API server makes UUIDs, the kubelet 32 hexadecimal digits for static pods (pkg/kubelet/config/
@@ -106,5 +107,6 @@ def _folders(place: str) -> list[str]:
     try:
         with os.scandir(place) as entries:
             return [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
-    except OSError:
+    except OSError as error:
+        refuse_shortage(error)
         return []

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from nodeplug.host.node_names import NodeNames
 from nodeplug.host.root import HostRoot
-from nodeplug.host.sysfs import link_name, read_text
+from nodeplug.host.sysfs import link_name, names_in, read_text
 from nodeplug.values.hardware import (
     EXCLUSIVE,
     NO_USES,
@@ -257,7 +257,7 @@ class _Devices:
     def _members(self, group: str) -> Iterator[_Thing]:
         """Yield the devices of an IOMMU group: who drives one may give all of them memory."""
         folder = f"/kernel/iommu_groups/{group}/devices"
-        for name in _names(f"{self._sysfs}{folder}") if "/" not in group else ():
+        for name in names_in(f"{self._sysfs}{folder}") if "/" not in group else ():
             devpath = self._leads(f"{folder}/{name}")
             if devpath:
                 yield _thing(devpath)
@@ -292,7 +292,7 @@ class _Devices:
         return self._devpath(key) if key.startswith("block ") else ""
 
     def _links(self, folder: str) -> Iterator[str]:
-        targets = (self._leads(f"{folder}/{name}") for name in _names(f"{self._sysfs}{folder}"))
+        targets = (self._leads(f"{folder}/{name}") for name in names_in(f"{self._sysfs}{folder}"))
         return filter(None, targets)
 
     def _leads(self, link: str) -> str:
@@ -309,10 +309,3 @@ class _Devices:
 def _thing(devpath: str) -> _Thing:
     name = devpath.rpartition("/")[2]
     return _Thing(f"pci {name}" if _PCI_ADDRESS.fullmatch(name) else f"sys {devpath}", devpath)
-
-
-def _names(folder: str) -> list[str]:
-    try:
-        return os.listdir(folder)  # noqa: PTH208 - far quicker
-    except (OSError, ValueError):
-        return []

@@ -4,7 +4,7 @@ import os
 from typing import Final
 
 from nodeplug.host.root import HostRoot
-from nodeplug.host.sysfs import link_name, read_text
+from nodeplug.host.sysfs import link_name, names_in, read_text
 
 # Linux 5.19, drivers/pci/pci-driver.c, pci_dma_configure: a driver claims its device's group for
 # the kernel unless it sets driver_managed_dma, and VFIO then gets EPERM for every device of the
@@ -24,10 +24,7 @@ def group_of(root: HostRoot, address: str) -> str:
 def group_members(root: HostRoot, address: str) -> list[str]:
     """Return the names of all devices in a PCI function's IOMMU group, itself among them."""
     group = group_of(root, address)
-    try:
-        return sorted(os.listdir(_folder(root, group))) if group else []  # noqa: PTH208 - names only
-    except OSError:
-        return []
+    return names_in(_folder(root, group)) if group else []
 
 
 def why_not_viable(root: HostRoot, address: str) -> str:

@@ -1,13 +1,12 @@
 """The numbers of device nodes by name, as /sys has them: for nodes that cannot be seen in /dev."""
 
-import os
 from collections.abc import Iterator, Mapping
 from functools import partial
 from threading import Lock
 
 from nodeplug.host.reads import Question, Reads
 from nodeplug.host.root import HostRoot
-from nodeplug.host.sysfs import read_text
+from nodeplug.host.sysfs import names_in, read_text
 from nodeplug.values.hardware import HardwareKey
 
 
@@ -26,11 +25,11 @@ class NodeNames:
         """Return the keys of all nodes by their names below /dev."""
         with self._lock, self._reads:
             answers = self._reads.ask(dict(self._questions()))
-        return {name: key for key, each in answers.items() if (name := _name(each.value))}
+        return {name: key for key, each in answers.items() if (name := _name(each.get()))}
 
     def _questions(self) -> Iterator[tuple[HardwareKey, Question[str | None]]]:
         for kind in ("char", "block"):
-            for number in _names(f"{self._top}/{kind}"):
+            for number in names_in(f"{self._top}/{kind}"):
                 ask = partial(read_text, f"{self._top}/{kind}/{number}/uevent")
                 yield f"{kind} {number}", Question(number, "uevent", ask)
 
@@ -39,10 +38,3 @@ def _name(text: str | None) -> str:
     lines = (text or "").split("\n")
     named = next((each for each in lines if each.startswith("DEVNAME=")), "DEVNAME=")
     return named[8:].removeprefix("/dev/")
-
-
-def _names(folder: str) -> list[str]:
-    try:
-        return os.listdir(folder)  # noqa: PTH208 - far quicker
-    except OSError:
-        return []

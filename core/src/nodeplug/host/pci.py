@@ -1,11 +1,9 @@
 """The PCI devices of the host."""
 
-import os
-
 import msgspec
 
 from nodeplug.host.root import HostRoot
-from nodeplug.host.sysfs import device_at, link_name, numa_nodes, read_text
+from nodeplug.host.sysfs import device_at, link_name, names_in, numa_nodes, read_text
 
 
 class PciDevice(msgspec.Struct, frozen=True):
@@ -28,10 +26,7 @@ class PciDevice(msgspec.Struct, frozen=True):
 
 def pci_addresses(root: HostRoot) -> list[str]:
     """Return where there are PCI devices, in order."""
-    try:
-        return sorted(os.listdir(root.sys / "bus/pci/devices"))  # noqa: PTH208 - names only
-    except OSError:
-        return []
+    return names_in(root.sys / "bus/pci/devices")
 
 
 def pci_devices(root: HostRoot) -> list[PciDevice]:

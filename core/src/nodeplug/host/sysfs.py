@@ -6,6 +6,7 @@ from itertools import chain
 from pathlib import Path
 
 from nodeplug.host.root import HostRoot
+from nodeplug.host.shortage import refuse_shortage
 
 # One attribute is at most a page (kernel, Documentation/filesystems/sysfs.rst).
 _ATTRIBUTE_LIMIT = 4096
@@ -16,7 +17,8 @@ _LOWEST, _HIGHEST = -(1 << 63), (1 << 64) - 1
 def read_text(path: Path | str) -> str | None:
     """Return an attribute, at most 4 KiB of it, without white space and zeros around it.
 
-    None where it is missing or the device does not answer (EIO, ENODEV and the like).
+    None where it is missing or the device does not answer (EIO, ENODEV and the like). As all
+    readers here it raises ShortageError where nothing can be opened.
     """
     try:
         return attribute(path)
@@ -61,6 +63,15 @@ def link_name(path: Path | str) -> str | None:
         return None
 
 
+def names_in(folder: Path | str) -> list[str]:
+    """Return the names in a folder, in order; none where it cannot be read."""
+    try:
+        return sorted(os.listdir(folder))  # noqa: PTH208 - far quicker
+    except (OSError, ValueError) as error:
+        refuse_shortage(error)
+        return []
+
+
 def numa_nodes(device: Path) -> tuple[int, ...]:
     """Return the NUMA node of a device, or of the nearest above it that has one.
 
@@ -98,7 +109,11 @@ def device_of_node(root: HostRoot, kind: str, major: int, minor: int) -> str | N
 
 
 def _read(path: Path | str, size: int) -> bytes:
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError as error:
+        refuse_shortage(error)
+        raise
     try:
         return os.read(fd, size)
     finally:

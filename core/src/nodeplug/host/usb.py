@@ -1,11 +1,9 @@
 """The USB devices of the host."""
 
-import os
-
 import msgspec
 
 from nodeplug.host.root import HostRoot
-from nodeplug.host.sysfs import device_at, numa_nodes, read_int, read_text
+from nodeplug.host.sysfs import device_at, names_in, numa_nodes, read_int, read_text
 
 
 class UsbDevice(msgspec.Struct, frozen=True):
@@ -35,11 +33,7 @@ class UsbDevice(msgspec.Struct, frozen=True):
 
 def usb_ports(root: HostRoot) -> list[str]:
     """Return where there are USB devices, in order."""
-    try:
-        ports = sorted(os.listdir(root.sys / "bus/usb/devices"))  # noqa: PTH208 - names only
-    except OSError:
-        return []
-    return [port for port in ports if ":" not in port]
+    return [port for port in names_in(root.sys / "bus/usb/devices") if ":" not in port]
 
 
 def usb_device(root: HostRoot, port: str) -> UsbDevice | None:

@@ -35,7 +35,7 @@ class Forgetting:
 
         try:
             wanted = await call(requests, self._folder, timeout=_READ_SECONDS)
-        except TimeoutError:
+        except (RuntimeError, TimeoutError):  # too many threads, or a disk that hangs
             return
         self._seen = seen
         new = [each for each in wanted if each not in self._taken]
@@ -55,5 +55,5 @@ class Forgetting:
         try:
             taken = Taken(self._agent, not why, why)
             await call(done, self._folder, request, taken, timeout=_READ_SECONDS)
-        except TimeoutError:
+        except (RuntimeError, TimeoutError):  # too many threads, or a disk that hangs
             _log.warning("request not answered", extra={"nodeplug": facts})

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from nodeplug.holdings import Key, Listing, Named, Record
 from nodeplug.host.calls import call
+from nodeplug.host.shortage import ShortageError
 from nodeplug.kubelet.evidence import Checkpoint
 from nodeplug.supervisor.hardware import HardwareLook
 
@@ -72,6 +73,6 @@ class HostEvidence:
     async def _ask(self, method: Callable[[_Asked], _Answer], asked: _Asked) -> _Answer | None:
         try:
             return await call(method, asked, timeout=_HOST_SECONDS)
-        except (OSError, TimeoutError) as error:
+        except (OSError, RuntimeError, ShortageError, TimeoutError) as error:  # no threads or files
             _log.warning("hardware not looked at", extra={"nodeplug": {"error": repr(error)}})
             return None

@@ -14,6 +14,7 @@ from typing import Final
 import msgspec
 
 from nodeplug.host.root import HostRoot
+from nodeplug.host.sysfs import names_in
 
 _WILD: Final = re.compile(r"[*?\[]")
 
@@ -119,8 +120,4 @@ def _names(directory: Path, step: Step) -> Iterator[str]:
         if os.path.lexists(directory / step.text):
             yield step.text
         return
-    try:
-        names = os.listdir(directory)  # noqa: PTH208 - names are all that is needed
-    except OSError:
-        return
-    yield from sorted(filter(step.matches, names))
+    yield from filter(step.matches, names_in(directory))

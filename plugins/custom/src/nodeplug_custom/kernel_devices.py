@@ -3,11 +3,10 @@
 import os
 from collections.abc import Iterator
 from functools import cached_property
-from pathlib import Path
 
 from nodeplug.host.identities import natural
 from nodeplug.host.root import HostRoot
-from nodeplug.host.sysfs import ancestors, link_name, read_text
+from nodeplug.host.sysfs import ancestors, link_name, names_in, read_text
 
 # A device's folder holds its children; deeper than this no node of a USB or PCI device lies.
 _DEPTH = 8
@@ -127,14 +126,6 @@ def _with_nodes(root: HostRoot, devpath: str, depth: int) -> Iterator[str]:
 def _is_another(folder: str) -> bool:
     usb = os.path.exists(f"{folder}/idVendor")  # noqa: PTH110 - likewise
     return usb or link_name(f"{folder}/subsystem") == "pci"
-
-
-def names_in(folder: Path | str) -> list[str]:
-    """Return the names in a folder, in order; none where it cannot be read."""
-    try:
-        return sorted(os.listdir(folder))  # noqa: PTH208 - names are all that is needed
-    except (OSError, ValueError):
-        return []
 
 
 def _devpath(root: HostRoot, place: str) -> str:

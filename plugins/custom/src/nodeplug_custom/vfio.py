@@ -3,8 +3,7 @@
 import os
 
 from nodeplug.host.root import HostRoot
-from nodeplug.host.sysfs import link_name
-from nodeplug_custom.kernel_devices import names_in
+from nodeplug.host.sysfs import link_name, names_in
 
 
 def is_vfio(root: HostRoot, devpath: str, driver: str | None) -> bool:

@@ -1,17 +1,15 @@
 """Walks in sysfs."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
+
+from nodeplug.host.sysfs import names_in
 
 
 def children(folder: Path, prefix: str) -> list[Path]:
     """Return what is in a folder under names of a prefix and a number, by number."""
-    try:
-        names = os.listdir(folder)  # noqa: PTH208 - quicker, and done every few seconds
-    except OSError:
-        return []
-    found = [name for name in names if name.startswith(prefix) and _is_number(name[len(prefix) :])]
+    names = [name for name in names_in(folder) if name.startswith(prefix)]
+    found = [name for name in names if _is_number(name[len(prefix) :])]
     return [folder / name for name in sorted(found, key=lambda name: (len(name), name))]
 
 

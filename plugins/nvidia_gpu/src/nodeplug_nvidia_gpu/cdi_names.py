@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from nodeplug.host.root import HostRoot
+from nodeplug.host.shortage import refuse_shortage
 from nodeplug_nvidia_gpu.settings import CdiSettings
 
 # Specifications are JSON or YAML; of either, lines of this form are all that matters here.
@@ -35,7 +36,8 @@ class SpecReader:
         try:
             place = self._root.find(folder)
             return [each for each in place.iterdir() if each.suffix in {".json", ".yaml", ".yml"}]
-        except OSError:
+        except OSError as error:
+            refuse_shortage(error)
             return []
 
     def _add(self, file: Path, before: dict[Path, tuple[_Stamp, frozenset[str]]]) -> None:
@@ -47,8 +49,8 @@ class SpecReader:
                 text = file.read_text(errors="replace") if found.st_size < _LARGEST else ""
                 known = stamp, self._names(text)
             self._read[file] = known
-        except OSError:
-            return
+        except OSError as error:
+            refuse_shortage(error)
 
     def _names(self, text: str) -> frozenset[str]:
         kind = _KIND.search(text)

@@ -10,6 +10,7 @@ import msgspec
 from nodeplug.host.nodes import node_type
 from nodeplug.host.pci import pci_device
 from nodeplug.host.root import HostRoot
+from nodeplug.host.shortage import refuse_shortage
 from nodeplug.host.sysfs import ancestors, read_text
 from nodeplug_nvidia_gpu.cdi_names import SpecReader
 from nodeplug_nvidia_gpu.driver_files import CLASSES, Bind, DriverFiles, Further
@@ -101,7 +102,8 @@ class Surveyor:
     def _minors(self) -> dict[str, int]:
         try:
             text = self._root.path(_MINORS).read_text()
-        except (OSError, ValueError):
+        except (OSError, ValueError) as error:
+            refuse_shortage(error)
             return {}
         return {name: int(minor) for name, minor in _MINOR.findall(text)}
 

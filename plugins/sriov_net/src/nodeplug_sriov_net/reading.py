@@ -13,7 +13,7 @@ from nodeplug.host.iommu import why_not_viable
 from nodeplug.host.nodes import see
 from nodeplug.host.pci import PciDevice
 from nodeplug.host.root import HostRoot
-from nodeplug.host.sysfs import link_name, read_int, read_text
+from nodeplug.host.sysfs import link_name, names_in, read_int, read_text
 from nodeplug_sriov_net.facts import Function, Link, Part, Rdma, SubFunction, Vdpa, is_vfio
 
 # linux/if_arp.h, by the names that netlink libraries use.
@@ -78,14 +78,6 @@ def read_function(
         acpi_index=read_text(f"{place}/acpi_index") or "" if "acpi_index" in names else "",
         is_shown=any(map(_MADE.fullmatch, names)),
     )
-
-
-def names_in(place: Path | str) -> Collection[str]:
-    """Return the names in a directory, in order; none where it cannot be read."""
-    try:
-        return sorted(os.listdir(place))  # noqa: PTH208 - names are all that is needed
-    except (OSError, ValueError):
-        return ()
 
 
 def devpath_at(root: HostRoot, link: str) -> str:

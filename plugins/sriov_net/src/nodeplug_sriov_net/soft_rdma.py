@@ -8,10 +8,10 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Final
 
 from nodeplug.host.root import HostRoot
-from nodeplug.host.sysfs import read_text
+from nodeplug.host.sysfs import names_in, read_text
 from nodeplug_sriov_net.facts import Rdma
 from nodeplug_sriov_net.netlink import Attributes, Message, ask, attribute, attributes, number
-from nodeplug_sriov_net.reading import RDMA_NODES, devpath_at, names_in
+from nodeplug_sriov_net.reading import RDMA_NODES, devpath_at
 
 _PROTOCOL: Final = 20
 _GET, _PORT_GET = 5 << 10 | 1, 5 << 10 | 5

@@ -13,9 +13,9 @@ from nodeplug.host.iommu import group_members
 from nodeplug.host.pci import pci_device
 from nodeplug.host.reads import Question, Reads
 from nodeplug.host.root import HostRoot
-from nodeplug.host.sysfs import link_name
+from nodeplug.host.sysfs import link_name, names_in
 from nodeplug_sriov_net.facts import Function, Vdpa, is_vfio
-from nodeplug_sriov_net.reading import devpath_at, names_in, read_function
+from nodeplug_sriov_net.reading import devpath_at, read_function
 
 # PCI base classes: network controllers and processing accelerators.
 _CLASSES: Final = ("02", "12")

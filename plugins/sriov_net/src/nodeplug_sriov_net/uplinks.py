@@ -3,8 +3,9 @@
 from collections.abc import Collection, Iterator, Mapping
 
 from nodeplug.host.root import HostRoot
+from nodeplug.host.shortage import refuse_shortage
+from nodeplug.host.sysfs import names_in
 from nodeplug_sriov_net.facts import Link
-from nodeplug_sriov_net.reading import names_in
 
 # Fields of /proc/net/route and ipv6_route (kernel, net/ipv4/fib_trie.c, net/ipv6/route.c).
 _V4_NAME, _V4_TARGET, _V4_MASK = 0, 1, 7
@@ -72,7 +73,8 @@ def _lines(root: HostRoot, name: str) -> Iterator[list[str]]:
         # Names of network devices are bytes, as those of files.
         with (root.proc / "net" / name).open(errors="surrogateescape") as file:
             yield from (line.split() for line in file.read(_LIMIT).splitlines())
-    except OSError:
+    except OSError as error:
+        refuse_shortage(error)
         return
 
 
