@@ -117,7 +117,7 @@ def test_another_network_namespace_does_not_show_links() -> None:
 
 
 async def test_512_functions_in_four_pools_are_listed_soon(fake: FakeHost) -> None:
-    """Within half a second, in the time that seven processes take to load gRPC.
+    """Within two thirds of a second, in the time that eight processes take to load gRPC.
 
     A busy machine slows both, and not at the same time: one of three attempts suffices.
     """
@@ -133,7 +133,7 @@ async def test_512_functions_in_four_pools_are_listed_soon(fake: FakeHost) -> No
                 ids = [address_of(number, index) for index in range(128)]
                 await node.healthy(*ids, resource=str(pool["name"]))
             took = node.cpu_seconds()
-        if took < 7 * yardstick:
+        if took < 8 * yardstick:
             return
     pytest.fail(f"took {took} s, while loading gRPC takes {yardstick} s")
 
