@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from nodeplug.host.fallbacks import fallbacks
 from nodeplug_nvidia_gpu.facts import Pulse
 from nodeplug_nvidia_gpu.nvml_driver import NvmlDriver
 from nodeplug_nvidia_gpu.settings import HealthSettings
@@ -167,6 +168,22 @@ async def test_a_gpu_that_hangs_at_the_start_leaves_the_others_alone(eight: Nvml
         assert first.left_out == {"GPU 3": "it does not answer"}
         fault.hang = 0
         assert len((await until(inventories, lambda each: len(each.devices) == 8)).devices) == 8
+
+
+async def test_whoever_watches_the_agent_is_told_of_a_gpu_that_hangs(eight: NvmlHost) -> None:
+    """As long as it does, and no longer than there is a backend."""
+    fault = eight.fault("nvmlDeviceGetTemperature", 3, hang=True)
+    told = {"nvidia_gpu GPU 3": "a device does not answer: calls of the driver hang"}
+    async with watching(eight.backend()) as inventories:
+        await anext(inventories)
+        assert fallbacks() == told
+        fault.hang = 0
+        await until(inventories, lambda each: len(each.devices) == 8)
+        assert not fallbacks()
+        fault.hang = 1
+        await until(inventories, lambda each: bool(reasons(each)))
+        assert fallbacks() == told
+    assert not fallbacks()
 
 
 @timed

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 from nodeplug.backend import HostFile, Measurement, Offered, Omissions
+from nodeplug.host.fallbacks import Fallbacks
 from nodeplug.host.host import Host
 from nodeplug.values.device import Device
 from nodeplug.values.edits import ContainerEdits
@@ -50,6 +51,7 @@ class NvidiaGpuBackend:
         self._threads: Threads | None = None
         self._failure: Exception | None = None
         self._left_out = Omissions()
+        self._fallbacks = Fallbacks()
 
     async def inventories(self) -> AsyncGenerator[Inventory, None]:
         """Yield what the driver lists, and again after every change."""
@@ -110,6 +112,7 @@ class NvidiaGpuBackend:
             finally:
                 self._threads = None
                 threads.stop()
+                self._fallbacks.close()
 
     @property
     def healing(self) -> bool:
@@ -156,8 +159,10 @@ class NvidiaGpuBackend:
         return inventory
 
     def _report(self, view: View) -> None:
-        """Log what was not so at the last look."""
+        """Tell who does not answer, and log what was not so at the last look."""
         before = self.memory.view or View()
+        hangs = ("a device does not answer", "calls of the driver hang")
+        self._fallbacks.tell({f"nvidia_gpu GPU {index}": hangs for index in view.silent})
         if view.problem and view.problem != before.problem:
             facts = {"problem": view.problem}
             _log.warning("driver not usable", extra={"nodeplug": facts})

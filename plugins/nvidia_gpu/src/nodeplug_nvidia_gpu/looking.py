@@ -133,6 +133,7 @@ class Looker:
             uncorrectable=uncorrectable,
             links=self._links,
             strangers=tuple(f"GPU {index}: {error}" for index, error in look.failures.items()),
+            silent=tuple(sorted(look.silent)),
         )
 
     def _ask(self, index: int) -> Answer:
