@@ -14,6 +14,7 @@ from support.hardware_tree import HardwareTree
 from support.needs import require
 from support.nvml_host import GPU, NvmlHost, uuid
 from support.nvml_library import compiled
+from support.nvml_state import LOST
 from support.slow_files import SlowFile, SlowFiles, can_serve_files
 from support.sriov_host import POOL, FakeHost
 
@@ -101,7 +102,7 @@ def intel_fpga(root: Path, _: Path) -> Iterator[Stage]:
 def nvidia_gpu(root: Path, libraries: Path) -> Iterator[Stage]:
     """Eight GPUs, one of which no call of the driver comes back from.
 
-    Another one has an error that is over as soon as the driver is looked at again.
+    Another one is lost and found, which a look at the driver shows.
     """
     host = NvmlHost(root, compiled(libraries), 8)
     host.install()
@@ -121,10 +122,8 @@ def nvidia_gpu(root: Path, libraries: Path) -> Iterator[Stage]:
             fault.hang = 0
 
     def turn(well: bool) -> None:  # noqa: FBT001 - the one argument
-        if well:
-            tell()
-        else:
-            host.tell(5, 79)
+        host.state.gpus[5].error = 0 if well else LOST
+        tell()
 
     section = {"health": {"holdOffSeconds": 0}}
     try:
