@@ -112,7 +112,7 @@ async def test_the_node_behind_a_link_is_watched(fake: FakeHost, name: str) -> N
     """The link stays when its node goes, where nobody watches but for its sake."""
     fake.file(f"/elsewhere/{name}")
     fake.path("/dev/a1").symlink_to(f"/elsewhere/{name}")
-    async with watching(fake, settings(ALL)) as inventories:
+    async with watching(fake, settings(ALL | {"followLinks": True})) as inventories:
         fake.remove(f"/elsewhere/{name}")
         assert reasons(await anext(inventories)) == {"dev:a1": "not present"}
 

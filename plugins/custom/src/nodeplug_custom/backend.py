@@ -22,7 +22,7 @@ from nodeplug.values.errors import AllocationRefusedError
 from nodeplug.values.inventory import Inventory
 from nodeplug_custom.changes import Changes, changes
 from nodeplug_custom.devices import device_of
-from nodeplug_custom.globs import Place, Step, place_of
+from nodeplug_custom.globs import Place, Step, place_of, resolve
 from nodeplug_custom.hardware_wanted import hardware_of
 from nodeplug_custom.interest import Interest
 from nodeplug_custom.joining import Joiner
@@ -171,9 +171,18 @@ class CustomBackend:
     def _check_present(self, devices: Sequence[Device]) -> None:
         for device in devices:
             for path in self._paths(device):
+                problem = ""
                 if not exists(f"{self._top}{path}"):  # noqa: PTH110 - far quicker
-                    text = f"{path} of device {device.id} is not present"
+                    problem = "is not present"
+                elif self._is_by_path(device) and resolve(self._host.root, path) != path:
+                    problem = "has become a link"  # that nobody has looked at
+                if problem:
+                    text = f"{path} of device {device.id} {problem}"
                     raise AllocationRefusedError(text, [device.id])
+
+    def _is_by_path(self, device: Device) -> bool:
+        sight = self._hardware.sights.get(device.id)
+        return sight is None or not sight.unit.findings
 
     def _paths(self, device: Device) -> Sequence[str]:
         """Return all that a device consists of, not what the configuration mounts besides."""

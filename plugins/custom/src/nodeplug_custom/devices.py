@@ -3,10 +3,11 @@
 import re
 from collections.abc import Mapping
 
+from nodeplug.host.nodes import NodeType
 from nodeplug.values.device import Device, Health
 from nodeplug.values.edits import EMPTY, NO_EDITS, ContainerEdits, DeviceNode, Mount
 from nodeplug.values.hardware import NO_USES
-from nodeplug_custom.selection import Entry, Sighting
+from nodeplug_custom.selection import Entry, Sighting, leads_out
 from nodeplug_custom.settings import MountSettings
 from nodeplug_custom.templates import fill
 from nodeplug_custom.uses import of_path
@@ -31,7 +32,7 @@ def device_of(entry: Entry, seen: Sighting) -> Device:
         reason=reason,
         numa_nodes=seen.numa_nodes,
         attributes=attributes | ({"type": seen.kind} if seen.kind else {}),
-        edits=_edits(entry, seen) if _is_fit(seen) else NO_EDITS,
+        edits=_edits(entry, seen) if _is_fit(seen) and not seen.outside else NO_EDITS,
         hardware=of_path(entry.device, seen) if _is_fit(seen) else NO_USES,
     )
 
@@ -46,6 +47,8 @@ def _reason(entry: Entry, seen: Sighting) -> str:
     wanted = entry.device.type
     if not _is_fit(seen):
         return "its path has a comma or an unprintable character"
+    if seen.outside:
+        return leads_out(_shown(seen.outside))
     if seen.kind is None:
         return "not present"
     if seen.kind == wanted or (wanted == "node" and seen.kind in {"char", "block"}):
@@ -71,7 +74,8 @@ def _edits(entry: Entry, seen: Sighting) -> ContainerEdits:
         "realPath": seen.real,
     }
     values["path"] = fill(entry.device.container_template, values)
-    resource, rights = entry.resource, entry.device.permissions
+    resource = entry.resource
+    rights = rights_of(entry.device.permissions, seen.kind)
     mounts = tuple(mount_of(each, values) for each in resource.mounts)
     nodes: tuple[DeviceNode, ...] = ()
     if entry.device.is_node:
@@ -89,6 +93,11 @@ def _edits(entry: Entry, seen: Sighting) -> ContainerEdits:
 
 def _filled(templates: Mapping[str, str], values: Mapping[str, str]) -> Mapping[str, str]:
     return {name: fill(text, values) for name, text in templates.items()} or EMPTY
+
+
+def rights_of(permissions: str | None, kind: NodeType | None) -> str:
+    """Return what a container may do with what is of a kind."""
+    return permissions or ("r" if kind in {"file", "directory"} else "rw")
 
 
 def mount_of(settings: MountSettings, values: Mapping[str, str]) -> Mount:

@@ -10,7 +10,7 @@ from nodeplug.values.device import Device
 from nodeplug_custom.hardware import Hardware, HardwareMemory
 from nodeplug_custom.interest import Interest
 from nodeplug_custom.precedence import look
-from nodeplug_custom.selection import Selection
+from nodeplug_custom.selection import Selection, View, leads_out
 from nodeplug_custom.settings import CustomSettings
 from nodeplug_custom.unit import GROUP
 
@@ -54,7 +54,8 @@ def _clashes(settings: CustomSettings) -> Iterator[Finding]:
 def _of_hardware(settings: CustomSettings, root: HostRoot) -> Iterator[Finding]:
     memory = HardwareMemory()
     hardware = Hardware(settings, memory, Interest(settings), Identities())
-    _, devices = look(root, Selection(settings, Identities()), hardware)
+    view, devices = look(root, Selection(settings, Identities()), hardware)
+    yield from _links(view)
     yield from _groups(devices)
     yield from _silent(memory.reads)
     for lost in hardware.lost:
@@ -64,6 +65,19 @@ def _of_hardware(settings: CustomSettings, root: HostRoot) -> Iterator[Finding]:
             f"matches an entry of {lost.resource}, which does not get it: {lost.reason}",
             "narrow one of the entries, or add what is missing",
         )
+
+
+def _links(view: View) -> Iterator[Finding]:
+    """Say which links are refused."""
+    for seen in view.sightings.values():
+        if seen.outside:
+            yield Finding(
+                "warning",
+                seen.path,
+                leads_out(seen.outside),
+                "find out who made it; if it is meant, give its entry `followLinks: true`",
+                "whoever writes to that directory would choose what of the host containers get",
+            )
 
 
 def _silent(reads: Reads) -> Iterator[Finding]:

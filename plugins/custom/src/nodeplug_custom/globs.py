@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from fnmatch import translate
 from functools import cached_property
 from glob import escape
+from itertools import takewhile
 from pathlib import Path
 from typing import Final
 
@@ -59,6 +60,12 @@ class Glob:
     def wild(self) -> bool:
         """Whether more than one path can match."""
         return any(step.wild for step in self._steps)
+
+    @property
+    def folder(self) -> str:
+        """The directory before the first step with a wildcard, or else before the last step."""
+        fixed = takewhile(lambda step: not step.wild, self._steps[:-1])
+        return "/" + "/".join(step.text for step in fixed)
 
     def matches(self, path: str) -> bool:
         """Return whether a host path matches, existing or not."""

@@ -32,6 +32,7 @@ _log = logging.getLogger("nodeplug.custom")
 
 # A host that makes and removes devices for ever must not fill the memory.
 _GONE_LIMIT = 1000
+_LOGGED = 10
 
 
 class HardwareMemory:
@@ -115,6 +116,7 @@ class Hardware:
                 made |= self._made(buses, resource, new, common_nodes(units), verdicts)
                 self._remember(resource, made)
         self.sights = {name: sight for name, (sight, _) in made.items()}
+        self._tell_lost(eye.lost)
         self.lost, self.places = eye.lost, eye.places
         devices = {name: device for name, (_, device) in made.items()}
         return [*devices.values(), *self._gone(devices)]
@@ -158,6 +160,13 @@ class Hardware:
             self._report(unit.id, resource.name, owner)
             eye.lost.append(Lost(unit.id, resource.name, f"is served by {owner}"))
         return [unit for unit in units if unit.id not in made]
+
+    def _tell_lost(self, lost: Sequence[Lost]) -> None:
+        """Log what is refused now and was not before."""
+        new = [each for each in lost if each.refused and each not in self.lost]
+        if new:
+            facts = {"count": len(new), "some": [each._asdict() for each in new[:_LOGGED]]}
+            _log.warning("links refused", extra={"nodeplug": facts})
 
     def _report(self, device_id: str, resource: str, owner: str) -> None:
         """Log once that two resources want different parts of one device."""

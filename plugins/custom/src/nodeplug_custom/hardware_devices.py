@@ -9,7 +9,7 @@ from nodeplug.values.device import Device, Health
 from nodeplug.values.edits import NO_EDITS, ContainerEdits, DeviceNode, Mount
 from nodeplug.values.errors import InvalidValueError
 from nodeplug.values.hardware import Uses
-from nodeplug_custom.devices import mount_of
+from nodeplug_custom.devices import mount_of, rights_of
 from nodeplug_custom.settings import ResourceSettings
 from nodeplug_custom.templates import fill
 from nodeplug_custom.unit import Unit, UnitNode
@@ -100,8 +100,10 @@ def _split(
     nodes, mounts = [], []
     for part in dict.fromkeys(parts):  # functions of one VFIO group have nodes in common
         place = fill(part.container_path, {**values, "node": part.host_path.rpartition("/")[2]})
-        if seen[part.host_path].kind in {"char", "block", None}:
-            nodes.append(DeviceNode(part.host_path, place, part.permissions))
+        kind = seen[part.host_path].kind
+        rights = rights_of(part.permissions, kind)
+        if kind in {"char", "block", None}:
+            nodes.append(DeviceNode(part.host_path, place, rights))
         else:
-            mounts.append(Mount(part.host_path, place, read_only="w" not in part.permissions))
+            mounts.append(Mount(part.host_path, place, read_only="w" not in rights))
     return tuple(nodes), tuple(mounts)

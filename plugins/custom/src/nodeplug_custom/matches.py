@@ -25,6 +25,14 @@ Exclusive = Annotated[
         "all else is for one."
     ),
 ]
+FollowLinks = Annotated[
+    bool,
+    msgspec.Meta(
+        description="Whether matches may be links that lead out of the directory before the first "
+        "wildcard. Who can write there then chooses what of the host containers get. Links from "
+        "one place in `/dev` to another, `/dev/shm` excepted, need no leave."
+    ),
+]
 _HEX = re.compile(r"!?[0-9A-Fa-f*?\[\]-]{1,32}")
 
 
@@ -273,7 +281,14 @@ class ZippedPath(Section, frozen=True):
     container_path: Annotated[
         str, msgspec.Meta(description="Path in the container; as in `devices`.")
     ] = ""
-    permissions: Annotated[str, msgspec.Meta(description="`r`, `w`, `m` for device nodes.")] = "rw"
+    permissions: Annotated[
+        str | None,
+        msgspec.Meta(
+            description="`r`, `w`, `m` for device nodes. `null`: `r` for files and directories, "
+            "else `rw`."
+        ),
+    ] = None
+    follow_links: FollowLinks = False
     exclusive: Exclusive = None
     optional: Annotated[
         bool, msgspec.Meta(description="Whether a device is complete without a match.")
@@ -281,7 +296,8 @@ class ZippedPath(Section, frozen=True):
 
     def __post_init__(self) -> None:
         checked("path", check_pattern, self.path)
-        checked("permissions", check_node_permissions, self.permissions)
+        if self.permissions is not None:
+            checked("permissions", check_node_permissions, self.permissions)
         if self.container_path:
             checked("containerPath", check_place, self.container_path, frozenset({"name"}))
 

@@ -48,7 +48,7 @@ def _smarter(entries: Sequence[Mapping[str, Any]]) -> Translation:
             for key in entry.keys() - {"devicematch", "nummaxdevices"}
         ]
         resources.append((name, entry["devicematch"], count))
-    devices = [{"regex": regex} for _, regex, _ in resources]
+    devices = [{"regex": regex, "followLinks": True} for _, regex, _ in resources]
     if devices:
         section = [{"name": f"{_SMARTER_DOMAIN}/{{name}}", "devices": devices}]
         counts = sorted({count for _, _, count in resources})
@@ -122,6 +122,11 @@ def _add(where: str, group: Mapping[str, Any], resource: dict[str, Any], ignored
     if isinstance(paths, list) and paths and not usbs:
         limits = [_number(f"{where}.paths[{n}]", "limit", path) for n, path in enumerate(paths)]
         zipped = [_path(f"{where}.paths[{n}]", path) for n, path in enumerate(paths)]
+        ignored += [
+            f"{where}.paths[{n}]: links are followed wherever they lead, as that plugin does"
+            for n, path in enumerate(paths)
+            if not str(path.get("path")).startswith("/dev/")
+        ]
         if len(paths) > 1 and set(limits) != {1}:
             raise InvalidValueError(f"{where}: a path with `limit` beside others is not supported")
         resource.setdefault("zipped", []).append({"paths": zipped})
@@ -142,6 +147,7 @@ def _path(where: str, path: Mapping[str, Any]) -> dict[str, object]:
         "containerPath": path.get("mountPath", ""),
         "permissions": "".join(letter for letter in "rwm" if letter in rights) or rights,
         "optional": path.get("optional", False),
+        "followLinks": True,
     }
 
 

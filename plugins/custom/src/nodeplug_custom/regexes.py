@@ -16,6 +16,7 @@ class Regex:
     """All nodes below /dev whose path there has a match anywhere in it."""
 
     wild = True
+    folder = "/dev"
 
     def __init__(self, pattern: str) -> None:
         self._pattern = re.compile(pattern)

@@ -49,6 +49,7 @@ class Sighting(NamedTuple):
     `real` is the path with its links followed; `kind` is None where nothing is. `number` is that
     of a device node, else 0; `inode` tells it from another that takes its place; `numa_nodes` are
     those of its hardware. `id` is what it is known by: its path, or another that led to it before.
+    `outside` is the directory that a link leads out of without leave: then nothing else is told.
     """
 
     path: str
@@ -58,6 +59,7 @@ class Sighting(NamedTuple):
     inode: int = 0
     numa_nodes: tuple[int, ...] = ()
     id: str = ""
+    outside: str = ""
 
     @property
     def key(self) -> HardwareKey:
@@ -66,10 +68,11 @@ class Sighting(NamedTuple):
 
 
 class Found(NamedTuple):
-    """What one entry selects, and where a change would matter."""
+    """What one entry selects, and where a change would matter; `folder` is what it selects from."""
 
     sightings: tuple[Sighting, ...] = ()
     places: tuple[Place, ...] = ()
+    folder: str = "/"
 
 
 class Overlap(msgspec.Struct, frozen=True):
@@ -131,10 +134,12 @@ class Selection:
         view = View()
         ways: dict[str, list[Way]] = {}
         known, self._numa = self._numa, {}
+        judged: dict[str, Sighting] = {}
         for entry in self._entries:
             found = look_for(entry.pattern, entry.glob, root, self._patience)
             view.places.update(found.places)
-            for seen in found.sightings:
+            for each in allowed(found, follow_links=entry.device.follow_links):
+                seen = judged.setdefault(each.path, each)  # the first entry decides
                 ways.setdefault(seen.real, []).append(Way(entry, seen))
         for way, others in _chosen(self._identities, [*ways.values()]):
             view.sightings[way.seen.path] = self._placed(root, way.seen, known)
@@ -161,6 +166,29 @@ def look_for(pattern: str, glob: Glob | Regex, root: HostRoot, patience: Patienc
     if pattern.startswith(_IN_MEMORY):
         return _find(glob, root)
     return patience.result(pattern, partial(_find, glob, root)) or Found()
+
+
+def allowed(found: Found, *, follow_links: bool) -> Iterator[Sighting]:
+    """Yield what was found, of links that lead out of the folder without leave only that."""
+    for seen in found.sightings:
+        folder = _bounds(found.folder, seen.path)
+        if follow_links or seen.real.startswith(f"{folder.rstrip('/')}/"):
+            yield seen
+        else:
+            yield Sighting(seen.path, seen.path, None, outside=folder)
+
+
+def leads_out(folder: str) -> str:
+    """Return why a link that leads out of a folder is no healthy device."""
+    return f"is a link that leads out of {folder}, which needs followLinks"
+
+
+def _bounds(folder: str, path: str) -> str:
+    # Links in /dev are made by udev, but for those of anybody in /dev/shm.
+    shared = "/dev/shm"  # noqa: S108 - not ours
+    if not f"{folder}/".startswith("/dev/") or folder.startswith(f"{shared}/"):
+        return folder
+    return shared if path.startswith(f"{shared}/") else "/dev"
 
 
 def _chosen(
@@ -199,7 +227,7 @@ def _find(glob: Glob | Regex, root: HostRoot) -> Found:
     see_path = _Eyes(root).see
     sightings = tuple(see_path(path) for path in paths)
     links = (place_of(seen.real) for seen in sightings if seen.real != seen.path)
-    return Found(sightings, (*places, *links))
+    return Found(sightings, (*places, *links), resolve(root, glob.folder))
 
 
 class _Eyes:

@@ -16,7 +16,13 @@ from nodeplug_custom.checks import (
     checked,
 )
 from nodeplug_custom.globs import Glob, check_pattern
-from nodeplug_custom.matches import Exclusive, HardwareSettings, SetSettings, ZippedSettings
+from nodeplug_custom.matches import (
+    Exclusive,
+    FollowLinks,
+    HardwareSettings,
+    SetSettings,
+    ZippedSettings,
+)
 from nodeplug_custom.regexes import Regex, check_regex
 from nodeplug_custom.templates import ANY_FIELDS, FIELDS, PLACE_FIELDS, fields_of
 
@@ -57,12 +63,13 @@ class DeviceSettings(Section, frozen=True, kw_only=True):
     ] = ""
     exclusive: Exclusive = None
     permissions: Annotated[
-        str,
+        str | None,
         msgspec.Meta(
             description="What a container may do: `r` read, `w` write, `m` mknod. What is no "
-            "device node takes `r` or `rw`."
+            "device node takes `r` or `rw`. `null`: `r` for files and directories, else `rw`."
         ),
-    ] = "rw"
+    ] = None
+    follow_links: FollowLinks = False
 
     def __post_init__(self) -> None:
         if bool(self.path) == bool(self.regex):
@@ -72,7 +79,8 @@ class DeviceSettings(Section, frozen=True, kw_only=True):
         else:
             checked("path", check_pattern, self.path)
         check_permissions = check_node_permissions if self.is_node else check_mount_permissions
-        checked("permissions", check_permissions, self.permissions)
+        if self.permissions is not None:
+            checked("permissions", check_permissions, self.permissions)
         if not self.container_path:
             return
         checked("containerPath", check_place, self.container_path, PLACE_FIELDS)

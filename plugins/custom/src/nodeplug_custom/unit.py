@@ -13,11 +13,14 @@ GROUP = re.compile(r"/dev/vfio/(?:noiommu-)?(\d+)")
 
 
 class UnitNode(msgspec.Struct, frozen=True):
-    """A path of the host that a device consists of, and where containers find it."""
+    """A path of the host that a device consists of, and where containers find it.
+
+    `permissions` are None where its kind decides.
+    """
 
     host_path: str
     container_path: str
-    permissions: str
+    permissions: str | None
     exclusive: bool | None = None
 
 

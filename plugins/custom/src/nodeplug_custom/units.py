@@ -11,10 +11,10 @@ from nodeplug_custom.findings import find
 from nodeplug_custom.findings_values import Finding
 from nodeplug_custom.globs import Glob, Place
 from nodeplug_custom.ids import id_of_hardware
-from nodeplug_custom.matches import HardwareSettings, SetSettings
+from nodeplug_custom.matches import HardwareSettings, SetSettings, ZippedPath
 from nodeplug_custom.naming import named
 from nodeplug_custom.patience import Patience
-from nodeplug_custom.selection import Found, Owner, look_for
+from nodeplug_custom.selection import Found, Owner, allowed, leads_out, look_for
 from nodeplug_custom.settings import ResourceSettings
 from nodeplug_custom.unit import CONTROL, GROUP, Unit, UnitNode
 from nodeplug_custom.zipping import companions_of, rows_of, surplus_of
@@ -29,6 +29,7 @@ class Lost(NamedTuple):
     name: str
     resource: str
     reason: str
+    refused: bool = False
 
 
 class Eye:
@@ -58,11 +59,16 @@ class Eye:
         self._found = [(entry, find(buses, entry)) for entry in entries]
         self._ids = named(root, identities, [each for _, found in self._found for each in found])
 
-    def paths(self, pattern: str) -> Mapping[str, str]:
+    def paths(self, wanted: ZippedPath, resource: str) -> Mapping[str, str]:
         """Return the paths that match, in order, and where their links lead to."""
-        found = look_for(pattern, Glob(pattern), self.root, self._patience)
+        found = look_for(wanted.path, Glob(wanted.path), self.root, self._patience)
         self.places.update(found.places)
-        return {seen.path: seen.real for seen in found.sightings}
+        seen = [*allowed(found, follow_links=wanted.follow_links)]
+        out = [each for each in seen if each.outside]
+        self.lost += [
+            Lost(each.path, resource, leads_out(each.outside), refused=True) for each in out
+        ]
+        return {each.path: each.real for each in seen if not each.outside}
 
     def singles(self, wanted: HardwareSettings) -> Iterator[Unit]:
         """Yield what an entry selects."""
@@ -170,6 +176,6 @@ def _zipped(eye: Eye, resource: ResourceSettings) -> Iterator[tuple[list[Unit], 
     """Yield the rows of each entry, and the paths that are in none."""
     companions = companions_of(resource.zipped)
     for zipped in resource.zipped:
-        columns = [eye.paths(each.path) for each in zipped.paths]
+        columns = [eye.paths(each, resource.name) for each in zipped.paths]
         rows = [*rows_of(eye.identities, zipped, columns, companions)]
         yield rows, [*surplus_of(columns, rows)]
