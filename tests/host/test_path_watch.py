@@ -293,3 +293,11 @@ async def test_leaving_ends_the_iteration(tmp_path: Path) -> None:
     async with PathWatch() as watch:
         watch.add(tmp_path)
     assert [change async for change in watch] == []
+
+
+async def test_what_python_has_closed_at_its_end_is_closed_in_order(tmp_path: Path) -> None:
+    """A thread that watches may be done later than the interpreter."""
+    async with PathWatch() as watch:
+        watch.add(tmp_path)
+        assert watch._inotify is not None
+        watch._inotify.close()

@@ -78,12 +78,14 @@ class PathWatch:
         self._watches: dict[int, Watch] = {}
         self._inbox: Inbox[Changed] = Inbox()
         self._inotify: Inotify | None = None
+        self._fd = -1
 
     async def __aenter__(self) -> Self:
         from asyncinotify import Inotify  # noqa: PLC0415 - see above
 
         self._inotify = Inotify(sync_timeout=0)
-        asyncio.get_running_loop().add_reader(self._inotify.fd, self._pump)
+        self._fd = self._inotify.fd
+        asyncio.get_running_loop().add_reader(self._fd, self._pump)
         return self
 
     async def __aexit__(
@@ -125,7 +127,8 @@ class PathWatch:
     def _close(self, error: Exception | None) -> None:
         inotify, self._inotify = self._inotify, None
         if inotify is not None:
-            asyncio.get_running_loop().remove_reader(inotify.fd)
+            # Python closes it at its own end, before a thread that watches may be done.
+            asyncio.get_running_loop().remove_reader(self._fd)
             inotify.close()
             self._inbox.close(error)
 
