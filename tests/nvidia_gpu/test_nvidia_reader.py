@@ -117,6 +117,15 @@ def test_what_is_no_such_file_is_refused(document: object) -> None:
             "sharing.timeSlicing.resources[0].name: is missing",
         ),
         ("sharing: {mps: {resources: [{name: nvidia.com/gpu}]}}", "sharing.mps: is not served"),
+        ("flags: 3", "flags: 3 is no map"),
+        ("imex: [0]", "imex: [0] is no map"),
+        ("resources: [x]", "resources: ['x'] is no map"),
+        ("sharing: 4", "sharing: 4 is no map"),
+        ("sharing: {timeSlicing: {replicas: 4}}", "sharing.timeSlicing.resources: is missing"),
+        (
+            "sharing: {timeSlicing: {renameByDefault: 1, resources: [{name: gpu, replicas: 2}]}}",
+            "sharing.timeSlicing.renameByDefault: 1 is no boolean",
+        ),
         ("resources: {gpus: [{name: gpu}]}", "resources.gpus[0].pattern: is missing"),
         ("resources: {gpus: [{pattern: T4}]}", "resources.gpus[0].name: is missing"),
         ("resources: {gpus: [3]}", "resources.gpus[0].name: is missing"),
@@ -129,6 +138,24 @@ def test_a_wrong_key_is_refused_alone(text: str, begin: str) -> None:
     found = translated(text)
     assert len(found.refused) == 1
     assert found.refused[0].startswith(begin)
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("resources: {gpu: []}", "resources.gpu"),
+        ("resources: {gpus: [{pattern: T4, name: t4, x: 1}]}", "resources.gpus[0].x"),
+        ("sharing: {timeSlicing: {replicas: 4}}", "sharing.timeSlicing.replicas"),
+        (
+            "sharing: {timeSlicing: {resources: [{name: gpu, id: 0, replicas: 2}]}}",
+            "sharing.timeSlicing.resources[0].id",
+        ),
+        ("flags: {plugin: {other: {}}}", "flags.plugin.other"),
+    ],
+)
+def test_unknown_keys_are_named_at_every_level(text: str, key: str) -> None:
+    """A slip of the pen is deep as often as not."""
+    assert translated(text).ignored == [f"{key}: is not a known key"]
 
 
 def test_unknown_keys_are_named() -> None:

@@ -70,6 +70,9 @@ def read(document: object) -> Translation:
     if document.get("version", "v1") != "v1":
         raise InvalidValueError(f"version: {document['version']!a} is not v1")
     reading = Reading()
+    for key in ("flags", "imex"):
+        if not isinstance(document.get(key) or {}, Mapping):
+            reading.refused.append(f"{key}: {document[key]!a} is no map")
     flags = _flat(document.get("flags"))
     policy = flags.pop(_POLICY, "distributed")
     _read_flags(flags, reading)
@@ -92,7 +95,7 @@ def _flat(flags: object, prefix: str = "") -> Keys:
     found: Keys = {}
     for key, value in (flags if isinstance(flags, Mapping) else {}).items():
         path = f"{prefix}{key}"
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and value:
             found |= _flat(value, f"{path}.")
         elif value is not None:
             found[path] = value

@@ -1,6 +1,6 @@
 """What NVIDIA's plugin calls resources and sharing, as offers."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final
 
 from nodeplug.values.errors import InvalidValueError
@@ -8,6 +8,7 @@ from nodeplug.values.names import check_resource_name
 from nodeplug_nvidia_gpu.naming import GPU_RESOURCE, is_profile, is_uuid, mig_resource
 
 _POLICIES: Final = {"distributed": "spread", "packed": "packed"}
+_FLAGS: Final = ("renameByDefault", "failRequestsGreaterThanOne")
 
 Keys = dict[str, Any]
 
@@ -34,9 +35,9 @@ class Offers:
 
     def resources(self, section: object) -> None:
         """Take over which model or profile gets which name."""
-        for kind in ("gpus", "mig"):
-            for number, entry in enumerate(_list(section, kind)):
-                place = f"resources.{kind}[{number}]"
+        for kind in self._known("resources", section, {"gpus", "mig"}):
+            for place, entry in self._entries("resources", section, kind):
+                self._known(place, entry, {"pattern", "name"})
                 try:
                     self._rename(kind, entry)
                 except ValueError as error:
@@ -44,17 +45,42 @@ class Offers:
 
     def sharing(self, section: object) -> None:
         """Take over what is shared."""
-        for key in section if isinstance(section, Mapping) else ():
-            if key == "mps":
-                self._refused.append("sharing.mps: is not served; share by timeSlicing")
-            elif key != "timeSlicing":
-                self._ignored.append(f"sharing.{key!s}: is not a known key")
-        slicing = section.get("timeSlicing") if isinstance(section, Mapping) else None
-        for number, entry in enumerate(_list(slicing, "resources")):
+        found = self._known("sharing", section, {"mps", "timeSlicing"})
+        if "mps" in found:
+            self._refused.append("sharing.mps: is not served; share by timeSlicing")
+        if "timeSlicing" not in found:
+            return
+        where = "sharing.timeSlicing"
+        slicing = self._known(where, found["timeSlicing"], {*_FLAGS, "resources"})
+        wrong = [key for key in _FLAGS if not isinstance(slicing.get(key, False), bool)]
+        self._refused += (f"{where}.{key}: {slicing[key]!a} is no boolean" for key in wrong)
+        if not slicing.get("resources"):
+            self._refused.append(f"{where}.resources: is missing; nothing is shared")
+        for place, entry in self._entries(where, slicing, "resources"):
+            self._known(place, entry, {"name", "rename", "devices", "replicas"})
             try:
-                self._shared += self._share(slicing or {}, entry)
+                self._shared += self._share(slicing, entry)
             except ValueError as error:
-                self._refused.append(f"sharing.timeSlicing.resources[{number}].{error}")
+                self._refused.append(f"{place}.{error}")
+
+    def _known(self, place: str, values: object, keys: Collection[str]) -> Keys:
+        """Return the known keys of a map that are not null; name the others."""
+        if values is not None and not isinstance(values, Mapping):
+            self._refused.append(f"{place}: {values!a} is no map")
+        given: Keys = dict(values) if isinstance(values, Mapping) else {}
+        self._ignored += (
+            f"{place}.{key!s}: is not a known key" for key in given if key not in keys
+        )
+        return {key: given[key] for key in given if key in keys and given[key] is not None}
+
+    def _entries(
+        self, place: str, section: object, key: str
+    ) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        """Yield the maps of a list with their places; one alone is as good as a list."""
+        found = section.get(key) if isinstance(section, Mapping) else None
+        entries = found if isinstance(found, list) else [found] if found else []
+        for number, each in enumerate(entries):
+            yield f"{place}.{key}[{number}]", each if isinstance(each, Mapping) else {}
 
     def _rename(self, kind: str, entry: Mapping[str, Any]) -> None:
         pattern, name = str(entry.get("pattern", "")), _name(entry.get("name"))
@@ -87,12 +113,6 @@ class Offers:
         for devices in _devices(entry.get("devices", "all"), name):
             both = {**offer.get("devices", {}), **devices}
             yield {**offer, **({"devices": both} if both else {})}
-
-
-def _list(section: object, key: str) -> Sequence[Mapping[str, Any]]:
-    found = section.get(key) if isinstance(section, Mapping) else None
-    entries = found if isinstance(found, list) else [found] if found else []
-    return [each if isinstance(each, Mapping) else {} for each in entries]
 
 
 def _name(name: object) -> str:

@@ -13,6 +13,7 @@ from nodeplug_sriov_net.settings import PoolSettings
 
 # What that plugin puts before a name where neither the pool nor its flag -resource-prefix does.
 DEFAULT_PREFIX: Final = "intel.com"
+_EXACT: Final = ("vendors", "devices", "pciAddresses", "rootDevices", "acpiIndexes", "pKeys")
 _OWN_KEYS: Final = ("netdevs", "macs", "numa_nodes", "min_speed_mbps")
 _SELECTORS: Final = {
     camel(key).lower(): key for key in SelectorSettings.__struct_fields__ if key not in _OWN_KEYS
@@ -129,7 +130,7 @@ def _literal(key: str, value: object) -> object:
 
 
 def _escaped(key: str, text: str) -> str:
-    if text.startswith("!"):
+    if text.startswith("!") or (key in _EXACT and escape(text) != text):
         raise ValueError(f"selectors.{key}: {text!r} can match nothing")
     return escape(text)
 

@@ -1,12 +1,13 @@
 """What a pool selects, as types."""
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Annotated, Final, Literal
 
 import msgspec
 
 from nodeplug.values.section import Section
-from nodeplug_sriov_net.patterns import parse, plain_hex
+from nodeplug_sriov_net.patterns import parse, plain_address, plain_hex, plain_key
 
 DeviceType = Literal["netDevice", "accelerator", "auxNetDevice"]
 
@@ -35,6 +36,19 @@ MEANT_FOR: Final[dict[str, tuple[DeviceType, ...]]] = {
     "min_speed_mbps": _NETWORK,
 }
 _RANGED: Final = ("pf_names", "root_devices")
+_ID: Final = (plain_hex, "[0-9a-f]{4}", "id of four hexadecimal digits")
+# Domains behind Intel's VMD have five digits.
+_ADDRESS: Final = (plain_address, "[0-9a-f]{4,8}:[0-9a-f]{2}:[01][0-9a-f][.][0-7]")
+# How the entries of a list are brought into one form, what that is, and what it is called.
+_FORMS: Final[dict[str, tuple[Callable[[str], str], str, str]]] = {
+    "vendors": _ID,
+    "devices": _ID,
+    "pci_addresses": (*_ADDRESS, "PCI address; rootDevices take ranges of functions"),
+    "root_devices": (*_ADDRESS, "PCI address"),
+    "acpi_indexes": (str, "[0-9]+", "number"),
+    "p_keys": (plain_key, "[0-9a-f]{1,4}", "partition key of up to four hexadecimal digits"),
+}
+_WILD: Final = r"[0-9a-f:.*?\[\]!-]+"
 
 Texts = tuple[str, ...]
 
@@ -154,17 +168,13 @@ def camel(key: str) -> str:
 
 
 def _check_list(key: str, entries: Sequence[str]) -> None:
-    normal: Callable[[str], str] = plain_hex if key in {"vendors", "devices"} else str
+    normal, form, meant = _FORMS.get(key, (str, "", ""))
     for entry in entries:
         try:
             pattern = parse(entry, normal, ranged=key in _RANGED)
         except ValueError as error:
             raise ValueError(f"{camel(key)}: {error}") from error
-        if normal is plain_hex and not _is_hex(pattern.text):
-            raise ValueError(f"{camel(key)}: {entry!r} is no id of four hexadecimal digits")
-
-
-def _is_hex(text: str) -> bool:
-    if any(letter in text for letter in "*?["):
-        return True
-    return len(text) == 4 and all(letter in "0123456789abcdef" for letter in text)  # noqa: PLR2004 - a PCI id
+        if form and not re.fullmatch(
+            _WILD if set(pattern.text) & set("*?[") else form, pattern.text
+        ):
+            raise ValueError(f"{camel(key)}: {entry!r} is no {meant}")
