@@ -3,11 +3,14 @@
 from collections.abc import Iterator, Mapping
 from functools import partial
 from threading import Lock
+from typing import TYPE_CHECKING
 
-from nodeplug.host.reads import Question, Reads
 from nodeplug.host.root import HostRoot
 from nodeplug.host.sysfs import names_in, read_text
 from nodeplug.values.hardware import HardwareKey
+
+if TYPE_CHECKING:
+    from nodeplug.host.reads import Question, Reads
 
 
 class NodeNames:
@@ -18,16 +21,22 @@ class NodeNames:
 
     def __init__(self, root: HostRoot) -> None:
         self._top = f"{root.sys}/dev"
-        self._reads = Reads()
+        self._reads: Reads | None = None
         self._lock = Lock()
 
     def read(self) -> Mapping[str, HardwareKey]:
         """Return the keys of all nodes by their names below /dev."""
-        with self._lock, self._reads:
-            answers = self._reads.ask(dict(self._questions()))
+        from nodeplug.host.reads import Reads  # noqa: PLC0415 - where /dev shows all, nobody asks
+
+        with self._lock:
+            self._reads = self._reads or Reads()
+            with self._reads as reads:
+                answers = reads.ask(dict(self._questions()))
         return {name: key for key, each in answers.items() if (name := _name(each.get()))}
 
-    def _questions(self) -> Iterator[tuple[HardwareKey, Question[str | None]]]:
+    def _questions(self) -> Iterator[tuple[HardwareKey, "Question[str | None]"]]:
+        from nodeplug.host.reads import Question  # noqa: PLC0415 - likewise
+
         for kind in ("char", "block"):
             for number in names_in(f"{self._top}/{kind}"):
                 ask = partial(read_text, f"{self._top}/{kind}/{number}/uevent")

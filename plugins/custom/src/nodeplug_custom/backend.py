@@ -22,7 +22,7 @@ from nodeplug.values.errors import AllocationRefusedError
 from nodeplug.values.inventory import Inventory
 from nodeplug_custom.changes import Changes, changes
 from nodeplug_custom.devices import device_of
-from nodeplug_custom.globs import Place, Step, place_of, resolve
+from nodeplug_custom.globs import Place, Step, leads_through_link, place_of
 from nodeplug_custom.hardware_wanted import hardware_of
 from nodeplug_custom.interest import Interest
 from nodeplug_custom.joining import Joiner
@@ -174,7 +174,7 @@ class CustomBackend:
                 problem = ""
                 if not exists(f"{self._top}{path}"):  # noqa: PTH110 - far quicker
                     problem = "is not present"
-                elif self._is_by_path(device) and resolve(self._host.root, path) != path:
+                elif self._is_by_path(device) and leads_through_link(self._top, path):
                     problem = "has become a link"  # that nobody has looked at
                 if problem:
                     text = f"{path} of device {device.id} {problem}"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fnmatch import translate
 from functools import cached_property
 from glob import escape
-from itertools import takewhile
+from itertools import accumulate, islice, takewhile
 from pathlib import Path
 from typing import Final
 
@@ -120,6 +120,12 @@ def resolve(root: HostRoot, path: str) -> str:
         return root.resolve(path)
     except OSError:
         return path
+
+
+def leads_through_link(top: str, path: str) -> bool:
+    """Return whether any step of a host path below `top` is a link."""
+    steps = accumulate(path[1:].split("/"), "{}/{}".format, initial=top)
+    return any(map(os.path.islink, islice(steps, 1, None)))
 
 
 def _names(directory: Path, step: Step) -> Iterator[str]:

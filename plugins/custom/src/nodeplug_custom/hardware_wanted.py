@@ -5,11 +5,8 @@ from typing import TYPE_CHECKING
 
 from nodeplug.backend import Omissions
 from nodeplug.host.identities import Identities
-from nodeplug.host.root import HostRoot
-from nodeplug.values.device import Device
 from nodeplug_custom.interest import Interest
 from nodeplug_custom.memory import Memory
-from nodeplug_custom.selection import Owner
 from nodeplug_custom.settings import CustomSettings
 
 if TYPE_CHECKING:
@@ -24,16 +21,10 @@ class NoHardware:
     def __init__(self) -> None:
         self.sights: Mapping[str, Sight] = {}
         self.left_out = Omissions()
-        self.owners: Mapping[str, Owner] = {}
         self.places: Collection[Place] = ()
 
     def begin(self, _look: Callable[[], None]) -> None:
         """Have nothing to tell."""
-
-    def look(self, _root: HostRoot, taken: Mapping[str, Owner]) -> list[Device]:
-        """Return nothing."""
-        self.owners = taken
-        return []
 
     def follow(self) -> None:
         """Follow nothing."""

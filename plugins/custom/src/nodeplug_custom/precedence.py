@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING
 
 from nodeplug.host.root import HostRoot
 from nodeplug.values.device import Device
+from nodeplug_custom.hardware_wanted import NoHardware
 from nodeplug_custom.selection import Overlap, Owner, Selection, View
 
 if TYPE_CHECKING:
     from nodeplug_custom.hardware import Hardware
-    from nodeplug_custom.hardware_wanted import NoHardware
 
 
 def look(
@@ -17,6 +17,8 @@ def look(
 ) -> tuple[View, list[Device]]:
     """Return what is served by path, and the devices that are hardware. Blocks."""
     view = selection.look(root)
+    if isinstance(hardware, NoHardware):
+        return view, []
     devices = hardware.look(root, _owners(view))
     _yield_to(view, hardware.owners)
     return view, devices
