@@ -2,7 +2,9 @@
 
 import json
 import logging
+import os
 from collections.abc import Collection, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
 from nodeplug.backend import HostFile
@@ -54,10 +56,12 @@ class HostFileStore:
 
     def _write(self, wanted: Sequence[HostFile]) -> dict[Owner, str]:
         failures: dict[Owner, str] = {}
+        find = cache(self._root.find)  # hundreds of files lie in one folder
         for file in wanted:
-            path = self._place(file.path)
+            folder, _, name = file.path.rpartition("/")
+            path = find(folder) / name
             try:
-                if path.is_symlink() or not path.is_file() or path.read_bytes() != file.data:
+                if _content(path) != file.data:
                     make_folders(path.parent)
                     write_atomically(path, file.data, mode=file.mode)
             except OSError as error:
@@ -87,6 +91,17 @@ class HostFileStore:
             _log.error("host files not noted", extra={"nodeplug": {"error": str(error)}})
             return f"{self._ledger}: {error.strerror}"
         return ""
+
+
+def _content(path: Path) -> bytes | None:
+    """Return what a file has in it; None where there is no file, or something else."""
+    try:
+        # Nothing is waited for, whatever else has the place.
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(fd, "rb") as file:  # noqa: PTH123 - takes over the descriptor
+            return file.read()
+    except OSError:
+        return None
 
 
 def _needed(owner: Owner, in_use: Mapping[str, Collection[str]] | None) -> bool:
