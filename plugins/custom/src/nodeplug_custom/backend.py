@@ -22,7 +22,7 @@ from nodeplug.values.errors import AllocationRefusedError
 from nodeplug.values.inventory import Inventory
 from nodeplug_custom.changes import Changes, changes
 from nodeplug_custom.devices import device_of
-from nodeplug_custom.globs import Place, Step, leads_through_link, place_of
+from nodeplug_custom.globs import Place, Step, place_of, why_gone
 from nodeplug_custom.hardware_wanted import hardware_of
 from nodeplug_custom.interest import Interest
 from nodeplug_custom.joining import Joiner
@@ -171,11 +171,10 @@ class CustomBackend:
     def _check_present(self, devices: Sequence[Device]) -> None:
         for device in devices:
             for path in self._paths(device):
-                problem = ""
-                if not exists(f"{self._top}{path}"):  # noqa: PTH110 - far quicker
-                    problem = "is not present"
-                elif self._is_by_path(device) and leads_through_link(self._top, path):
-                    problem = "has become a link"  # that nobody has looked at
+                if self._is_by_path(device):
+                    problem = why_gone(self._top, path)
+                else:
+                    problem = "" if exists(f"{self._top}{path}") else "is not present"  # noqa: PTH110 - far quicker
                 if problem:
                     text = f"{path} of device {device.id} {problem}"
                     raise AllocationRefusedError(text, [device.id])

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from fnmatch import translate
 from functools import cached_property
 from glob import escape
-from itertools import accumulate, islice, takewhile
+from itertools import takewhile
 from pathlib import Path
+from stat import S_ISLNK
 from typing import Final
 
 import msgspec
@@ -122,10 +123,17 @@ def resolve(root: HostRoot, path: str) -> str:
         return path
 
 
-def leads_through_link(top: str, path: str) -> bool:
-    """Return whether any step of a host path below `top` is a link."""
-    steps = accumulate(path[1:].split("/"), "{}/{}".format, initial=top)
-    return any(map(os.path.islink, islice(steps, 1, None)))
+def why_gone(top: str, path: str) -> str:
+    """Return why a host path below `top`, which led through no link, is not there; or nothing."""
+    place = top
+    try:
+        for step in path[1:].split("/"):
+            place = f"{place}/{step}"
+            if S_ISLNK(os.lstat(place).st_mode):
+                return "has become a link"  # that nobody has looked at
+    except OSError:
+        return "is not present"
+    return ""
 
 
 def _names(directory: Path, step: Step) -> Iterator[str]:
