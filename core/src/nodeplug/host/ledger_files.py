@@ -122,9 +122,11 @@ class Lock:
         return os.fstat(self._fd).st_nlink > 0
 
     def _sign(self) -> None:
-        with suppress(OSError):
+        try:
             if os.pread(self._fd, len(self._note), 0) != self._note:
                 os.pwrite(self._fd, self._note, 0)
+        except OSError:  # people are told no name
+            pass
 
 
 class OwnFile:

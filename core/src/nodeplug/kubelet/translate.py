@@ -23,24 +23,23 @@ def encode_listed(device: ListedDevice) -> bytes:
 
 def to_container_response(edits: ContainerEdits) -> api.ContainerAllocateResponse:
     """Return the edits as the kubelet's message. Hooks have no field in it and are left out."""
-    return api.ContainerAllocateResponse(
-        envs=edits.envs,
-        mounts=[
-            api.Mount(
-                container_path=mount.container_path,
-                host_path=mount.host_path,
-                read_only=mount.read_only,
-            )
-            for mount in edits.mounts
-        ],
-        devices=[
-            api.DeviceSpec(
-                container_path=node.container_path,
-                host_path=node.host_path,
-                permissions=node.permissions,
-            )
-            for node in edits.nodes
-        ],
-        annotations=edits.annotations,
-        cdi_devices=[api.CDIDevice(name=name) for name in edits.cdi_devices],
-    )
+    response = api.ContainerAllocateResponse()
+    if edits.envs:
+        response.envs.update(edits.envs)
+    if edits.annotations:
+        response.annotations.update(edits.annotations)
+    for mount in edits.mounts:
+        response.mounts.add(
+            container_path=mount.container_path,
+            host_path=mount.host_path,
+            read_only=mount.read_only,
+        )
+    for node in edits.nodes:
+        response.devices.add(
+            container_path=node.container_path,
+            host_path=node.host_path,
+            permissions=node.permissions,
+        )
+    for name in edits.cdi_devices:
+        response.cdi_devices.add(name=name)
+    return response

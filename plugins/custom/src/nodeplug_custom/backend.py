@@ -118,10 +118,11 @@ class CustomBackend:
         return replace(joined, envs={**more, **joined.envs}) if more else joined
 
     async def _check(self, devices: Sequence[Device]) -> None:
-        if all(is_near(path) for device in devices for path in self._paths(device)):
-            self._check_present(devices)  # a thread would cost 0.2 ms
+        wanted = [(device, path) for device in devices for path in self._paths(device)]
+        if all(is_near(path) for _, path in wanted):
+            self._check_present(wanted)  # a thread would cost 0.2 ms
         else:
-            await call(self._check_present, devices, timeout=_CHECK_SECONDS)
+            await call(self._check_present, wanted, timeout=_CHECK_SECONDS)
 
     def _look(self) -> tuple[Inventory, Collection[Place]]:
         # The look of a backend that was replaced may still be on its way, or hang.
@@ -168,16 +169,15 @@ class CustomBackend:
             facts = {"count": len(new), "some": some}
             _log.info("devices selected twice", extra={"nodeplug": facts})
 
-    def _check_present(self, devices: Sequence[Device]) -> None:
-        for device in devices:
-            for path in self._paths(device):
-                if self._is_by_path(device):
-                    problem = why_gone(self._top, path)
-                else:
-                    problem = "" if exists(f"{self._top}{path}") else "is not present"  # noqa: PTH110 - far quicker
-                if problem:
-                    text = f"{path} of device {device.id} {problem}"
-                    raise AllocationRefusedError(text, [device.id])
+    def _check_present(self, wanted: Sequence[tuple[Device, str]]) -> None:
+        for device, path in wanted:
+            if self._is_by_path(device):
+                problem = why_gone(self._top, path)
+            else:
+                problem = "" if exists(f"{self._top}{path}") else "is not present"  # noqa: PTH110 - far quicker
+            if problem:
+                text = f"{path} of device {device.id} {problem}"
+                raise AllocationRefusedError(text, [device.id])
 
     def _is_by_path(self, device: Device) -> bool:
         sight = self._hardware.sights.get(device.id)

@@ -12,11 +12,13 @@ class Joiner:
     """Joins the values that differ from device to device; the others agree already."""
 
     def __init__(self, settings: CustomSettings) -> None:
-        self._envs = {each.name: _varying(each.env) for each in settings.resources}
-        self._annotations = {each.name: _varying(each.annotations) for each in settings.resources}
+        self._envs = _all_varying({each.name: each.env for each in settings.resources})
+        self._annotations = _all_varying({r.name: r.annotations for r in settings.resources})
 
     def edits(self, devices: Sequence[Device]) -> ContainerEdits:
         """Return the joined values, in the order of the devices."""
+        if not (self._envs or self._annotations):
+            return NO_EDITS
         envs = _join(_part(each.edits.envs, self._envs, each) for each in devices)
         annotations = _join(
             _part(each.edits.annotations, self._annotations, each) for each in devices
@@ -24,6 +26,10 @@ class Joiner:
         if not envs and not annotations:
             return NO_EDITS
         return ContainerEdits(envs=envs, annotations=annotations)
+
+
+def _all_varying(templates: Mapping[str, Mapping[str, str]]) -> dict[str, frozenset[str]]:
+    return {resource: names for resource, own in templates.items() if (names := _varying(own))}
 
 
 def _varying(templates: Mapping[str, str]) -> frozenset[str]:
