@@ -186,8 +186,16 @@ class ResourcePool:
         self._suspects = {i: s for i, s in self._suspects.items() if s.until > now}
         if len(self._suspects) < before:
             self._tell_holdings()
-        entry = self._entry if self._may_hold_back() else self._own_entry
-        entries = {i: entry(i, offered) for i, offered in self._offered.items()}
+        if self._may_hold_back():
+            entries = {i: self._entry(i, offered) for i, offered in self._offered.items()}
+        else:
+            known = self._entries.get
+            entries = {
+                i: was
+                if (was := known(i)) and was.device is device and was.listed.reason == device.reason
+                else self._new_entry(i, device, device.reason, held=False)
+                for i, (_, device) in self._offered.items()
+            }
         for device_id, numa_nodes in self._tombs.items():
             entries[device_id] = self._tombstone(device_id, numa_nodes)
         news = [entry for i, entry in entries.items() if entry is not self._entries.get(i)]
@@ -297,13 +305,6 @@ class ResourcePool:
             return ""
         self._holdings.want((self.resource, offered.id))
         return f"is {other} now, its container was given another node"
-
-    def _own_entry(self, device_id: str, offered: OfferedDevice) -> _Entry:
-        """Return what is listed where only a device itself can keep it from being given."""
-        device, known = offered.device, self._entries.get(device_id)
-        if known is not None and known.device is device and known.listed.reason == device.reason:
-            return known
-        return self._new_entry(device_id, device, device.reason, held=False)
 
     def _entry(self, device_id: str, offered: OfferedDevice) -> _Entry:
         device, known = offered.device, self._entries.get(device_id)

@@ -47,7 +47,7 @@ class Files:
         self._root, self._cdi_dir, self._feature_dir = host
         self._plugin_dir, self._installation = plugin_dir, installation
         self._lanes: defaultdict[str, Lane] = defaultdict(Lane)
-        self._complete: dict[str, set[Key]] = {}
+        self._complete: dict[str, Mapping[str, Offer]] = {}
         self.troubles: dict[str, str] = {}
 
     async def bring_in_line(
@@ -125,10 +125,11 @@ class Files:
 
     def _unknown(self, backend: str, offers: Mapping[str, Offer], why: str) -> dict[Key, str]:
         """Return the devices that are new since a backend's files were known, if they are not."""
-        keys = {(name, each.device.id) for name, offer in offers.items() for each in offer.devices}
         if not why:
-            self._complete[backend] = keys
-        return dict.fromkeys(keys - self._complete.get(backend, set()), why)
+            self._complete[backend] = offers
+            return {}
+        known = _keys(self._complete.get(backend, {}))
+        return dict.fromkeys(_keys(offers) - known, why)
 
     def _ledger(self, kind: str, backend: str) -> Path:
         name = f"{backend}-{file_name(self._installation)}.json"
@@ -164,3 +165,7 @@ def _devices(offers: Mapping[str, Offer]) -> dict[str, list[Device]]:
         name: list({each.device.id: each.device for each in offer.devices}.values())
         for name, offer in offers.items()
     }
+
+
+def _keys(offers: Mapping[str, Offer]) -> set[Key]:
+    return {(name, each.device.id) for name, offer in offers.items() for each in offer.devices}

@@ -78,12 +78,12 @@ class HardwareLook:
         before, uses = self._known.get(offer.resource, _NOTHING)
         known: dict[str, tuple[OfferedDevice, Uses]] = {}
         for each in offer.devices:
-            device = each.device
-            if device.id not in known:
-                seen = before.get(device.id)
-                if seen is None or seen[0].device is not device or seen[0].id != each.id:
+            public_id, device = each
+            if (device_id := device.id) not in known:
+                seen = before.get(device_id)
+                if seen is None or seen[0].device is not device or seen[0].id != public_id:
                     seen = each, self._of_device(hardware, offer.resource, each)
-                known[device.id] = seen
+                known[device_id] = seen
         if known != before:
             uses = {device_id: own for device_id, (_, own) in known.items() if own}
         self._known[offer.resource] = known, uses
