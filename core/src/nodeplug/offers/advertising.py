@@ -56,8 +56,9 @@ def advertise(
         if not own and making.open(native, native) is None
     }
     for device in inventory.devices.values():
-        if device.resource in plain:  # of most there are no rules, and there may be very many
-            plain[device.resource].append(OfferedDevice(device.id, device))
+        own = plain.get(device.resource)
+        if own is not None:  # of most there are no rules, and there may be very many
+            own.append(OfferedDevice(device.id, device))
         else:
             _offer(making, device, wanted, before)
     return making.done()
