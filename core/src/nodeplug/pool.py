@@ -113,7 +113,8 @@ class ResourcePool:
         """
         before = self.offer, self._offered, self._tombs, self._down, self._suspects
         offered = {entry.id: entry for entry in offer.devices}
-        gone = {i: old.device.numa_nodes for i, old in self._offered.items() if i not in offered}
+        left = self._offered.keys() - offered.keys()
+        gone = {i: self._offered[i].device.numa_nodes for i in sorted(left)}
         tombs = {i: numa for i, numa in (self._tombs | gone).items() if i not in offered}
         self._suspects = {
             i: suspicion
@@ -192,9 +193,11 @@ class ResourcePool:
             known = self._entries.get
             entries = {
                 i: was
-                if (was := known(i)) and was.device is device and was.listed.reason == device.reason
-                else self._new_entry(i, device, device.reason, held=False)
-                for i, (_, device) in self._offered.items()
+                if (was := known(i))
+                and was.device is (device := offered.device)
+                and was.listed.reason == device.reason
+                else self._new_entry(i, offered.device, offered.device.reason, held=False)
+                for i, offered in self._offered.items()
             }
         for device_id, numa_nodes in self._tombs.items():
             entries[device_id] = self._tombstone(device_id, numa_nodes)

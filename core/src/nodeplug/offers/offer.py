@@ -1,7 +1,6 @@
 """One public resource."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 import msgspec
 
@@ -11,7 +10,7 @@ from nodeplug.values.edits import NO_EDITS, ContainerEdits
 from nodeplug.values.hardware import Uses
 
 
-class OfferedDevice(NamedTuple):
+class OfferedDevice(msgspec.Struct, frozen=True, gc=False):
     """A device under the id that the kubelet sees."""
 
     id: str

@@ -157,7 +157,7 @@ def _judged(resource: str, offered: OfferedDevice, failures: Mapping[Key, str]) 
     if not reason or not device.healthy:
         return offered
     sick = replace(device, health=Health.UNHEALTHY, reason=reason)
-    return offered._replace(device=sick)
+    return OfferedDevice(offered.id, sick)
 
 
 def _devices(offers: Mapping[str, Offer]) -> dict[str, list[Device]]:

@@ -78,10 +78,10 @@ class HardwareLook:
         before, uses = self._known.get(offer.resource, _NOTHING)
         known: dict[str, tuple[OfferedDevice, Uses]] = {}
         for each in offer.devices:
-            public_id, device = each
+            device = each.device
             if (device_id := device.id) not in known:
                 seen = before.get(device_id)
-                if seen is None or seen[0].device is not device or seen[0].id != public_id:
+                if seen is None or seen[0].device is not device or seen[0].id != each.id:
                     seen = each, self._of_device(hardware, offer.resource, each)
                 known[device_id] = seen
         if known != before:
@@ -112,7 +112,7 @@ class HardwareLook:
                 uses[each.device.id] = own
             elif each.device.healthy and (each.device.edits.nodes or each.device.hardware):
                 sick = replace(each.device, health=Health.UNHEALTHY, reason=_UNSEEN)
-                each = each._replace(device=sick)  # noqa: PLW2901 - the same with another health
+                each = OfferedDevice(each.id, sick)  # noqa: PLW2901 - the same with another health
             devices.append(each)
         return structs.replace(offer, devices=tuple(devices), uses=uses)
 
