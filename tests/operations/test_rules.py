@@ -102,3 +102,11 @@ def test_without_any_device_no_rule_is_judged() -> None:
     """Hardware that is not there may have had any name."""
     wanted = settings(offers=[{"resource": "a.b/c"}], quarantine=[{"devices": {"id": "x"}}])
     assert list(idle(wanted, {"nics": FOUND["nics"]}, all_known=True)) == []
+
+
+def test_a_name_that_rules_give_to_two_backends_is_the_first_one_s() -> None:
+    """As the agent has it, which serves no name twice."""
+    shared = {"resource": "vendor.example/g*", "replicas": 2, "markShared": True}
+    renamed = {"resource": NIC, "rename": f"{GPU}.shared"}
+    found = [(name, each.why) for name, each in refused(settings(offers=[shared, renamed]), FOUND)]
+    assert found == [("nics", "that is a resource of backend gpus")]

@@ -42,6 +42,32 @@ def test_devices_shows_what_discovery_finds(tmp_path: Path) -> None:
     assert [(d["resource"], d["nodes"]) for d in shown] == [("example.com/null", ["/dev/null"])]
 
 
+OFFERS = [
+    {"resource": "example.com/null", "devices": {"id": "dev:null"}, "rename": "example.org/nothing"}
+    | {"replicas": 3, "markShared": True, "policy": "packed", "inject": "cdi"},
+    {"resource": "example.com/zero", "splitBy": "type"},
+    {"resource": "example.com/full", "rename": "example.com/random"},
+]
+
+
+def test_devices_are_shown_as_they_are_offered(tmp_path: Path) -> None:
+    """What pods must ask for is known before a roll-out; what no rule changes stays as it is."""
+    names = ("null", "zero", "full", "random")
+    resources = [{"name": f"example.com/{n}", "devices": [{"path": f"/dev/{n}"}]} for n in names]
+    content = {"backends": {"custom": {"resources": resources}}, "offers": OFFERS}
+    config = write_config(tmp_path, content)
+    result = nodeplug("devices", "--backend", "custom", "--config", str(config), "--output", "json")
+    keys = ("resource", "offeredAs", "replicas", "policy", "inject")
+    assert sorted(tuple(row[key] for key in keys) for row in json.loads(result.out)) == [
+        ("example.com/full", "example.com/full", 1, "", "devices"),
+        ("example.com/null", "example.org/nothing.shared", 3, "packed", "cdi"),
+        ("example.com/random", "example.com/random", 1, "", "devices"),
+        ("example.com/zero", "example.com/zero-char", 1, "", "devices"),
+    ]
+    refusal = "example.com/full is not offered as example.com/random: that is the name of "
+    assert refusal in result.err
+
+
 @pytest.mark.parametrize("command", ["devices", "topology"])
 def test_a_backend_that_cannot_answer_hides_no_other(command: str, tmp_path: Path) -> None:
     """It is reported, and the exit code tells."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -24,17 +25,22 @@ from nodeplug.cli.tables import print_json, print_table, printable
 from nodeplug.config.load import Configuration, Source
 from nodeplug.host.host import open_host
 from nodeplug.host.identities import Identities
+from nodeplug.offers import Advertised
 from nodeplug.operations.allocations import held_devices
 from nodeplug.operations.discovery import SECONDS, discover
-from nodeplug.operations.rules import idle
+from nodeplug.operations.rules import idle, offered
 from nodeplug.quarantine import isolate
 from nodeplug.values.device import Device
 from nodeplug.values.inventory import Inventory
 
-_COLUMNS = ("backend", "resource", "id", "health", "numaNodes", "nodes", "attributes", "reason")
+_COLUMNS = (
+    *("backend", "resource", "offeredAs", "replicas", "policy", "inject"),
+    *("id", "health", "numaNodes", "nodes", "attributes", "reason"),
+)
 _EXPLAINED = ("backend", "device", "resource", "served", "reason")
-_HEADINGS = {"numaNodes": "numa"}
+_HEADINGS = {"numaNodes": "numa", "offeredAs": "offered as"}
 _Row = dict[str, object]
+_NOT_OFFERED: _Row = {"offeredAs": "", "replicas": 0, "policy": "", "inject": ""}
 
 
 @click.command("devices")
@@ -43,9 +49,10 @@ _Row = dict[str, object]
 @click.option("--explain", is_flag=True, help="Show what is not served too, and why.")
 @output_option
 def command(names: tuple[str, ...], sources: list[Source], explain: bool, output: str) -> None:  # noqa: FBT001
-    """Discover once and show the devices. Agents that run are asked which of them are held.
+    """Discover once and show the devices, under which name and how each would be offered.
 
-    Rules of offers and quarantine that no device matches are named beside them. Exit 1 if a
+    With --explain, agents that run are asked which of them are held. Rules of offers and
+    quarantine that no device matches, or that cannot hold, are named beside them. Exit 1 if a
     backend's discovery fails, 2 if a part of the configuration is wrong; what is right is shown all
     the same.
     """
@@ -67,7 +74,28 @@ def _device_rows(
         report(printable(f"{each.place}: {each.why}"))
     rules = configuration.agent.quarantine
     isolated = {name: isolate(inventory, rules) for name, inventory in found.items()}
-    return {n: [_described(d) for d in i.devices.values()] for n, i in isolated.items()}, code
+    rows = {}
+    for name, advertised in offered(configuration.agent, isolated):
+        for refusal in advertised.refusals:
+            report(printable(refusal.detail))
+        ways = _ways(advertised)
+        devices = isolated[name].devices.values()
+        rows[name] = [{**_described(each), **ways.get(each.id, _NOT_OFFERED)} for each in devices]
+    return rows, code
+
+
+def _ways(advertised: Advertised) -> Mapping[str, _Row]:
+    """Return how each device is offered, by its id."""
+    return {
+        device_id: {
+            "offeredAs": offer.resource,
+            "replicas": count,
+            "policy": offer.policy or "",
+            "inject": offer.inject,
+        }
+        for offer in advertised.offers.values()
+        for device_id, count in Counter(each.device.id for each in offer.devices).items()
+    }
 
 
 def _explained_rows(

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from nodeplug.backend import BackendSpec
 from nodeplug.config.load import Configuration
 from nodeplug.config.settings import AgentSettings
-from nodeplug.offers import Refusal, advertise
+from nodeplug.offers import Advertised, Refusal, advertise
 from nodeplug.selectors import Selector, facts_of, matches
 from nodeplug.supervisor.claims import Claims
 from nodeplug.values.device import Device
@@ -23,16 +23,25 @@ class Idle(NamedTuple):
     instead: str
 
 
-def refused(
+def offered(
     agent: AgentSettings, inventories: Mapping[str, Inventory]
-) -> Iterator[tuple[str, Refusal]]:
-    """Yield the names that backends with these inventories would not get, and which backend."""
+) -> Iterator[tuple[str, Advertised]]:
+    """Yield what backends with these inventories would offer, and which backend."""
     claims = Claims()
     for name, inventory in inventories.items():
         claims.own(name, inventory.resources)
     for name, inventory in inventories.items():
-        for each in advertise(inventory, agent.offers, {}, claims.taken(name)).refusals:
-            yield name, each
+        advertised = advertise(inventory, agent.offers, {}, claims.taken(name))
+        claims.give(name, advertised.offers)
+        yield name, advertised
+
+
+def refused(
+    agent: AgentSettings, inventories: Mapping[str, Inventory]
+) -> Iterator[tuple[str, Refusal]]:
+    """Yield the names that backends with these inventories would not get, and which backend."""
+    for name, advertised in offered(agent, inventories):
+        yield from ((name, each) for each in advertised.refusals)
 
 
 def expected(
