@@ -1,13 +1,30 @@
 """Names that only pods have by now: their resource was renamed while no agent ran."""
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
 from kubelets.kinds import Kind
+from nodeplug.backend import Backend, BackendSpec
 from nodeplug.offers import OfferRule
 from nodeplug.testing import AdmissionError, Pod
+from support.awkward.backend import SPEC
 from support.stage import BOARD, Stage, stage
 
 RENAMED = "renamed.example.com/board"
+
+
+def late() -> BackendSpec:
+    """Return a backend that does not work at once."""
+    troubles = [OSError("the driver is not loaded")]
+
+    def build(*given: Any) -> Backend:
+        if troubles:
+            raise troubles.pop()
+        return SPEC.build(*given)
+
+    return replace(SPEC, build=build)
 
 
 async def rename_while_down(play: Stage) -> Pod:
@@ -57,3 +74,16 @@ async def test_a_name_is_served_again_if_it_returns(kind: Kind) -> None:
         await play.reload()
         await play.listed(BOARD, allocatable=4)
         await play.kubelet.admit(Pod.of({BOARD: 3}))
+
+
+async def test_the_first_list_after_a_restart_is_whole(kind: Kind) -> None:
+    """R25: devices that pods have are not listed alone while a backend is still looking."""
+    async with stage(agents=0, kind=kind) as play:
+        agent = play.start_agent()
+        await play.listed(allocatable=4)
+        await play.kubelet.admit(Pod.of({BOARD: 1}))
+        await play.stop_agent(agent)
+        lists = play.kubelet.journal.of("list", BOARD)
+        play.start_agent(late())
+        await play.kubelet.until(lambda: play.kubelet.journal.of("list", BOARD) != lists)
+        assert play.kubelet.journal.of("list", BOARD)[len(lists)].count == 4

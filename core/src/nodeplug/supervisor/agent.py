@@ -4,7 +4,7 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from typing import Any
@@ -25,7 +25,7 @@ from nodeplug.kubelet.watch import KubeletWatch
 from nodeplug.offers import Offer
 from nodeplug.pool import ResourcePool
 from nodeplug.supervisor import troubles
-from nodeplug.supervisor.backend_runner import BackendRunner
+from nodeplug.supervisor.backend_runner import STANDS_SECONDS, BackendRunner
 from nodeplug.supervisor.files import DISK_SECONDS, Files
 from nodeplug.supervisor.forgetting import Forgetting
 from nodeplug.supervisor.hardware import HardwareLook
@@ -83,6 +83,7 @@ class Agent:
         self.settings, self._last_good = node.settings, LastGood(plugin_dir, installation)
         self._names = ServedNames(plugin_dir, installation)
         self._kept_names: Mapping[str, str] = {}
+        self._former_names: dict[str, str] = {}
         self._runners = {spec.name: BackendRunner(spec, host, self) for spec, _ in backends}
         for spec, settings in backends:
             self._configure(spec.name, settings)
@@ -149,8 +150,23 @@ class Agent:
         except TimeoutError:
             _log.warning("former names of resources not read, the disk does not answer")
             return
-        for name, backend in names.items():
-            if self._holdings.held_in(name):
+        held = {name: own for name, own in names.items() if self._holdings.held_in(name)}
+        self._former_names.update(held)
+        self._serve_former({*held.values()} - self._runners.keys())
+        self._tasks.create_task(self._serve_late_names())
+
+    async def _serve_late_names(self) -> None:
+        await asyncio.sleep(STANDS_SECONDS)
+        self._serve_former(self._runners)
+
+    def _serve_former(self, backends: Collection[str]) -> None:
+        """Serve what is left of the former names of these backends.
+
+        R25: no list is sent before a backend has told what there is, unless it takes long.
+        """
+        for name, backend in [each for each in self._former_names.items() if each[1] in backends]:
+            del self._former_names[name]
+            if name not in self._resources.owners:
                 runner = self._runners.get(backend)
                 handle = runner.handle if runner else BackendHandle(backend)
                 self._resources.serve(Offer(name), handle)
@@ -194,8 +210,9 @@ class Agent:
         """Take over a backend's new truth: what is gone, what has changed, what is new."""
         await self._offering.learn(backend, inventory)
 
-    async def _keep_names(self) -> None:
-        names = self._resources.owners
+    async def _keep_names(self, backend: str) -> None:
+        self._serve_former([backend])
+        names = {**self._former_names, **self._resources.owners}
         if names != self._kept_names:
             try:
                 await self._keeping_names.call(self._names.save, names, timeout=DISK_SECONDS)

@@ -32,7 +32,7 @@ class Offering:
 
     `former` are offers that worked before, for resources whose rules do not. What is raised on the
     way, by a rule or by a backend, costs that backend its news and nothing else. Whoever has the
-    `turn` is alone; `afterwards` is called at the end of each.
+    `turn` is alone; `afterwards` is called with its backend at the end of each.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class Offering:
         self.former: Sequence[OfferRule] = ()
         self._claims = Claims()
         self.turn = asyncio.Lock()
-        self.afterwards: Callable[[], Awaitable[None]] = _nothing
+        self.afterwards: Callable[[str], Awaitable[None]] = _nothing
         self._resources, self._files = resources, files
         self._hardware, self._holdings = hardware, holdings
         self._tasks = tasks
@@ -99,7 +99,7 @@ class Offering:
                 await self._update(each, arrived)
             for each in self._claims.winning(self._refusals):
                 await self._update(each, arrived)
-            await self.afterwards()
+            await self.afterwards(name)
 
     def _own(self, backend: str) -> None:
         _, latest = self._latest.get(backend, (None, None))
@@ -185,5 +185,5 @@ class Offering:
         return found, False
 
 
-async def _nothing() -> None:
+async def _nothing(_: str) -> None:
     pass
