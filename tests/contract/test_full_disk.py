@@ -69,7 +69,7 @@ async def test_labels_that_find_no_room_are_told_until_there_is(kind: Kind) -> N
                 play.set(State(boards=5))
                 await play.listed(allocatable=5)
                 [trouble] = play.agent.report().troubles
-                assert "/features.d/nodeplug-awkward" in trouble.detail
+                assert "/features.d/nodeplug-awkward-" in trouble.detail
             async with patience(10):
                 while play.agent.report().troubles:  # noqa: ASYNC110 - it tells nobody
                     await asyncio.sleep(0.01)

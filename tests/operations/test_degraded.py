@@ -125,7 +125,7 @@ async def test_what_a_backend_raises_over_its_files_costs_it_its_news(method: st
         play.features = "/features"
         play.start_agent()
         await play.listed(allocatable=4)
-        labels = play.host.path("/features/nodeplug-awkward")
+        [labels] = play.label_files()
         before = labels.read_bytes()
         async with watched(play) as watch:
             play.set(State(boards=5, spoilt=method))

@@ -36,6 +36,7 @@ class Stage:
         self.pod_resources = folder / "pr.sock"
         self.cdi_dir = folder / "cdi"
         self.features = ""
+        self.installation = ""
         self.registry: Path | None = None
         self.agents: list[asyncio.Task[None]] = []
         self.rules: list[OfferRule] = []
@@ -56,6 +57,7 @@ class Stage:
                 self.cdi_dir,
                 self.features,
                 self.registry,
+                installation=self.installation,
                 ledger_dir=self.directory.with_name("ledger"),
             ),
         )
@@ -66,6 +68,10 @@ class Stage:
     async def reload(self) -> None:
         """Let the agent started last take the rules over."""
         await self.agent.apply(Rules(self.rules), {})
+
+    def label_files(self) -> list[Path]:
+        """Return the files with labels of the awkward backend, one of each installation."""
+        return sorted(self.host.path(self.features).glob("nodeplug-awkward-*"))
 
     async def stop_agent(self, task: asyncio.Task[None]) -> None:
         task.cancel()

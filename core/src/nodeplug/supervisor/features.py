@@ -17,11 +17,11 @@ _VALUE = re.compile(rf"({_PART})?")
 _log = logging.getLogger("nodeplug.labels")
 
 
-def feature_file(folder: str, name: str, backend: Labels, offers: Mapping[str, Offer]) -> HostFile:
+def feature_file(path: str, name: str, backend: Labels, offers: Mapping[str, Offer]) -> HostFile:
     """Return the file with the labels of a backend; what is no label is left out."""
     offered = {resource: _offered(offer) for resource, offer in offers.items()}
     lines = sorted(_lines(name, backend.labels(offered)))
-    return HostFile(f"{folder}/nodeplug-{name}", "".join(lines).encode())
+    return HostFile(path, "".join(lines).encode())
 
 
 def _lines(backend: str, labels: Mapping[str, str]) -> Iterator[str]:

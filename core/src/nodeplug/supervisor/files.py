@@ -118,7 +118,8 @@ class Files:
                 unknown = f"its files are not known: {error!r}"
         if self._feature_dir and isinstance(current, Labels):
             try:
-                wanted.append(feature_file(self._feature_dir, backend.name, current, offers))
+                path = f"{self._feature_dir}/nodeplug-{self._own_name(backend.name)}"
+                wanted.append(feature_file(path, backend.name, current, offers))
             except Exception as error:  # noqa: BLE001 - whatever a backend raises
                 self._note(backend.name, "labels", error)
         return wanted, unknown
@@ -132,8 +133,10 @@ class Files:
         return dict.fromkeys(_keys(offers) - known, why)
 
     def _ledger(self, kind: str, backend: str) -> Path:
-        name = f"{backend}-{file_name(self._installation)}.json"
-        return self._plugin_dir / HOME / kind / name
+        return self._plugin_dir / HOME / kind / f"{self._own_name(backend)}.json"
+
+    def _own_name(self, backend: str) -> str:
+        return f"{backend}-{file_name(self._installation)}"
 
     def _note(self, backend: str, what: str, error: Exception) -> None:
         self.troubles[backend] = f"{what}: {error!r}"
