@@ -1,6 +1,7 @@
 """What the driver says of GPUs becomes devices."""
 
 from support.nvml_host import GPU, NvmlHost, reasons, until, uuid, watching
+from support.nvml_state import LOST
 
 
 async def test_every_gpu_is_a_healthy_device(eight: NvmlHost) -> None:
@@ -80,6 +81,20 @@ async def test_gpus_of_different_cliques_are_not_linked(eight: NvmlHost) -> None
         gpu.link_kinds[:2] = [2, 2]
         gpu.fabric_state, gpu.clique, gpu.cluster[0] = 3, number // 2, 1
     assert (await eight.inventory()).links == {(uuid(0), uuid(1)): 2}
+
+
+async def test_a_gpu_that_hangs_in_its_links_keeps_nobody_from_those_of_others(
+    eight: NvmlHost,
+) -> None:
+    """Nor from news of them."""
+    eight.fault("nvmlDeviceGetNvLinkState", 3, hang=True)
+    link(eight, 0, 1, 4)
+    async with watching(eight.backend()) as inventories:
+        first = await anext(inventories)
+        assert (len(first.devices), first.links) == (8, {(uuid(0), uuid(1)): 4})
+        eight.state.gpus[5].error = LOST
+        sick = await until(inventories, lambda each: bool(reasons(each)))
+        assert reasons(sick).keys() == {uuid(5)}
 
 
 async def test_new_gpus_are_linked_as_they_come(eight: NvmlHost) -> None:

@@ -55,6 +55,31 @@ async def test_all_replicas_of_the_gpu_are_sick(eight: NvmlHost) -> None:
         assert len(play.kubelet.journal.of("list")) == 2
 
 
+async def test_a_gpu_whose_events_cannot_be_asked_for_keeps_nobody_from_those_of_others(
+    eight: NvmlHost,
+) -> None:
+    """The driver hangs in that call."""
+    eight.fault("nvmlDeviceRegisterEvents", 3, hang=True)
+    async with served(eight, **LASTING) as play:
+        await play.sick(of=8)
+        eight.tell(5, 79)
+        await play.sick(uuid(5), of=8)
+
+
+async def test_a_gpu_that_hangs_with_its_event_keeps_nobody_from_those_of_others(
+    eight: NvmlHost,
+) -> None:
+    """Nobody asks it who it is."""
+    async with served(eight, **LASTING) as play:
+        await play.sick(of=8)
+        eight.tell(4, 79)
+        await play.sick(uuid(4), of=8)
+        eight.fault("nvmlDeviceGetUUID", 3, hang=True)
+        eight.tell(3, 79)
+        eight.tell(5, 79)
+        await play.sick(uuid(3), uuid(4), uuid(5), of=8)
+
+
 @pytest.mark.parametrize(
     ("place", "sick"),
     [

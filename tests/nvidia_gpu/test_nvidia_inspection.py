@@ -93,6 +93,12 @@ def findings(host: NvmlHost, **keys: object) -> list[Finding]:
     return list(checks(settings(**keys), host.host.root))
 
 
+def test_a_gpu_that_hangs_in_its_links_is_found(eight: NvmlHost) -> None:
+    """Although it is served."""
+    eight.fault("nvmlDeviceGetNvLinkState", 3, hang=True)
+    assert ("GPU 3", "does not answer: calls of the driver hang") in found(eight)
+
+
 def card(host: NvmlHost, number: int, driver: str = "nvidia") -> None:
     slot = host.plug(number)
     (slot / "class").write_text("0x030200\n")

@@ -224,10 +224,11 @@ def test_a_driver_without_events_is_asked_for_them_once(bare: NvmlHost, librarie
     bare.install("418.226.00")
     driver = NvmlDriver(bare.host.root, settings())
     driver.open()
-    driver.listen([driver.gpu(0)])
+    gpus = [driver.gpu(0)]
+    assert driver.unheard(gpus) == gpus
     with pytest.raises(DriverError):
         driver.event(0.01)
-    driver.listen([driver.gpu(0)])
+    assert not driver.unheard(gpus)
     assert driver.event(0.01) is None
     driver.close()
 

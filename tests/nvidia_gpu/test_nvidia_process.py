@@ -92,7 +92,7 @@ async def test_calls_do_not_pile_up_behind_one_that_hangs(eight: NvmlHost) -> No
     backend = eight.backend()
     async with watching(backend) as inventories:
         first = await anext(inventories)
-        eight.state.hang = 1
+        eight.fault("nvmlDeviceGetCount", hang=True)
         await hanging(eight)
     for _ in range(5):
         backend = eight.backend(backend.memory)

@@ -6,10 +6,13 @@ from contextlib import aclosing
 import pytest
 
 from nodeplug.backend import Measurement
+from nodeplug.host.fallbacks import fallbacks
 from nodeplug.testing.patience import patience
 from nodeplug_nvidia_gpu.backend import NvidiaGpuBackend
-from support.nvml_host import NvmlHost, slice_uuid, uuid, watching
+from support.nvml_host import NvmlHost, reasons, slice_uuid, until, uuid, watching
 from support.nvml_state import LOST
+
+OTHERS = {uuid(number) for number in range(8) if number != 3}
 
 
 async def measured(backend: NvidiaGpuBackend) -> dict[tuple[str, str], float]:
@@ -58,14 +61,35 @@ async def test_questions_do_not_pile_up_behind_a_call_that_hangs(eight: NvmlHost
     backend = eight.backend()
     async with watching(backend) as inventories:
         await anext(inventories)
-        eight.state.hang = 1
+        fault = eight.fault("nvmlDeviceGetCount", hang=True)
         for _ in range(3):
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(0.1):
                     await backend.measure()
         assert eight.state.hanging == 1
-        eight.state.hang = 0
+        fault.hang = 0
         assert await backend.measure()
+
+
+async def test_a_gpu_that_hangs_when_it_is_measured_keeps_nobody_from_the_others(
+    eight: NvmlHost,
+) -> None:
+    """They are measured and looked at, and whoever watches the agent is told."""
+    fault = eight.fault("nvmlDeviceGetPowerUsage", 3, hang=True)
+    backend = eight.backend()
+    async with watching(backend) as inventories:
+        await anext(inventories)
+        for _ in range(2):
+            assert {each.device for each in await backend.measure()} == OTHERS
+        eight.state.gpus[5].error = LOST
+        assert reasons(await until(inventories, lambda each: bool(reasons(each)))).keys() == {
+            uuid(5)
+        }
+        while "nvidia_gpu GPU 3" not in fallbacks():  # noqa: ASYNC110 - nobody announces them
+            await asyncio.sleep(0.01)
+        fault.hang = 0
+        while uuid(3) not in {each.device for each in await backend.measure()}:
+            pass
 
 
 async def test_nothing_is_measured_before_the_first_look(bare: NvmlHost) -> None:

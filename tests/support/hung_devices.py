@@ -117,17 +117,13 @@ def nvidia_gpu(root: Path, libraries: Path) -> Iterator[Stage]:
             host.fault(f"nvmlDeviceGet{function}", 3, hang=True)
         tell()
 
-    def go_on() -> None:
-        for fault in host.state.faults:
-            fault.hang = 0
-
     def turn(well: bool) -> None:  # noqa: FBT001 - the one argument
         host.state.gpus[5].error = 0 if well else LOST
         tell()
 
     section = {"health": {"holdOffSeconds": 0}}
     try:
-        yield Stage(section, GPU, uuid(3), uuid(5), "GPU 3", hang, go_on, turn)
+        yield Stage(section, GPU, uuid(3), uuid(5), "GPU 3", hang, host.go_on, turn)
     finally:
         host.close()
 

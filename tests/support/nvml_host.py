@@ -84,6 +84,12 @@ class NvmlHost:
         found.function = function.encode()
         return found
 
+    def go_on(self) -> None:
+        """Let whatever hangs return."""
+        self.state.hang = 0
+        for each in self.state.faults:
+            each.hang = 0
+
     def plug(self, number: int) -> Path:
         """Have the kernel know of a GPU too; return what is gone when the GPU is."""
         name = f"0000:{0x10 + number:02x}:00.0"
@@ -143,7 +149,7 @@ class NvmlHost:
         os.write(self._events, event(gpu, kind, xid, instance, compute_instance))
 
     def close(self) -> None:
-        self.state.hang = 0
+        self.go_on()
         os.close(self._events)
 
     def backend(self, memory: Memory | None = None, **keys: Any) -> NvidiaGpuBackend:

@@ -53,13 +53,16 @@ class Reads:
     """Asks devices by turns. One that hangs costs some 60 ms, once, and a thread while it does.
 
     `with reads:` is one look; what it did not ask for is forgotten then. In the first one, a device
-    may take `first_seconds`. `wake` is called, on the thread that hung, when a device answers after
-    all. For one thread at a time.
+    may take `first_seconds`, later `quick_seconds`. `wake` is called, on the thread that hung, when
+    a device answers after all. For one thread at a time.
     """
 
-    def __init__(self, first_seconds: float = _FIRST_SECONDS) -> None:
+    def __init__(
+        self, first_seconds: float = _FIRST_SECONDS, quick_seconds: float = _QUICK_SECONDS
+    ) -> None:
         self.wake: Callable[[], None] = lambda: None
         self._limit = first_seconds
+        self._quick = quick_seconds
         self._worker: SimpleQueue[_Batch | None] | None = None
         self._known: dict[str, Answer[Any]] = {}
         self._stuck: dict[str, _Stuck] = {}
@@ -75,7 +78,7 @@ class Reads:
         if worker is not None:
             worker.put(None)
         if kind is None:
-            self._limit = _QUICK_SECONDS
+            self._limit = self._quick
             self._known = {key: self._known[key] for key in self._known if key in self._asked}
             for key in self._stuck.keys() - self._asked:
                 if self._stuck[key].is_over:
@@ -136,7 +139,7 @@ class Reads:
             count = len(batch.answers)
             if count == before and (stuck := batch.leave(self._limit, self._late)) is not None:
                 self._stuck[stuck.key] = stuck
-                self._worker, self._limit = None, _QUICK_SECONDS
+                self._worker, self._limit = None, self._quick
                 return
             before = count
 

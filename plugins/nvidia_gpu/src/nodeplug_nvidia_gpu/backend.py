@@ -162,7 +162,7 @@ class NvidiaGpuBackend:
         """Tell who does not answer, and log what was not so at the last look."""
         before = self.memory.view or View()
         hangs = ("a device does not answer", "calls of the driver hang")
-        self._fallbacks.tell({f"nvidia_gpu GPU {index}": hangs for index in view.silent})
+        self._fallbacks.tell({f"nvidia_gpu {gpu}": hangs for gpu in view.silent})
         if view.problem and view.problem != before.problem:
             facts = {"problem": view.problem}
             _log.warning("driver not usable", extra={"nodeplug": facts})

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, Protocol
 
-from nodeplug_nvidia_gpu.facts import Event, Gpu, Links, Pulse, Readings, Versions
+from nodeplug_nvidia_gpu.facts import Ends, Event, Gpu, Pulse, Readings, Versions
 
 # NVML's error codes, as far as they matter to who asks (nvmlReturn_t).
 UNINITIALIZED: Final = 1
@@ -34,7 +34,8 @@ class DriverError(Exception):
 class Driver(Protocol):
     """A driver. Every method may block, and may raise DriverError.
 
-    One thread opens, closes and asks; another waits for events.
+    One thread opens and closes, another waits for events. What takes one GPU is called on threads
+    that are left behind where it hangs; `close` is not called then.
     """
 
     def watched(self) -> Mapping[Path, frozenset[str] | None]:
@@ -69,18 +70,22 @@ class Driver(Protocol):
         """Return all facts of a GPU."""
         ...
 
-    def links(self, gpus: Sequence[Gpu]) -> Links:
-        """Return the links between GPUs."""
+    def ends(self, gpu: Gpu) -> Ends:
+        """Return where the links of a GPU end."""
         ...
 
-    def listen(self, gpus: Sequence[Gpu]) -> None:
-        """Have the driver tell of events of these GPUs too."""
+    def unheard(self, gpus: Sequence[Gpu]) -> Sequence[Gpu]:
+        """Return those of these GPUs whose events are not told; of others, none will be."""
+        ...
+
+    def listen(self, gpu: Gpu) -> None:
+        """Have the driver tell of events of this GPU too."""
         ...
 
     def event(self, timeout: float) -> Event | None:
         """Return the next event, or None after this many seconds."""
         ...
 
-    def measure(self, gpus: Sequence[Gpu]) -> Mapping[str, Readings]:
-        """Return what can be measured, by UUID of GPU or slice."""
+    def measure(self, gpu: Gpu) -> Mapping[str, Readings]:
+        """Return what can be measured, by UUID of the GPU and of its slices."""
         ...

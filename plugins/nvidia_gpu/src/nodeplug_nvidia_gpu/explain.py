@@ -1,5 +1,6 @@
 """What becomes of each GPU, and why: `nodeplug devices --explain`."""
 
+import time
 from collections.abc import Iterator, Sequence
 from typing import Final
 
@@ -31,7 +32,11 @@ def look_once(settings: NvidiaGpuSettings, root: HostRoot) -> View:
     """Return what the driver says now; it may block."""
     looker = Looker(driver_for(settings, root), Surveyor(root, settings).plugged)
     try:
-        return looker.look()
+        view = looker.look()
+        if (seconds := looker.next_verdict) is not None:
+            time.sleep(seconds)
+            view = looker.look()
+        return view
     finally:
         looker.close()
 

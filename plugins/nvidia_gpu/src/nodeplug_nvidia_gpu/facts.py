@@ -102,5 +102,10 @@ class Readings(msgspec.Struct, frozen=True, kw_only=True):
     errors: float | None = None
 
 
+Ends = Mapping[str, int]
+"""How many links of a GPU end at a PCI address, at a GPU with a UUID, or at switches."""
+
+SWITCHES = "switches"
+
 Links = Mapping[tuple[str, str], int]
 """How many links lie between two GPUs, by their UUIDs in order."""

@@ -54,8 +54,9 @@ def _of_driver(view: View, cards: Sequence[PciDevice]) -> Iterator[Finding]:
 
 
 def _of_gpus(settings: NvidiaGpuSettings, view: View) -> Iterator[Finding]:
-    for stranger in view.strangers:
-        device, _, problem = stranger.partition(": ")
+    hung = dict.fromkeys(view.silent, "does not answer: calls of the driver hang")
+    told = {device: problem for device, _, problem in (s.partition(": ") for s in view.strangers)}
+    for device, problem in {**hung, **told}.items():
         yield Finding("problem", device, problem, "reset the GPU or restart the node")
     for uuid, conditions in view.conditions.items():
         for reason in conditions.values():

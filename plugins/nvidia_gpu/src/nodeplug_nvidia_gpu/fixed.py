@@ -8,7 +8,7 @@ from typing import Final
 from nodeplug.host.root import HostRoot
 from nodeplug.host.sysfs import read_text
 from nodeplug_nvidia_gpu.driver import DRIVER_NOT_LOADED, DriverError
-from nodeplug_nvidia_gpu.facts import Event, Gpu, Links, Pulse, Readings, Versions
+from nodeplug_nvidia_gpu.facts import Ends, Event, Gpu, Pulse, Readings, Versions
 
 # Windows: the way of a guest to the host's GPUs, which containers get all at once.
 DXG: Final = "/dev/dxg"
@@ -55,11 +55,15 @@ class FixedDriver:
         """Return the one GPU."""
         return self._gpu
 
-    def links(self, gpus: Sequence[Gpu]) -> Links:  # noqa: ARG002 - there is one GPU
-        """Return that there is none."""
+    def ends(self, gpu: Gpu) -> Ends:  # noqa: ARG002 - there is one GPU
+        """Return that there are no links."""
         return {}
 
-    def listen(self, gpus: Sequence[Gpu]) -> None:
+    def unheard(self, gpus: Sequence[Gpu]) -> Sequence[Gpu]:  # noqa: ARG002 - there is one GPU
+        """Return none: there are no events."""
+        return ()
+
+    def listen(self, gpu: Gpu) -> None:
         """Do nothing: there are no events."""
 
     def event(self, timeout: float) -> Event | None:
@@ -67,7 +71,7 @@ class FixedDriver:
         time.sleep(timeout)
         return None
 
-    def measure(self, gpus: Sequence[Gpu]) -> Mapping[str, Readings]:  # noqa: ARG002 - see above
+    def measure(self, gpu: Gpu) -> Mapping[str, Readings]:  # noqa: ARG002 - see above
         """Return that nothing can be measured."""
         return {}
 

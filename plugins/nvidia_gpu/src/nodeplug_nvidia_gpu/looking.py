@@ -1,7 +1,8 @@
 """Looks at the driver again and again, and remembers what was seen."""
 
-import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
 from typing import Final
 
 from nodeplug_nvidia_gpu.asking import Asker
@@ -13,11 +14,10 @@ from nodeplug_nvidia_gpu.driver import (
     Driver,
     DriverError,
 )
-from nodeplug_nvidia_gpu.facts import Gpu, Links, Pulse, Versions
+from nodeplug_nvidia_gpu.facts import Gpu, Links, Pulse, Readings, Versions
+from nodeplug_nvidia_gpu.links import links_between
 from nodeplug_nvidia_gpu.naming import is_uuid
 from nodeplug_nvidia_gpu.view import Conditions, View
-
-_log = logging.getLogger("nodeplug.nvidia_gpu")
 
 # A driver is opened anew for GPUs that it does not find: first after so many looks, then rarer.
 _FIRST_PATIENCE: Final = 5
@@ -37,18 +37,23 @@ Plugged = Callable[[str], bool]
 Answer = tuple[Gpu, Pulse] | DriverError
 """What a GPU says, or why it does not."""
 
+Ask = Callable[[int], Answer]
+"""Asks the GPU with an index."""
+
 
 class Look:
     """One look at every GPU that the driver counts."""
 
-    def __init__(self, driver: Driver, known: Mapping[str, Gpu], asker: Asker[Answer]) -> None:
+    def __init__(self, driver: Driver, known: Mapping[str, Gpu], asker: Asker, ask: Ask) -> None:
         self._known = known
         self.gpus: dict[str, Gpu] = {}
         self.pulses: dict[str, Pulse] = {}
         self.failures: dict[int, DriverError] = {}
         self.silent: set[int] = set()
-        for index, answer in asker.answers(range(min(driver.count(), _GPUS_LIMIT))):
-            if isinstance(answer, float):
+        questions = {n: partial(ask, n) for n in range(min(driver.count(), _GPUS_LIMIT))}
+        for index, told in asker.ask("its health", questions).items():
+            answer = told.get()
+            if told.trouble or answer is None:
                 self.silent.add(index)
                 self.failures[index] = DriverError("it does not answer", NO_ANSWER)
             elif not isinstance(answer, DriverError):
@@ -84,16 +89,19 @@ def _differs(gpu: Gpu, index: int, pulse: Pulse) -> bool:
 class Looker:
     """Keeps the driver open, and makes of what it says now and said before one view.
 
-    For one thread. A driver that fails as a whole is closed, and opened by a later look.
+    For one thread. A driver that fails as a whole is closed, and opened by a later look. `wake` is
+    called on any thread when a GPU answers that did not.
     """
 
-    def __init__(self, driver: Driver, plugged: Plugged) -> None:
+    def __init__(
+        self, driver: Driver, plugged: Plugged, wake: Callable[[], None] = lambda: None
+    ) -> None:
         self._driver = driver
         self._plugged = plugged
         self._open = False
         self._versions = Versions()
         self._known: dict[str, Gpu] = {}
-        self._asker: Asker[Answer] = Asker(self._ask)
+        self._asker = Asker(wake)
         self._was_plugged: set[str] = set()
         self._errors: dict[str, int] = {}
         self._links: Links = {}
@@ -111,7 +119,7 @@ class Looker:
             self._ready()
             if not (self._versions.driver and self._versions.cuda):
                 self._versions = self._driver.versions()
-            look = Look(self._driver, self._known, self._asker)
+            look = Look(self._driver, self._known, self._asker, self._ask)
         except DriverError as error:
             self.close()
             return self._blind(str(error))
@@ -133,8 +141,26 @@ class Looker:
             uncorrectable=uncorrectable,
             links=self._links,
             strangers=tuple(f"GPU {index}: {error}" for index, error in look.failures.items()),
-            silent=tuple(sorted(look.silent)),
+            silent=self._asker.silent,
         )
+
+    def measure(self, gpus: Sequence[Gpu]) -> Mapping[str, Readings]:
+        """Return what can be measured of those GPUs that answer, by UUID; never fail."""
+        found: dict[str, Readings] = {}
+        if not self._open:
+            return found
+        with suppress(DriverError):
+            self._driver.count()  # a driver that hangs as a whole is asked no more than this
+            asked = {gpu.index: partial(self._driver.measure, gpu) for gpu in gpus}
+            for answer in self._asker.ask("its readings", asked).values():
+                with suppress(DriverError):
+                    found |= answer.get() or {} if answer.is_new else {}
+        return found
+
+    @property
+    def next_verdict(self) -> float | None:
+        """In how many seconds a look shows that another GPU hangs; None if none does."""
+        return self._asker.next_verdict
 
     def _ask(self, index: int) -> Answer:
         try:
@@ -208,20 +234,21 @@ class Looker:
         return new
 
     def _listen(self, look: Look) -> None:
-        try:
-            self._driver.listen([*look.gpus.values()])
-        except DriverError as error:
-            _log.debug("events not heard", extra={"nodeplug": {"error": str(error)}})
+        """Have events of new GPUs told; who fails or hangs is asked again at the next look."""
+        with suppress(DriverError):
+            new = self._driver.unheard([*look.gpus.values()])
+            asked = {gpu.index: partial(self._driver.listen, gpu) for gpu in new}
+            self._asker.ask("its events", asked)
 
     def _read_links(self, look: Look) -> Links:
         """Ask for the links of all GPUs but those that hang, whose links stay as they were."""
-        hung = {gpu.uuid for gpu in self._gpus() if gpu.index in look.silent}
+        gpus = {gpu.index: gpu for gpu in self._gpus() if gpu.index not in look.silent}
+        asked = {index: partial(self._driver.ends, gpu) for index, gpu in gpus.items()}
+        answers = self._asker.ask("its links", asked)
+        told = [(gpus[n], each.value or {}) for n, each in answers.items() if each.is_new]
+        hung = self._known.keys() - {gpu.uuid for gpu, _ in told}
         kept = {pair: n for pair, n in self._links.items() if not hung.isdisjoint(pair)}
-        try:
-            others = [gpu for gpu in self._gpus() if gpu.uuid not in hung]
-            return {**kept, **self._driver.links(others)}
-        except DriverError:
-            return {}
+        return {**kept, **links_between(told)}
 
     def _lose_patience(self, *, missing: bool) -> None:
         """Have a driver that misses GPUs opened anew: only then it finds those that returned."""

@@ -108,6 +108,10 @@ class Nvml:
         """Return what a function takes that fills a structure."""
         return ctypes.byref(structure)
 
+    def address(self, handle: Any) -> int:
+        """Return what is the same in all handles of one GPU; 0 where there is none."""
+        return ctypes.cast(handle, ctypes.c_void_p).value or 0
+
     def _explain(self, error: Exception, code: int) -> str:
         try:
             text = str(error)

@@ -8,11 +8,11 @@ from typing import Any, Final
 
 from nodeplug.host.root import HostRoot
 from nodeplug_nvidia_gpu.driver import NO_LIBRARY, DriverError
-from nodeplug_nvidia_gpu.facts import Event, Gpu, Links, Pulse, Readings, Versions
+from nodeplug_nvidia_gpu.facts import Ends, Event, Gpu, Pulse, Readings, Versions
 from nodeplug_nvidia_gpu.library import Identity, Library, identity, watched
 from nodeplug_nvidia_gpu.nvml import FUNCTION_NOT_FOUND, NOT_SUPPORTED, TIMEOUT, Nvml
 from nodeplug_nvidia_gpu.nvml_facts import read_gpu
-from nodeplug_nvidia_gpu.nvml_links import read_links
+from nodeplug_nvidia_gpu.nvml_links import read_ends
 from nodeplug_nvidia_gpu.nvml_pulse import Pulses
 from nodeplug_nvidia_gpu.nvml_readings import read_readings
 from nodeplug_nvidia_gpu.settings import NvidiaGpuSettings
@@ -36,7 +36,8 @@ class NvmlDriver:
         self._pulses = Pulses(self._nvml)
         self._opened: tuple[Path | None, Identity | None, frozenset[str]]
         self._events: Any = None
-        self._heard: set[str] = set()
+        self._heard: dict[str, int] = {}
+        self._joining = 0
         self._deaf = False
         self._gate = threading.Lock()
         self._registering = threading.Lock()
@@ -99,36 +100,50 @@ class NvmlDriver:
         """Ask for all facts of a GPU."""
         return read_gpu(self._nvml, index)
 
-    def links(self, gpus: Sequence[Gpu]) -> Links:
-        """Ask for the NVLinks of GPUs."""
-        return read_links(self._nvml, gpus)
+    def ends(self, gpu: Gpu) -> Ends:
+        """Ask where the NVLinks of a GPU end."""
+        return read_ends(self._nvml, gpu)
 
-    def measure(self, gpus: Sequence[Gpu]) -> Mapping[str, Readings]:
+    def measure(self, gpu: Gpu) -> Mapping[str, Readings]:
         """Ask for what can be measured."""
-        return read_readings(self._nvml, gpus)
+        return read_readings(self._nvml, gpu)
 
-    def listen(self, gpus: Sequence[Gpu]) -> None:
-        """Register for the events of GPUs; those that have none are left to looks."""
+    def unheard(self, gpus: Sequence[Gpu]) -> Sequence[Gpu]:
+        """Return those that are not registered yet; none where there are no events."""
         if self._deaf:
-            return
+            return ()
         with self._registering:
-            self._heard &= {gpu.uuid for gpu in gpus}
+            present = {gpu.uuid for gpu in gpus}
+            self._heard = {uuid: each for uuid, each in self._heard.items() if uuid in present}
             new = [gpu for gpu in gpus if gpu.uuid not in self._heard]
             if new and self._events is None:
                 self._events = self._nvml.try_(None, "nvmlEventSetCreate")
-            for gpu in new if self._events is not None else ():
-                with suppress(DriverError):  # tried again at the next look
-                    self._register(gpu)
-            if self._events is not None:
-                self._ready.set()
+            if self._events is None:
+                return ()
+            self._ready.set()
+            return new
 
-    def _register(self, gpu: Gpu) -> None:
+    def listen(self, gpu: Gpu) -> None:
+        """Register for the events of a GPU; one that has none is left to looks."""
+        with self._registering:
+            events = self._events
+            self._joining += 1
+        try:
+            handle = self._register(gpu, events)
+        finally:
+            with self._registering:
+                self._joining -= 1
+        with self._registering:
+            if events is self._events:
+                self._heard[gpu.uuid] = self._nvml.address(handle)
+
+    def _register(self, gpu: Gpu, events: Any) -> Any:
         handle = self._nvml.ask("nvmlDeviceGetHandleByIndex", gpu.index)
         kinds = self._nvml.try_(0, "nvmlDeviceGetSupportedEventTypes", handle)
         kinds &= _XID | _DOUBLE_BIT
-        if kinds:
-            self._nvml.try_(None, "nvmlDeviceRegisterEvents", handle, kinds, self._events)
-        self._heard.add(gpu.uuid)
+        if kinds and events is not None:
+            self._nvml.try_(None, "nvmlDeviceRegisterEvents", handle, kinds, events)
+        return handle
 
     def event(self, timeout: float) -> Event | None:
         """Wait for an event. After an error, GPUs must be registered anew."""
@@ -151,23 +166,29 @@ class NvmlDriver:
         return self._event(data)
 
     def _event(self, data: Any) -> Event:
-        try:
-            uuid = str(self._nvml.ask("nvmlDeviceGetUUID", data.device))
-        except DriverError:
-            uuid = ""
         return Event(
-            uuid=uuid,
+            uuid=self._uuid(data.device),
             xid=data.eventData if data.eventType == _XID else None,
             instance=data.gpuInstanceId,
             compute_instance=data.computeInstanceId,
         )
 
+    def _uuid(self, handle: Any) -> str:
+        """Return whose handle it is: a GPU that has an event may answer nothing any more."""
+        address = self._nvml.address(handle)
+        for uuid, each in [*self._heard.items()]:
+            if each == address:
+                return uuid
+        with suppress(DriverError):
+            return str(self._nvml.ask("nvmlDeviceGetUUID", handle))
+        return ""
+
     def _drop_events(self) -> None:
         with self._registering:
             self._ready.clear()
             events, self._events = self._events, None
-            self._heard = set()
-            if events is not None:
+            self._heard = {}
+            if events is not None and not self._joining:  # else it is in use, and left
                 with suppress(DriverError):
                     self._nvml.ask("nvmlEventSetFree", events)
 

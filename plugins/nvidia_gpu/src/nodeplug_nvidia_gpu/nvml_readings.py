@@ -1,9 +1,8 @@
 """What can be measured of GPUs through NVML."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 
-from nodeplug_nvidia_gpu.driver import DriverError
 from nodeplug_nvidia_gpu.facts import Gpu, Readings
 from nodeplug_nvidia_gpu.nvml import Nvml
 from nodeplug_nvidia_gpu.nvml_facts import slice_handles
@@ -15,18 +14,13 @@ _VOLATILE: Final = 0
 _MILLI: Final = 1000
 
 
-def read_readings(nvml: Nvml, gpus: Sequence[Gpu]) -> Mapping[str, Readings]:
-    """Return readings by UUID; GPUs that do not answer are left out."""
-    found: dict[str, Readings] = {}
-    for gpu in gpus:
-        try:
-            handle = nvml.ask("nvmlDeviceGetHandleByIndex", gpu.index)
-            found[gpu.uuid] = _readings(nvml, handle)
-            for uuid, (_, part) in slice_handles(nvml, handle).items() if gpu.slices else ():
-                used, size = _memory(nvml, part)
-                found[uuid] = Readings(memory_used=used, memory_size=size)
-        except DriverError:
-            continue
+def read_readings(nvml: Nvml, gpu: Gpu) -> Mapping[str, Readings]:
+    """Return readings of a GPU and its slices by UUID; raise DriverError where it is lost."""
+    handle = nvml.ask("nvmlDeviceGetHandleByIndex", gpu.index)
+    found = {gpu.uuid: _readings(nvml, handle)}
+    for uuid, (_, part) in slice_handles(nvml, handle).items() if gpu.slices else ():
+        used, size = _memory(nvml, part)
+        found[uuid] = Readings(memory_used=used, memory_size=size)
     return found
 
 

@@ -12,7 +12,7 @@ from nodeplug_nvidia_gpu.driver import (
     NONSENSE,
     DriverError,
 )
-from nodeplug_nvidia_gpu.facts import Event, Gpu, Links, Pulse, Readings, Versions
+from nodeplug_nvidia_gpu.facts import Ends, Event, Gpu, Pulse, Readings, Versions
 
 
 class Description(msgspec.Struct, kw_only=True):
@@ -69,12 +69,16 @@ class SimulatedDriver:
             raise DriverError("GPU is lost", GPU_IS_LOST)
         return gpu
 
-    def links(self, gpus: Sequence[Gpu]) -> Links:
+    def ends(self, gpu: Gpu) -> Ends:
         """Return the links of the file."""
-        present = {gpu.uuid for gpu in gpus}
-        return {(a, b): n for a, b, n in self._read().links if {a, b} <= present}
+        links = self._read().links
+        return {b if a == gpu.uuid else a: n for a, b, n in links if gpu.uuid in {a, b}}
 
-    def listen(self, gpus: Sequence[Gpu]) -> None:
+    def unheard(self, gpus: Sequence[Gpu]) -> Sequence[Gpu]:  # noqa: ARG002 - of none
+        """Return none: there are no events."""
+        return ()
+
+    def listen(self, gpu: Gpu) -> None:
         """Do nothing: there are no events."""
 
     def event(self, timeout: float) -> Event | None:
@@ -82,21 +86,19 @@ class SimulatedDriver:
         time.sleep(timeout)
         return None
 
-    def measure(self, gpus: Sequence[Gpu]) -> Mapping[str, Readings]:
+    def measure(self, gpu: Gpu) -> Mapping[str, Readings]:
         """Return readings of an idle GPU."""
-        lost = self._read().lost
-        return {
-            gpu.uuid: Readings(
-                temperature=30.0,
-                power=50.0,
-                memory_used=0.0,
-                memory_size=float(gpu.memory),
-                utilization=0.0,
-                errors=0.0,
-            )
-            for gpu in gpus
-            if gpu.uuid not in lost
-        }
+        if gpu.uuid in self._read().lost:
+            return {}
+        idle = Readings(
+            temperature=30.0,
+            power=50.0,
+            memory_used=0.0,
+            memory_size=float(gpu.memory),
+            utilization=0.0,
+            errors=0.0,
+        )
+        return {gpu.uuid: idle}
 
     def _read(self) -> Description:
         try:

@@ -65,7 +65,7 @@ class Threads:
     ) -> None:
         self._driver = driver
         self._surveyor = surveyor
-        self._looker = Looker(driver, surveyor.plugged)
+        self._looker = Looker(driver, surveyor.plugged, self.look)
         self._poll_seconds = poll_seconds
         self._audience = audience
         self._wanted = threading.Event()
@@ -119,7 +119,7 @@ class Threads:
             asked = self._wanted.is_set()
             self._wanted.clear()
             if (request := self._asked) is not None:
-                self._measure(request)
+                self._post(self._answer, request, self._looker.measure(request.gpus))
             view = self._looker.look()
             # The surroundings are announced by the kernel, or change with the GPUs, mostly.
             if last is None or asked or view != last[0] or looks % _SURVEY_EVERY == 0:
@@ -127,14 +127,10 @@ class Threads:
             if seen != last or self._audience.healing:
                 self._post(self._audience.see, *seen)
             last, looks = seen, looks + 1
-            self._wanted.wait(self._poll_seconds)
-
-    def _measure(self, request: _Request) -> None:
-        try:
-            readings = self._driver.measure(request.gpus)
-        except DriverError:
-            readings = {}
-        self._post(self._answer, request, readings)
+            verdict = self._looker.next_verdict
+            self._wanted.wait(
+                min(self._poll_seconds, self._poll_seconds if verdict is None else verdict)
+            )
 
     def _answer(self, request: _Request, readings: Mapping[str, Readings]) -> None:
         self._asked = None

@@ -17,7 +17,7 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
 
     `conditions` has an entry for each GPU that was asked, by UUID. `uncorrectable` says how many
     memory errors are new. `problem` says why no GPU could be asked, `strangers` why some cannot
-    be served. `silent` are the indexes of those that a call hangs of.
+    be served. `silent` are those that a call hangs of.
     """
 
     versions: Versions = Versions()
@@ -27,4 +27,4 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     links: Links = msgspec.field(default_factory=dict)
     problem: str = ""
     strangers: tuple[str, ...] = ()
-    silent: tuple[int, ...] = ()
+    silent: tuple[str, ...] = ()
