@@ -215,7 +215,7 @@ async def test_a_node_is_given_to_write(fake: FakeHost, kind: str) -> None:
 
 PEERS = {
     "squat": "[{name: a, groups: [{paths: [{path: /srv/share/*}]}]}]",
-    "smarter": "[{devicematch: ^x$}]",
+    "smarter": "[{devicematch: ^x$, nummaxdevices: 1}]",
 }
 
 

@@ -1,5 +1,7 @@
 """The documented examples of two other plugins give their documented resources."""
 
+import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,14 @@ def load(folder: Path, text: str) -> Configuration:
     file = folder / "peer.yaml"
     file.write_text(text)
     return load_configuration([Source(file, "custom")], {"custom": SPEC})
+
+
+def squat_usb(usb: dict[str, str]) -> Any:
+    return [{"name": "a", "groups": [{"usb": [usb]}]}]
+
+
+def squat_path(**keys: Any) -> Any:
+    return [{"name": "a", "groups": [{"paths": [{"path": "/dev/a", **keys}]}]}]
 
 
 async def served(tree: HardwareTree, text: str) -> dict[str, list[tuple[str, list[str]]]]:
@@ -77,12 +87,23 @@ async def test_the_generic_device_plugin_s_sound_card_and_capture(tree: Hardware
 
 
 async def test_the_generic_device_plugin_s_usb_stick(tree: HardwareTree) -> None:
-    """Ids may be numbers; each match is a device of its own, and that is said."""
+    """Ids may be numbers; all matches of a group are one device, as in that plugin."""
     tree.usb("1-2", "1050:0407", serial="1")
     tree.usb("1-3", "1050:0407", serial="2", number=6)
     text = '[{name: key, groups: [{usb: [{vendor: "1050", product: 0x0407}]}]}]'
-    assert [len(found) for found in (await served(tree, text)).values()] == [2]
-    assert "each match is a device of its own" in str(load(tree.folder, text).ignored)
+    [(_, nodes)] = (await served(tree, text))["squat.ai/key"]
+    assert nodes == ["/dev/bus/usb/001/005", "/dev/bus/usb/001/006"]
+    assert load(tree.folder, text).ignored == []
+
+
+async def test_the_generic_device_plugin_s_flag_has_hexadecimal_numbers(tree: HardwareTree) -> None:
+    """As its JSON is read; and a serial number is no pattern."""
+    tree.usb("1-2", "1050:0407", serial="1*")
+    tree.usb("1-3", "1050:0407", serial="12", number=6)
+    usb = {"vendor": 1050, "product": 407, "serial": "1*"}
+    flag = json.dumps({"name": "key", "groups": [{"usb": [usb]}]})
+    [(_, nodes)] = (await served(tree, yaml.safe_dump([flag])))["squat.ai/key"]
+    assert nodes == ["/dev/bus/usb/001/005"]
 
 
 async def test_the_generic_device_plugin_s_usb_ids_are_any_of_them(tree: HardwareTree) -> None:
@@ -91,6 +112,36 @@ async def test_the_generic_device_plugin_s_usb_ids_are_any_of_them(tree: Hardwar
     ids = '[{vendor: "18d1", product: "9302"}, {vendor: "1a6e", product: "089a"}]'
     shown = await served(tree, f"[{{name: coral, groups: [{{usb: {ids}}}]}}]")
     assert [len(found) for found in shown.values()] == [1]
+
+
+async def test_groups_may_be_shared_by_different_counts(tree: HardwareTree) -> None:
+    """What is exclusive stays so beside what many share; a limit shares nothing by itself."""
+    for name in ("ttyUSB0", "ttyS0", "ttyS1"):
+        tree.char(f"/dev/{name}")
+    text = """
+    - name: serial
+      groups:
+        - {count: 3, paths: [{path: "/dev/ttyUSB*"}]}
+        - paths: [{path: "/dev/ttyS[^0]"}]
+    """
+    found = (await served(tree, text))["squat.ai/serial"]
+    assert Counter(nodes[0] for _, nodes in found) == {"/dev/ttyUSB0": 3, "/dev/ttyS1": 1}
+
+
+async def test_smarter_device_manager_s_counts_are_those_of_entries(tree: HardwareTree) -> None:
+    """Of two entries that match a path the later holds, as in that plugin."""
+    for name in ("gpiomem", "video0", "ttyUSB0"):
+        tree.char(f"/dev/{name}")
+    text = """
+    - {devicematch: ^ttyUSB, nummaxdevices: 7}
+    - {devicematch: ^gpiomem$, nummaxdevices: 40}
+    - {devicematch: "^video[0-9]*$", nummaxdevices: 20}
+    - {devicematch: "^ttyUSB[0-9]*$", nummaxdevices: 1}
+    - {devicematch: nvidia-gpu, nummaxdevices: 10}
+    """
+    shown = await served(tree, text)
+    counts = {name.partition("/")[2]: len(found) for name, found in shown.items()}
+    assert counts == {"gpiomem": 40, "video0": 20, "ttyUSB0": 1}
 
 
 async def test_smarter_device_manager_s_list(tree: HardwareTree) -> None:
@@ -122,6 +173,22 @@ async def test_smarter_device_manager_s_list(tree: HardwareTree) -> None:
         ([{"name": "A B", "groups": [{"paths": [{"path": "/dev/a"}]}]}], "squat.ai/A B"),
         ([{"devicematch": "("}], "is no regular expression"),
         ([{"devicematch": 5}], "needs `devicematch`, a text"),
+        ([{"devicematch": "a"}], "`nummaxdevices`, a number"),
+        ([{"devicematch": "a", "nummaxdevices": 0}], "[0].nummaxdevices: must be"),
+        ([{"devicematch": "a", "nummaxdevices": 1001}], "[0].nummaxdevices: must be"),
+        ([{"devicematch": "a", "nummaxdevices": 1, "count": 2}], "[0].count: is not a known key"),
+        ([{"devicematch": "a", "nummaxdevices": 1}, {"match": "b"}], "[1].match: is not a known"),
+        ({"domian": "a.b", "devices": []}, "domian: is not a known key"),
+        ({"device": [], "devices": []}, "device: is another name of `devices`"),
+        ([{"groups": [{"paths": [{"path": "/dev/a"}]}]}], "[0].name: must be a text"),
+        ([{"name": "a", "groups": [], "count": 2}], "[0].count: is not a known key"),
+        (squat_usb({"product": "0407"}), "[0].groups[0].usb[0].vendor: must be four"),
+        (squat_usb({"vendor": "*", "product": "0407"}), "usb[0].vendor: must be four"),
+        (squat_usb({"vendor": "1", "product": "2", "serial": "!a"}), "usb[0].serial: must be"),
+        (squat_usb({"vendor": "1", "product": "2", "port": "1-2"}), "usb[0].port: is not a known"),
+        (squat_path(permissions="rx"), "paths[0].permissions: must be of the letters"),
+        (squat_path(readOnly="yes"), "paths[0].readOnly: must be true or false"),
+        (squat_path(optional=1), "paths[0].optional: must be true or false"),
     ],
     ids=str,
 )

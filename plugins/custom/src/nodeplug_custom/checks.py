@@ -1,6 +1,7 @@
 """Checks of single values in the configuration; errors are ValueError, their text is one line."""
 
-from collections.abc import Callable, Iterable, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeVarTuple
 
 from nodeplug.values.names import check_env_name
@@ -11,6 +12,14 @@ Values = TypeVarTuple("Values")
 # Stands for any device when a template is tried out.
 _PATHS = dict.fromkeys(("path", "hostPath", "realPath", "nodes"), "/path")
 _SAMPLE = dict.fromkeys(ANY_FIELDS, "text") | _PATHS
+
+_LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,31}")
+_LABEL_LIMIT = 63
+_LABELS_LIMIT = 8
+# What devices and selectors have of themselves.
+_OWN_FACTS = frozenset({"id", "parent", "numa", "type", "kind", "hostPath", "realPath"}) | {
+    *("address", "port", "serial", "vendor", "product", "bus", "device")
+}
 
 
 def checked(key: str, check: Callable[[*Values], object], *values: *Values) -> None:
@@ -34,6 +43,17 @@ def check_attributes(names: Iterable[str]) -> None:
     for name in names:
         if not name or name.startswith("/") or ".." in name.split("/"):
             raise ValueError(f"attribute {name!r} must be a relative path without '..'")
+
+
+def check_labels(labels: Mapping[str, str]) -> None:
+    """Refuse labels that a device cannot bear beside what it is."""
+    if len(labels) > _LABELS_LIMIT:
+        raise ValueError(f"more than {_LABELS_LIMIT}")
+    for name, value in labels.items():
+        if name in _OWN_FACTS or not _LABEL.fullmatch(name):
+            raise ValueError(f"{name!r} must be a word, and none that devices have of themselves")
+        if len(value) > _LABEL_LIMIT or not value.isprintable():
+            raise ValueError(f"{name} must be printable, at most {_LABEL_LIMIT} characters")
 
 
 def check_node_permissions(permissions: str) -> None:

@@ -31,7 +31,7 @@ def device_of(entry: Entry, seen: Sighting) -> Device:
         health=Health.UNHEALTHY if reason else Health.HEALTHY,
         reason=reason,
         numa_nodes=seen.numa_nodes,
-        attributes=attributes | ({"type": seen.kind} if seen.kind else {}),
+        attributes=attributes | ({"type": seen.kind} if seen.kind else {}) | entry.device.labels,
         edits=_edits(entry, seen) if _is_fit(seen) and not seen.outside else NO_EDITS,
         hardware=of_path(entry.device, seen) if _is_fit(seen) else NO_USES,
     )

@@ -71,7 +71,7 @@ def device_of(sight: Sight, reason: str, uses: Uses) -> Device:
         reason=_UNPRINTABLE.sub("?", reason),
         numa_nodes=finding.parent.numa if finding else (),
         location=_location(finding.devpath) if finding else (),
-        attributes=attributes | kind,
+        attributes={**attributes, **kind, **unit.labels},
         edits=edits,
         hardware=uses,
     )

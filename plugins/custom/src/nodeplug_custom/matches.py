@@ -7,7 +7,13 @@ from typing import Annotated, Literal
 import msgspec
 
 from nodeplug.values.section import Section
-from nodeplug_custom.checks import check_attributes, check_node_permissions, check_place, checked
+from nodeplug_custom.checks import (
+    check_attributes,
+    check_labels,
+    check_node_permissions,
+    check_place,
+    checked,
+)
 from nodeplug_custom.globs import check_pattern
 from nodeplug_custom.templates import ANY_FIELDS, HARDWARE_FIELDS, fields_of
 
@@ -31,6 +37,13 @@ FollowLinks = Annotated[
         description="Whether matches may be links that lead out of the directory before the first "
         "wildcard. Who can write there then chooses what of the host containers get. Links from "
         "one place in `/dev` to another, `/dev/shm` excepted, need no leave."
+    ),
+]
+Labels = Annotated[
+    dict[str, str],
+    msgspec.Meta(
+        description="Further attributes of these devices, by which `offers` and `quarantine` can "
+        "pick them."
     ),
 ]
 _HEX = re.compile(r"!?[0-9A-Fa-f*?\[\]-]{1,32}")
@@ -248,9 +261,11 @@ class HardwareSettings(Section, frozen=True):
     health: Annotated[
         HealthSettings, msgspec.Meta(description="What must hold besides presence.")
     ] = HealthSettings()
+    labels: Labels = msgspec.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         checked("permissions", check_node_permissions, self.permissions)
+        checked("labels", check_labels, self.labels)
         if not (self.udev or self.usb or self.pci or self.mdev):
             raise ValueError("give udev, usb, pci or mdev; nothing is selected")
         if self.mdev and (self.udev or self.usb or self.pci):
@@ -266,12 +281,27 @@ class HardwareSettings(Section, frozen=True):
 
 
 class SetSettings(Section, frozen=True):
-    """Several devices of different kinds that are one for containers: one of each."""
+    """Several devices of different kinds that are one for containers."""
 
     members: Annotated[
         tuple[HardwareSettings, ...],
-        msgspec.Meta(min_length=2, description="What a set consists of, one device of each."),
+        msgspec.Meta(min_length=1, description="What a set consists of."),
     ]
+    take: Annotated[
+        Literal["each", "all"],
+        msgspec.Meta(
+            description="`each`: one device of each member, as often as there are some. `all`: "
+            "every device that any member matches, however many there are, all as one."
+        ),
+    ] = "each"
+    labels: Labels = msgspec.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        checked("labels", check_labels, self.labels)
+        if any(member.labels for member in self.members):
+            raise ValueError("members: labels are those of the set")
+        if self.take == "each" and len(self.members) == 1:
+            raise ValueError("members: one member alone is no set; name it under hardware")
 
 
 class ZippedPath(Section, frozen=True):
@@ -309,3 +339,7 @@ class ZippedSettings(Section, frozen=True):
         tuple[ZippedPath, ...],
         msgspec.Meta(min_length=1, description="What a device consists of, one match of each."),
     ]
+    labels: Labels = msgspec.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        checked("labels", check_labels, self.labels)

@@ -9,6 +9,7 @@ from nodeplug.values.section import Section
 from nodeplug_custom.checks import (
     check_distinct,
     check_env,
+    check_labels,
     check_mount_permissions,
     check_node_permissions,
     check_place,
@@ -20,6 +21,7 @@ from nodeplug_custom.matches import (
     Exclusive,
     FollowLinks,
     HardwareSettings,
+    Labels,
     SetSettings,
     ZippedSettings,
 )
@@ -70,8 +72,10 @@ class DeviceSettings(Section, frozen=True, kw_only=True):
         ),
     ] = None
     follow_links: FollowLinks = False
+    labels: Labels = msgspec.field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        checked("labels", check_labels, self.labels)
         if bool(self.path) == bool(self.regex):
             raise ValueError("give one of path and regex")
         if self.regex:

@@ -1,6 +1,7 @@
 """What containers get as one device."""
 
 import re
+from collections.abc import Mapping
 
 import msgspec
 
@@ -35,6 +36,7 @@ class Unit(msgspec.Struct, frozen=True):
     findings: tuple[Finding, ...] = ()
     entry: HardwareSettings | None = None
     missing: str = ""
+    labels: Mapping[str, str] = msgspec.field(default_factory=dict)
 
     @property
     def known(self) -> bool:

@@ -74,7 +74,8 @@ class Eye:
         """Yield what an entry selects."""
         found = next(found for entry, found in self._found if entry is wanted)
         for each in found:
-            yield Unit(self._ids[each], _nodes(each, wanted), (each,), wanted, each.missing)
+            nodes = _nodes(each, wanted)
+            yield Unit(self._ids[each], nodes, (each,), wanted, each.missing, wanted.labels)
 
 
 def units_of(
@@ -140,6 +141,9 @@ def _nodes(finding: Finding, entry: HardwareSettings) -> tuple[UnitNode, ...]:
 
 
 def _sets(eye: Eye, wanted: SetSettings) -> Iterator[Unit]:
+    if wanted.take == "all":
+        yield from _whole(eye, wanted)
+        return
     kinds = [{unit.id: unit for unit in eye.singles(member)} for member in wanted.members]
     scope = f"custom/sets/{_selection(wanted)}"
     for group in eye.identities.groups(scope, [[*kind] for kind in kinds]):
@@ -147,13 +151,25 @@ def _sets(eye: Eye, wanted: SetSettings) -> Iterator[Unit]:
         gone = [i for i, member in zip(group, members, strict=True) if member is None]
         present = [member for member in members if member is not None]
         lacks = f"{gone[0]} of the set is not present" if gone else ""
-        yield Unit(
-            id_of_hardware("set", *group),
-            tuple(node for member in present for node in member.nodes),
-            tuple(finding for member in present for finding in member.findings),
-            present[0].entry,
-            lacks or next((member.missing for member in present if member.missing), ""),
-        )
+        yield _together(id_of_hardware("set", *group), present, wanted, lacks)
+
+
+def _whole(eye: Eye, wanted: SetSettings) -> Iterator[Unit]:
+    """Yield all that members match as one, whose id does not depend on what is there now."""
+    found = {unit.id: unit for member in wanted.members for unit in eye.singles(member)}
+    if found:
+        yield _together(id_of_hardware("set", _selection(wanted)), [*found.values()], wanted)
+
+
+def _together(unit_id: str, members: Sequence[Unit], wanted: SetSettings, lacks: str = "") -> Unit:
+    return Unit(
+        unit_id,
+        tuple(node for member in members for node in member.nodes),
+        tuple(finding for member in members for finding in member.findings),
+        members[0].entry,
+        lacks or next((member.missing for member in members if member.missing), ""),
+        wanted.labels,
+    )
 
 
 def _selection(wanted: SetSettings) -> str:

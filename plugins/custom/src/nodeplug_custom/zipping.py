@@ -49,7 +49,7 @@ def rows_of(
             if there[number]
         )
         lacks = f"{gone[0]} of the row is not present" if gone else ""
-        yield Unit(id_of_hardware(unit_id), nodes, missing=lacks)
+        yield Unit(id_of_hardware(unit_id), nodes, missing=lacks, labels=zipped.labels)
 
 
 def surplus_of(columns: Columns, rows: Iterable[Unit]) -> Iterator[str]:

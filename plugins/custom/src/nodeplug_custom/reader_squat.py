@@ -1,0 +1,134 @@
+"""The file of the generic device plugin: https://github.com/squat/generic-device-plugin."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from glob import escape
+from typing import Any
+
+from nodeplug.backend import Translation
+from nodeplug.values.errors import InvalidValueError
+from nodeplug_custom.reader_values import count, go_glob, known_map, labelled, text, truth
+
+DOMAIN = "squat.ai"
+_PATH_KEYS = frozenset(
+    {"path", "mountPath", "permissions", "type", "readOnly", "limit", "optional"}
+)
+_RIGHTS = "rwm"
+_USB_ID = re.compile(r"(0x)?([0-9a-f]{1,4})")
+
+
+def read_squat(entries: Sequence[Any], domain: str) -> Translation:
+    """Return what a list of devices means here."""
+    resources: list[dict[str, object]] = []
+    offers: list[dict[str, object]] = []
+    refused: list[str] = []
+    ignored: list[str] = []
+    for number, entry in enumerate(entries):
+        where = f"[{number}]"
+        try:
+            resource, shared = _device(where, _parsed(entry), domain, ignored)
+        except InvalidValueError as error:
+            refused.append(str(error))
+            continue
+        resources.append(resource)
+        offers += shared
+    return Translation(
+        section={"resources": resources}, offers=offers, refused=refused, ignored=ignored
+    )
+
+
+def _parsed(entry: Any) -> Any:
+    """Return an entry; one that is a text, the value of a flag, has JSON in it.
+
+    There a number as the id of a USB device is hexadecimal.
+    """
+    if not isinstance(entry, str):
+        return entry
+    try:
+        device = json.loads(entry)
+        for group in device["groups"]:
+            for usb in group.get("usb") or ():
+                usb |= {key: str(usb[key]) for key in ("vendor", "product") if key in usb}
+    except (ValueError, RecursionError, LookupError, TypeError, AttributeError):
+        return None
+    return device
+
+
+def _device(
+    where: str, device: Any, domain: str, ignored: list[str]
+) -> tuple[dict[str, object], list[dict[str, object]]]:
+    """Return a resource and its offers."""
+    if not isinstance(device, Mapping) or not isinstance(device.get("groups"), list):
+        raise InvalidValueError(f"{where}: needs `name` and a list `groups`")
+    known_map(where, device, {"name", "groups"})
+    resource: dict[str, Any] = {"name": f"{domain}/{text(where, device, 'name').strip()}"}
+    found = []
+    for number, group in enumerate(device["groups"]):
+        place = f"{where}.groups[{number}]"
+        known_map(place, group, {"count", "paths", "usb"})
+        kind, entry = _entry(place, group, ignored)
+        resource.setdefault(kind, []).append(entry)
+        found.append((entry, count(place, group, "count")))
+    return resource, labelled(str(resource["name"]), found)
+
+
+def _entry(
+    where: str, group: Mapping[str, Any], ignored: list[str]
+) -> tuple[str, dict[str, object]]:
+    """Return what a group is among the lists of a resource."""
+    paths, usbs = group.get("paths"), group.get("usb")
+    if isinstance(paths, list) and paths and not usbs:
+        places = [f"{where}.paths[{n}]" for n in range(len(paths))]
+        zipped = [_path(each, path) for each, path in zip(places, paths, strict=True)]
+        ignored += [
+            f"{place}: links are followed wherever they lead, as that plugin does"
+            for place, path in zip(places, zipped, strict=True)
+            if not str(path["path"]).startswith("/dev/")
+        ]
+        return "zipped", {"paths": zipped}
+    if isinstance(usbs, list) and usbs and not paths:
+        members = [{"usb": _usb(f"{where}.usb[{n}]", usb)} for n, usb in enumerate(usbs)]
+        return "sets", {"members": members, "take": "all"}
+    raise InvalidValueError(f"{where}: needs either `paths` or `usb`, a list")
+
+
+def _path(where: str, path: Any) -> dict[str, object]:
+    known_map(where, path, _PATH_KEYS)
+    mount = text(where, path, "mountPath", "").strip().replace("{", "{{").replace("}", "}}")
+    return {
+        "path": go_glob(text(where, path, "path").strip()),
+        "containerPath": mount,
+        "permissions": _rights(where, path),
+        "optional": truth(where, path, "optional"),
+        "followLinks": True,
+    }
+
+
+def _rights(where: str, path: Mapping[str, Any]) -> str:
+    """Return what a container may do; of what is read-only nothing else, whatever it is."""
+    wanted = set(text(where, path, "permissions", "") or _RIGHTS)
+    if wanted - set(_RIGHTS):
+        raise InvalidValueError(f"{where}.permissions: must be of the letters m, r and w")
+    if truth(where, path, "readOnly"):
+        return "r"
+    return "".join(letter for letter in _RIGHTS if letter in wanted)
+
+
+def _usb(where: str, usb: Any) -> dict[str, str]:
+    known_map(where, usb, {"vendor", "product", "serial"})
+    found = {key: _usb_id(where, usb, key) for key in ("vendor", "product")}
+    serial = usb.get("serial")
+    if serial in {None, ""}:
+        return found
+    if isinstance(serial, bool) or not isinstance(serial, str | int) or str(serial)[0] == "!":
+        raise InvalidValueError(f"{where}.serial: must be a text, without `!` before it")
+    return {**found, "serial": escape(str(serial))}
+
+
+def _usb_id(where: str, usb: Mapping[str, Any], key: str) -> str:
+    value = usb.get(key)
+    written = f"{value:x}" if isinstance(value, int) else str(value).lower()
+    if isinstance(value, bool) or not (digits := _USB_ID.fullmatch(written)):
+        raise InvalidValueError(f"{where}.{key}: must be four hexadecimal digits")
+    return digits[2].zfill(4)
