@@ -50,6 +50,11 @@ def load(tmp_path: Path, text: str) -> Configuration:
     [
         ("kubelt: {}", "c.yaml: kubelt: is not a known key"),
         ("log: {level: loud}", "c.yaml: log.level: invalid enum value 'loud', found 'loud'"),
+        ("kubelet: {devicePluginDir: '/a,b'}", "c.yaml: kubelet: devicePluginDir: gRPC ends the"),
+        (
+            f"kubelet: {{podResourcesSocket: /{'é' * 54}}}",
+            "c.yaml: kubelet: podResourcesSocket: 109 bytes, the limit is 107: /éé",
+        ),
         ("log: 3", "c.yaml: log: expected `object`, found 3"),
         ("[1]", "c.yaml: (top level): expected `object`, found ['1']"),
         ("log: {level: info\n", "c.yaml: line 2, column 1:"),

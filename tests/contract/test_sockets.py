@@ -121,6 +121,15 @@ def test_c20_the_default_directory_is_short_enough() -> None:
         check_plugin_dir(Path("/var/lib/kubelet/device-plugins-of-no-kubelet"))
 
 
+async def test_what_gRPC_reads_otherwise_in_the_path_of_a_directory_harms_nothing(  # noqa: N802
+    kind: Kind,
+) -> None:
+    """A percent sign and what begins parts of a URI."""
+    async with stage(kind=kind, prefix="np%41?#") as play:
+        await play.kubelet.admit(Pod.of({BOARD: 1}))
+        await play.listed(allocatable=4)
+
+
 async def test_a_second_instance_waits_and_takes_over(kind: Kind) -> None:
     """Rolling update with surge: never two servers of one resource, and no gap after the first."""
     async with stage(kind=kind) as play:

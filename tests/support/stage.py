@@ -98,19 +98,20 @@ class Stage:
 
 
 @asynccontextmanager
-async def stage(
+async def stage(  # noqa: PLR0913 - all are options
     state: State | None = None,
     *,
     agents: int = 1,
     watcher: bool = False,
     kind: Kind = DEFAULT,
     topology: Topology | None = None,
+    prefix: str = "np",
 ) -> AsyncGenerator[Stage, None]:
     """Open a stage with four boards, and wait until they are listed if an agent is wanted.
 
     With `watcher` agents are found by the kubelet instead of calling it.
     """
-    folder = Path(tempfile.mkdtemp(prefix="np", dir="/tmp"))
+    folder = Path(tempfile.mkdtemp(prefix=prefix, dir="/tmp"))
     try:
         for name in ("dp", "host", "registry"):
             (folder / name).mkdir()

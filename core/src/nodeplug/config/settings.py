@@ -1,5 +1,6 @@
 """The configuration file as types. The schema and docs/configuration.md come from them."""
 
+import os
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -15,6 +16,10 @@ FEATURE_DIR = "/etc/kubernetes/node-feature-discovery/features.d"
 LEDGER_DIR = "/run/nodeplug"
 PLUGIN_REGISTRY = "/var/lib/kubelet/plugins_registry"
 POD_RESOURCES = "/var/lib/kubelet/pod-resources/kubelet.sock"
+
+# unix(7): the size of sun_path less its terminating NUL; and less what we call sockets.
+_SOCKET_LIMIT = 107
+_DIR_LIMIT = 71
 
 
 class KubeletSettings(Section, frozen=True):
@@ -48,6 +53,17 @@ class KubeletSettings(Section, frozen=True):
             "with `registration: watcher`. It must be one mount, readable and writable."
         ),
     ] = PLUGIN_REGISTRY
+
+    def __post_init__(self) -> None:
+        for key, path, limit in (
+            ("devicePluginDir", self.device_plugin_dir, _DIR_LIMIT),
+            ("podResourcesSocket", self.pod_resources_socket, _SOCKET_LIMIT),
+            ("pluginRegistryDir", self.plugin_registry_dir, _DIR_LIMIT),
+        ):
+            if "," in path:
+                raise ValueError(f"{key}: gRPC ends the path of a socket at a comma: {path}")
+            if (size := len(os.fsencode(path))) > limit:
+                raise ValueError(f"{key}: {size} bytes, the limit is {limit}: {path}")
 
     @property
     def registry(self) -> str:

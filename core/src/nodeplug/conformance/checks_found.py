@@ -9,6 +9,7 @@ from nodeplug.conformance.stage import OPTIONS, Stage, answer
 from nodeplug.conformance.verdicts import Broken, NotJudgedError
 from nodeplug.kubelet.api import pluginregistration_v1_pb2 as api
 from nodeplug.kubelet.api import pluginregistration_v1_pb2_grpc as api_grpc
+from nodeplug.kubelet.target import target_of
 
 # R74.
 _INFO_SECONDS = 1.0
@@ -27,7 +28,7 @@ async def says_who_it_is(stage: Stage) -> float | None:
         raise Broken(f"{both[0]}: it calls the kubelet, and lets itself be found, too")
     slowest = 0.0
     for resource, socket in sorted(found.items()):
-        slowest = max(slowest, await _asked_by_many(resource, f"unix:{socket}"))
+        slowest = max(slowest, await _asked_by_many(resource, target_of(socket)))
     return slowest
 
 

@@ -18,6 +18,7 @@ from nodeplug.conformance.subject import Places, Subject
 from nodeplug.conformance.verdicts import Broken, NotJudgedError
 from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2 as api
 from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2_grpc as api_grpc
+from nodeplug.kubelet.target import target_of
 from nodeplug.testing import Kubelet, Profile, Refusal
 from nodeplug.testing.patience import in_time
 
@@ -136,7 +137,7 @@ class Stage:
         self, resource: str
     ) -> AsyncGenerator["api_grpc.DevicePluginAsyncStub", None]:
         """Connect to the plugin as another client beside the kubelet."""
-        target = f"unix:{self.endpoint(resource)}"
+        target = target_of(self.endpoint(resource))
         async with grpc.aio.insecure_channel(target, options=OPTIONS) as channel:
             yield api_grpc.DevicePluginStub(channel)
 

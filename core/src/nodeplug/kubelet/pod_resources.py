@@ -11,6 +11,7 @@ import grpc.aio
 
 from nodeplug.kubelet.api import podresources_v1_pb2 as api
 from nodeplug.kubelet.api import podresources_v1_pb2_grpc as api_grpc
+from nodeplug.kubelet.target import target_of
 
 # R88: the kubelet caps no answer. Channels share connections and their back-off unless they are
 # told not to: to a kubelet that is no more.
@@ -69,7 +70,7 @@ class _Asker:
 
 
 async def _answer(socket: Path) -> api.ListPodResourcesResponse | None:
-    async with grpc.aio.insecure_channel(f"unix:{socket}", options=OPTIONS) as channel:
+    async with grpc.aio.insecure_channel(target_of(socket), options=OPTIONS) as channel:
         stub = api_grpc.PodResourcesListerStub(channel)
         try:
             return await stub.List(api.ListPodResourcesRequest(), timeout=_LIST_SECONDS)

@@ -13,6 +13,7 @@ from nodeplug.host.files import stamp
 from nodeplug.host.lane import Lane
 from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2 as api
 from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2_grpc as api_grpc
+from nodeplug.kubelet.target import target_of
 
 _SECONDS = 1.0
 _OPTIONS = (("grpc.default_authority", "localhost"), ("grpc.use_local_subchannel_pool", 1))
@@ -20,7 +21,7 @@ _OPTIONS = (("grpc.default_authority", "localhost"), ("grpc.use_local_subchannel
 
 async def trouble_at(socket: Path) -> str:
     """Return why the plugin at this socket does not answer, or empty if it does."""
-    async with grpc.aio.insecure_channel(f"unix:{socket}", options=_OPTIONS) as channel:
+    async with grpc.aio.insecure_channel(target_of(socket), options=_OPTIONS) as channel:
         return await _trouble_on(channel)
 
 
@@ -59,7 +60,7 @@ class Prober:
         kept = self._kept.get(socket)
         if kept is None or kept.stamp != stamp:
             await self._drop(socket)
-            channel = grpc.aio.insecure_channel(f"unix:{socket}", options=_OPTIONS)
+            channel = grpc.aio.insecure_channel(target_of(socket), options=_OPTIONS)
             kept = self._kept[socket] = _Kept(stamp, channel)
         if trouble := await _trouble_on(kept.channel):
             await self._drop(socket)

@@ -11,6 +11,7 @@ from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2_grpc as api_grpc
 from nodeplug.kubelet.lock import ResourceLock
 from nodeplug.kubelet.server import DevicePluginServer
 from nodeplug.kubelet.sockets import KUBELET_SOCKET
+from nodeplug.kubelet.target import target_of
 from nodeplug.kubelet.vigil import Vigil
 from nodeplug.kubelet.watch import Identity, KubeletWatch
 from nodeplug.meters.catalogue import REGISTRATIONS
@@ -44,7 +45,7 @@ class Registration:
         self._watch = watch
         self._vigil = Vigil(resource, server, lock, watch)
         self._accepted: Identity | None = None
-        self._target = f"unix:{server.directory.plugin_dir / KUBELET_SOCKET}"
+        self._target = target_of(server.directory.plugin_dir / KUBELET_SOCKET)
 
     async def run(self) -> None:
         """Stay registered until cancelled.

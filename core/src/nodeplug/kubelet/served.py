@@ -13,6 +13,7 @@ from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2 as api
 from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2_grpc as api_grpc
 from nodeplug.kubelet.reasons import Reason, ask_reasons, ask_troubles
 from nodeplug.kubelet.sockets import HOME
+from nodeplug.kubelet.target import target_of
 from nodeplug.values.device import Health
 from nodeplug.values.trouble import Trouble
 
@@ -69,7 +70,7 @@ async def agents_troubles(plugin_dir: Path) -> list[Trouble]:
 
 
 async def _troubles(socket: Path) -> Sequence[Trouble]:
-    async with grpc.aio.insecure_channel(f"unix:{socket}", options=_OPTIONS) as channel:
+    async with grpc.aio.insecure_channel(target_of(socket), options=_OPTIONS) as channel:
         return await ask_troubles(channel, _SECONDS)
 
 
@@ -81,7 +82,7 @@ def _served(device: api.Device, reason: Reason) -> Served:
 
 
 async def _listed(socket: Path) -> tuple[api.ListAndWatchResponse, Mapping[str, Reason]]:
-    async with grpc.aio.insecure_channel(f"unix:{socket}", options=_OPTIONS) as channel:
+    async with grpc.aio.insecure_channel(target_of(socket), options=_OPTIONS) as channel:
         call = api_grpc.DevicePluginStub(channel).ListAndWatch(api.Empty(), timeout=_SECONDS)
         try:
             async for reply in call:

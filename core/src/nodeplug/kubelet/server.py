@@ -12,6 +12,7 @@ import grpc.aio
 from nodeplug.host.files import remove_quietly
 from nodeplug.kubelet.service import DevicePluginService
 from nodeplug.kubelet.sockets import SocketDirectory
+from nodeplug.kubelet.target import target_of
 
 # R15: the kubelet handles the end of a stream after the fact, and may then drop the next one.
 SETTLE_SECONDS = 0.5
@@ -50,7 +51,7 @@ class DevicePluginServer:
         self._bound = self._link = self.directory.new_path()
         self._server = grpc.aio.server(options=_OPTIONS)
         self._server.add_generic_rpc_handlers((self.service.handlers(), *self._beside))
-        self._server.add_insecure_port(f"unix:{self._bound}")
+        self._server.add_insecure_port(target_of(self._bound))
         await _to_its_end(self._server.start())
         self._bound.chmod(0o600)
         self._inode = _inode(self._bound)

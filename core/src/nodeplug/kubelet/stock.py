@@ -10,6 +10,7 @@ from nodeplug.holdings import Key
 from nodeplug.kubelet.api import podresources_v1_pb2 as api
 from nodeplug.kubelet.api import podresources_v1_pb2_grpc as api_grpc
 from nodeplug.kubelet.pod_resources import OPTIONS, Assignment, assignments
+from nodeplug.kubelet.target import target_of
 from nodeplug.values.errors import PodResourcesError
 
 _SECONDS = 5.0
@@ -29,7 +30,7 @@ class Stock(NamedTuple):
 
 async def take_stock(socket: Path) -> Stock:
     """Return what the kubelet says now; raise PodResourcesError while it says nothing."""
-    async with grpc.aio.insecure_channel(f"unix:{socket}", options=OPTIONS) as channel:
+    async with grpc.aio.insecure_channel(target_of(socket), options=OPTIONS) as channel:
         stub = api_grpc.PodResourcesListerStub(channel)
         try:
             listed = await stub.List(api.ListPodResourcesRequest(), timeout=_SECONDS)

@@ -4,12 +4,12 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from typing import TypeVar
-from urllib.parse import quote
 
 import grpc.aio
 
 from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2 as api
 from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2_grpc as api_grpc
+from nodeplug.kubelet.target import target_of
 from nodeplug.testing.kubelet.clock import Clock
 
 # R12: how long the kubelet dials a plugin that has registered.
@@ -72,7 +72,7 @@ class Endpoint:
         if len(self.path.encode()) > PATH_LIMIT or "\0" in self.path:
             # No address of a socket. The kubelet tries in vain; gRPC here would not even try.
             await asyncio.Event().wait()
-        self._channel = grpc.aio.insecure_channel(f"unix:{quote(self.path)}", options=_OPTIONS)
+        self._channel = grpc.aio.insecure_channel(target_of(self.path), options=_OPTIONS)
         await self._channel.channel_ready()
 
     async def read_options(self, seconds: float | None) -> None:

@@ -5,12 +5,12 @@ from collections.abc import Coroutine
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import grpc.aio
 
 from nodeplug.kubelet.api import pluginregistration_v1_pb2 as api
 from nodeplug.kubelet.api import pluginregistration_v1_pb2_grpc as api_grpc
+from nodeplug.kubelet.target import target_of
 from nodeplug.testing.kubelet.clients import Profile
 from nodeplug.testing.kubelet.clock import Clock
 from nodeplug.testing.kubelet.errors import Refusal
@@ -112,7 +112,7 @@ class PluginManager:
 
     async def _register(self, path: Path, number: int) -> None:
         options = [("grpc.use_local_subchannel_pool", 1)]
-        target = f"unix:{quote(str(path))}"
+        target = target_of(path)
         async with grpc.aio.insecure_channel(target, options=options) as channel:
             async with self._clock.limit(_DIAL_SECONDS):
                 await channel.channel_ready()

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import grpc.aio
 
+from nodeplug.kubelet.target import target_of
+
 _numbers = itertools.count(1)
 
 
@@ -46,7 +48,7 @@ class BoundSocket:
         self._path = path
         self._own = path.with_name(f".{next(_numbers)}")
         self._own.unlink(missing_ok=True)
-        server.add_insecure_port(f"unix:{self._own}")
+        server.add_insecure_port(target_of(self._own))
 
     def create(self) -> None:
         """Let the file appear where none is, as from bind: one CREATE."""
