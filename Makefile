@@ -1,7 +1,7 @@
 # Each target works as the first command in a fresh clone: make and Python 3.11 or newer suffice.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench compare against chaos fuzz proto docs images raise-images lock charts e2e clean tools kubelets api-servers walk
+.PHONY: help demo test lint bench compare against chaos fuzz proto docs images raise-images lock charts e2e clean tools kubelets api-servers readers walk
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -30,6 +30,7 @@ help:
 	@echo 'make fuzz    feed spoilt input to every reader; COUNT=n SEED=n'
 	@echo 'make kubelets build the device managers of real kubelets; KUBELETS="1.35 1.36"'
 	@echo 'make api-servers build the API servers that judge the charts; API_SERVERS="1.30 1.37"'
+	@echo 'make readers build the readers of YAML that Kubernetes has'
 	@echo 'make walk    compare the embedded kubelet with real ones step by step; STEPS=n SEED=n'
 	@echo 'make proto   generate the Python code of the kubelet API'
 	@echo 'make docs    generate docs/configuration.md and docs/privileges.md'
@@ -44,8 +45,8 @@ demo: $(VENV)/users
 	$(BIN)/nodeplug simulate
 
 test: lint tools $(if $(filter x86_64,$(shell uname -m)),$(HELM))
-	@if command -v go >/dev/null; then $(MAKE) --no-print-directory kubelets api-servers || \
-	    echo "nodeplug: tests on real kubelets and API servers will skip, their build failed" >&2; fi
+	@if command -v go >/dev/null; then $(MAKE) --no-print-directory kubelets api-servers readers || \
+	    echo "nodeplug: tests with real kubelets, API servers and readers will skip, their build failed" >&2; fi
 	@code=0; \
 	$(BIN)/pytest --numprocesses=$(JOBS) --dist=loadgroup -m 'not alone' || code=$$?; \
 	[ $$code -le 1 ] || exit $$code; \
@@ -162,6 +163,13 @@ $(TOOLS)/api-server-%: tests/api_servers/go/kubernetes-%.mod tests/api_servers/g
 	    -ldflags="-s -w -X $(VERSION_OF).gitVersion=$$(sed -n 's/^\tk8s.io\/kubernetes //p' kubernetes-$*.mod) \
 	        -X $(VERSION_OF).gitMajor=$(word 1,$(subst ., ,$*)) -X $(VERSION_OF).gitMinor=$(word 2,$(subst ., ,$*))" \
 	    -o $(CURDIR)/$@ .
+
+# What reads our files, and those of others, elsewhere.
+readers: $(TOOLS)/readers
+
+$(TOOLS)/readers: $(wildcard tests/readers/go/*)
+	@mkdir -p $(TOOLS)
+	cd tests/readers/go && CGO_ENABLED=0 go build -buildvcs=false -trimpath -ldflags='-s -w' -o $(CURDIR)/$@ .
 
 # Debian packages that some tests need; without them those tests skip and say why.
 tools:

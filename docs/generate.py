@@ -26,7 +26,7 @@ YAML (or JSON) files hold everything; one is enough:
   Overrides for nodes are tried in every combination that a node can have, so that what breaks on
   one node is found before. A rule that no device of this machine matches is a warning.
 - Values are read as YAML 1.2 has them: `0000:03:02.0`, `on`, `1_2` and `0403` are text as it
-  stands. Where text is wanted, `8086` is text, too.
+  stands. Where text is wanted, `8086` is text, too. [What kubectl and Helm read otherwise](yaml.md).
 - `nodeplug config schema` prints the JSON schema for the backends installed, for editors.
 - An unknown key, a key given twice and a wrong type are errors.
 - Of several files, what a later one says wins, and its list entries come first.

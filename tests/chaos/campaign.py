@@ -150,6 +150,7 @@ class _Growth:
         """
         gc.collect()
         if outside := self._play.outside:  # a look that keeps connections of its own
+            await outside.watch.open()  # the agent may have just started
             await outside.watch.get("/readyz")
         pid = self._play.agent.pid
         if pid != self._pid:

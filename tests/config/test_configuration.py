@@ -55,6 +55,7 @@ def load(tmp_path: Path, text: str) -> Configuration:
             f"kubelet: {{podResourcesSocket: /{'é' * 54}}}",
             "c.yaml: kubelet: podResourcesSocket: 109 bytes, the limit is 107: /éé",
         ),
+        ('log: {level: "\\ud83d"}', "c.yaml: line 1, column 14: is half a character"),
         ("log: 3", "c.yaml: log: expected `object`, found 3"),
         ("[1]", "c.yaml: (top level): expected `object`, found ['1']"),
         ("log: {level: info\n", "c.yaml: line 2, column 1:"),

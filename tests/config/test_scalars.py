@@ -109,3 +109,15 @@ def test_another_plugin_s_file_has_types(tmp_path: Path, text: str, value: Any) 
     file = tmp_path / "peer.yaml"
     file.write_text(f"key: {text}")
     assert read_document(file, typed=True) == {"key": value}
+
+
+def test_a_merge_brings_what_is_not_said_beside_it() -> None:
+    """As YAML's type of merge keys has it, in whatever order."""
+    text = "picks: &all {a: '1', b: '2'}\nroom: hall\n"
+    found = parse_document(f"{text}others: {{<<: *all, b: '3'}}".encode(), Path("c.yaml"))
+    assert found["others"] == {"a": "1", "b": "3"}
+
+
+def test_json_may_write_a_character_in_two_halves() -> None:
+    """Beyond U+FFFF, where it has no other letters than ASCII."""
+    assert lamp('{"name": "\\ud83d\\ude00"}').name == "\U0001f600"

@@ -33,6 +33,8 @@ _BOOL = re.compile(r"(true|True|TRUE|false|False|FALSE)\Z")
 _INT = re.compile(r"[-+]?[0-9]+\Z")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?\Z")
 
+_MERGE = "tag:yaml.org,2002:merge"
+
 # What PyYAML lets through where a tag says what a text is not, such as the 99th day of a month.
 _NO_VALUE = (ValueError, AttributeError, LookupError, TypeError)
 
@@ -83,6 +85,14 @@ class _StrictLoader(yaml.SafeLoader):
             self._refuse(node, "is too large a number")
         return value
 
+    def construct_scalar(self, node: yaml.ScalarNode | yaml.MappingNode) -> Any:
+        """Return the text; JSON writes a character beyond U+FFFF as two halves."""
+        text = super().construct_scalar(node)
+        try:
+            return text.encode("utf-16", "surrogatepass").decode("utf-16")
+        except UnicodeDecodeError:
+            self._refuse(node, "is half a character")
+
     def _refuse(self, where: Any, problem: str) -> NoReturn:
         raise yaml.MarkedYAMLError(problem=problem, problem_mark=where.start_mark)
 
@@ -93,6 +103,8 @@ class _StrictLoader(yaml.SafeLoader):
     ) -> dict[Hashable, Any]:
         seen: set[Hashable] = set()
         for key_node, _ in node.value:
+            if key_node.tag == _MERGE:
+                continue  # what it brings may be said otherwise beside it
             key = self.construct_object(key_node, deep=True)
             if isinstance(key, Hashable):  # others are refused by SafeLoader
                 if key in seen:
@@ -119,7 +131,7 @@ _NUMBER = "tag:nodeplug:number"
 _StrictLoader.yaml_implicit_resolvers = {}
 for loader, tag, form in (
     (_StrictLoader, "tag:yaml.org,2002:null", _NULL),
-    (_StrictLoader, "tag:yaml.org,2002:merge", re.compile("<<\\Z")),
+    (_StrictLoader, _MERGE, re.compile("<<\\Z")),
     (_TypedLoader, "tag:nodeplug:bool", _BOOL),
     (_TypedLoader, _NUMBER, _INT),
     (_TypedLoader, _NUMBER, _FLOAT),
