@@ -128,6 +128,15 @@ async def test_groups_may_be_shared_by_different_counts(tree: HardwareTree) -> N
     assert Counter(nodes[0] for _, nodes in found) == {"/dev/ttyUSB0": 3, "/dev/ttyS1": 1}
 
 
+async def test_the_generic_device_plugin_s_node_of_all_devices(tree: HardwareTree) -> None:
+    """A path with a limit is in so many of them."""
+    for name in ("kfd", "dri/renderD128", "dri/renderD129"):
+        tree.char(f"/dev/{name}")
+    text = '[{name: gpu, groups: [{paths: [{path: /dev/kfd, limit: 10}, {path: "/dev/dri/r*"}]}]}]'
+    found = [nodes for _, nodes in (await served(tree, text))["squat.ai/gpu"]]
+    assert found == [["/dev/kfd", f"/dev/dri/renderD{n}"] for n in (128, 129)]
+
+
 async def test_smarter_device_manager_s_counts_are_those_of_entries(tree: HardwareTree) -> None:
     """Of two entries that match a path the later holds, as in that plugin."""
     for name in ("gpiomem", "video0", "ttyUSB0"):

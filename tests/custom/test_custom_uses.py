@@ -299,6 +299,49 @@ async def test_what_accompanies_is_shared_by_the_first_alone(
     assert device.hardware == {own: EXCLUSIVE, control: use, **told}
 
 
+async def test_a_node_with_a_limit_is_in_so_many_rows_wherever_it_stands(fake: FakeHost) -> None:
+    """And is shared by them; a row is known by what is its own."""
+    for name in ("control", "render0", "render1", "render2"):
+        fake.node(f"/dev/{name}")
+    paths = [{"path": "/dev/control", "limit": 2}, {"path": "/dev/render*"}]
+    devices = await found(fake, zipped=[{"paths": paths}])
+    assert [*devices] == ["zip-dev:render0", "zip-dev:render1"]
+    assert {d.edits.nodes[0].host_path for d in devices.values()} == {"/dev/control"}
+    assert clashes(devices.values()) == set()
+
+
+async def test_a_row_with_a_shared_node_stays_when_another_goes(fake: FakeHost) -> None:
+    """Its place among the users of that node is its own."""
+    for name in ("control", "render0", "render1"):
+        fake.node(f"/dev/{name}")
+    paths = [{"path": "/dev/control", "limit": 2}, {"path": "/dev/render*"}]
+    wanted = several({"name": RESOURCE, "zipped": [{"paths": paths}]})
+    async with aclosing(backend(fake, wanted).inventories()) as inventories:
+        await anext(inventories)
+        fake.remove("/dev/render0")
+        devices = (await anext(inventories)).devices
+    health = {name: device.reason for name, device in devices.items()}
+    assert health == {
+        "zip-dev:render0": "/dev/render0 of the row is not present",
+        "zip-dev:render1": "",
+    }
+
+
+async def test_a_limit_alone_makes_no_more_devices(fake: FakeHost) -> None:
+    """It says how often a match is used, not by how many."""
+    fake.node("/dev/control")
+    devices = await found(fake, zipped=[{"paths": [{"path": "/dev/control", "limit": 10}]}])
+    assert [*devices] == ["zip-dev:control"]
+
+
+async def test_a_row_may_be_of_optional_paths_alone(fake: FakeHost) -> None:
+    """One that is there makes it."""
+    fake.node("/dev/b")
+    paths = [{"path": f"/dev/{name}", "optional": True} for name in "abc"]
+    [device] = (await found(fake, zipped=[{"paths": paths}])).values()
+    assert (device.healthy, [node.host_path for node in device.edits.nodes]) == (True, ["/dev/b"])
+
+
 @pytest.mark.parametrize("second", ["/dev/control*", "/dev/control"])
 async def test_a_first_path_and_wildcards_accompany_nobody(fake: FakeHost, second: str) -> None:
     """Each row has a match of its own; the first is what the row is."""

@@ -418,6 +418,14 @@ def test_what_many_open_is_nobodys(empty: Tree, node: str) -> None:
     assert empty.roots(node) == {}
 
 
+@pytest.mark.parametrize("node", ["/dev/here", "/srv/chroot/dev/null"])
+def test_a_null_device_is_nobodys_wherever_it_is(tmp_path: Path, node: str) -> None:
+    """It is the same for all, whatever its path."""
+    tree = Tree(tmp_path)
+    tree.node(node, "char 1:3")
+    assert tree.roots(node) == {}
+
+
 @pytest.mark.parametrize(
     "node",
     ["/dev/nvidia0", "/dev/nvidia-caps-imex-channels/channel0", "/dev/vfio/7", "/dev/dri/card0"],

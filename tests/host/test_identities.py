@@ -247,6 +247,17 @@ def test_an_optional_member_joins_later_and_stays() -> None:
     assert memory.groups("g", [*two, ["c6"]], {2}) == [("a0", "b0", "c5"), ("a1", "b1", "c6")]
 
 
+def test_where_all_are_optional_what_is_there_is_a_group() -> None:
+    """Columns without anything do not count; what comes later joins what lacks it."""
+    memory, optional = Identities(), {0, 1}
+    assert memory.groups("g", [[], []], optional) == []
+    assert memory.groups("g", [[], ["b0"]], optional) == [("", "b0")]
+    assert memory.groups("g", [["a0"], ["b0"]], optional) == [("a0", "b0")]
+    assert memory.groups("g", [["a0"], []], optional) == [("a0", "b0")]
+    both = memory.groups("g", [["a0", "a1"], ["b0", "b1", "b2"]], optional)
+    assert both == [("a0", "b0"), ("a1", "b1")]
+
+
 def test_a_thousand_groups_that_lack_something_are_remembered() -> None:
     """And all that are complete."""
     memory = Identities()

@@ -49,6 +49,11 @@ OPENED_BY_MANY: frozenset[str] = frozenset({
     *("/dev/gdrdrv", "/dev/kfd", "/dev/infiniband/rdma_cm"),
 })  # fmt: skip
 """Host paths of nodes that are made to be opened by many containers at once."""
+# Documentation/admin-guide/devices.txt: null, zero, full, random, urandom, kmsg.
+NUMBERS_FOR_MANY: frozenset[HardwareKey] = frozenset(
+    f"char 1:{minor}" for minor in (3, 5, 7, 8, 9, 11)
+)
+"""Device numbers of such nodes, wherever they are: a chroot has a `null` of its own."""
 
 # A domain has more than four digits behind Intel's VMD (kernel, drivers/pci/controller/vmd.c).
 _PCI_ADDRESS = re.compile(r"[0-9a-f]{4,}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]")
@@ -132,7 +137,10 @@ class _Nodes:
 
     def for_many(self, path: str) -> bool:
         """Return whether the node is made to be opened by many, or a link to such a one."""
-        return path in OPENED_BY_MANY or self._look(path)[0] in OPENED_BY_MANY
+        if path in OPENED_BY_MANY:
+            return True
+        place, key = self._look(path)
+        return place in OPENED_BY_MANY or key in NUMBERS_FOR_MANY
 
     def _look(self, path: str) -> tuple[str, HardwareKey]:
         """Return where the path leads to, and the key of that."""

@@ -122,6 +122,7 @@ class Identities:
 
         Things that are free are put together in their order. What once was together stays so, and
         is returned while any of it is there; 1,000 groups that lack something are remembered.
+        Where all are optional, columns without anything do not count.
         """
         with self._lock:
             self._load()
@@ -243,6 +244,8 @@ def _grouped(
     rows: Sequence[Group], columns: Sequence[Sequence[str]], optional: Collection[int]
 ) -> list[Group]:
     needed = [number for number in range(len(columns)) if number not in optional]
+    if not needed:
+        return _loose(rows, columns)
     free = _distinct([columns[number] for number in needed], {each for row in rows for each in row})
     fresh = [dict(zip(needed, members, strict=True)) for members in zip(*free, strict=False)]
     grouped = [*rows, *(tuple(row.get(n, "") for n in range(len(columns))) for row in fresh)]
@@ -253,6 +256,18 @@ def _grouped(
     for number in optional:
         _complete(grouped, incomplete, number, columns[number])
     return grouped
+
+
+def _loose(rows: Sequence[Group], columns: Sequence[Sequence[str]]) -> list[Group]:
+    there = {each for column in columns for each in column}
+    gone = [row for row in rows if there.isdisjoint(row)]
+    lost, empty = {*gone[:-_GONE_LIMIT]}, ("",) * len(columns)
+    size = min((len(column) for column in columns if column), default=0)
+    grouped = [row for row in rows if row not in lost]
+    grouped += [empty] * (size - len(rows) + len(gone))
+    for number, column in enumerate(columns):
+        _complete(grouped, {*gone}, number, column)
+    return [row for row in grouped if row != empty]
 
 
 def _distinct(columns: Sequence[Sequence[str]], used: Collection[str]) -> list[list[str]]:

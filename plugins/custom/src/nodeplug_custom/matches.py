@@ -321,8 +321,21 @@ class ZippedPath(Section, frozen=True):
     follow_links: FollowLinks = False
     exclusive: Exclusive = None
     optional: Annotated[
-        bool, msgspec.Meta(description="Whether a device is complete without a match.")
+        bool,
+        msgspec.Meta(
+            description="Whether a device is complete without a match; of several paths that all "
+            "are optional, one must match."
+        ),
     ] = False
+    limit: Annotated[
+        int,
+        msgspec.Meta(
+            ge=1,
+            le=1000,
+            description="How many devices have each match, where other paths match more: a "
+            "control node. Above 1, others may have it, too, unless `exclusive` is `true`.",
+        ),
+    ] = 1
 
     def __post_init__(self) -> None:
         checked("path", check_pattern, self.path)

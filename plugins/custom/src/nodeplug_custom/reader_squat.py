@@ -101,6 +101,7 @@ def _path(where: str, path: Any) -> dict[str, object]:
         "containerPath": mount,
         "permissions": _rights(where, path),
         "optional": truth(where, path, "optional"),
+        "limit": count(where, path, "limit"),
         "followLinks": True,
     }
 

@@ -16,13 +16,15 @@ GROUP = re.compile(r"/dev/vfio/(?:noiommu-)?(\d+)")
 class UnitNode(msgspec.Struct, frozen=True):
     """A path of the host that a device consists of, and where containers find it.
 
-    `permissions` are None where its kind decides.
+    `permissions` are None where its kind decides. What is `beside` merely accompanies the device;
+    other devices of its resource may have it as well.
     """
 
     host_path: str
     container_path: str
     permissions: str | None
     exclusive: bool | None = None
+    beside: bool = False
 
 
 class Unit(msgspec.Struct, frozen=True):

@@ -114,7 +114,7 @@ def _first_come(
     for unit in units:
         if unit.id in ids:
             continue
-        beside = set() if unit.findings else {node.host_path for node in unit.nodes[1:]}
+        beside = set() if unit.findings else {node.host_path for node in unit.nodes if node.beside}
         wanted = {node.host_path for node in unit.nodes} - CONTROL | _own(unit)
         owners = (
             (taken[each], each) for each in sorted(wanted - (companions & beside)) if each in taken

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
-from nodeplug.host.hardware import OPENED_BY_MANY
+from nodeplug.host.hardware import NUMBERS_FOR_MANY, OPENED_BY_MANY
 from nodeplug.host.nodes import Seen
 from nodeplug.values.hardware import EXCLUSIVE, SHARED, HardwareKey, Use, Uses, united
 from nodeplug_custom.selection import Sighting
@@ -58,4 +58,5 @@ def _number(key: HardwareKey, path: str, use: Use, *, alone: bool) -> Uses:
 
     Core finds it, too, but only in /dev, and only where the device has changed.
     """
-    return {key: use} if key and (alone or path not in OPENED_BY_MANY) else {}
+    for_many = path in OPENED_BY_MANY or key in NUMBERS_FOR_MANY
+    return {key: use} if key and (alone or not for_many) else {}

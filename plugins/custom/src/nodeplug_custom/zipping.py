@@ -9,6 +9,9 @@ from nodeplug_custom.ids import id_of, id_of_hardware
 from nodeplug_custom.matches import ZippedPath, ZippedSettings
 from nodeplug_custom.unit import Unit, UnitNode
 
+# No path has it: what stands before it is the path, what stands behind the number of its copy.
+_COPY = "//"
+
 Columns = Sequence[Mapping[str, str]]
 """The matches of each path, in order, and where their links lead to."""
 
@@ -33,23 +36,35 @@ def rows_of(
     """Yield what is put together, also while something of it is missing."""
     optional = [number for number, each in enumerate(zipped.paths) if each.optional]
     scope = f"custom/zipped/{' '.join(each.path for each in zipped.paths)}"
-    rows = identities.groups(scope, [[*column] for column in columns], optional)
-    ids = identities.assign(scope, [_claim(row, optional) for row in rows])
-    for unit_id, row in zip(ids, rows, strict=True):
+    rows = identities.groups(scope, _copies(zipped.paths, columns), optional)
+    ids = identities.assign(scope, [_claim(zipped.paths, row) for row in rows])
+    for unit_id, copies in zip(ids, rows, strict=True):
+        row = [copy.partition(_COPY)[0] for copy in copies]
         there = [path in paths for path, paths in zip(row, columns, strict=True)]
         gone = [row[n] for n, is_there in enumerate(there) if not is_there and n not in optional]
         nodes = tuple(
-            _node(
-                each,
-                path,
-                columns[number][path],
-                accompanies=number > 0 and each.path in companions,
-            )
+            _node(each, path, columns[number][path], number, companions)
             for number, (each, path) in enumerate(zip(zipped.paths, row, strict=True))
             if there[number]
         )
         lacks = f"{gone[0]} of the row is not present" if gone else ""
         yield Unit(id_of_hardware(unit_id), nodes, missing=lacks, labels=zipped.labels)
+
+
+def _copies(wanted: Sequence[ZippedPath], columns: Columns) -> list[list[str]]:
+    """Return the matches of each path as often as rows may have them.
+
+    Where all paths have a limit, the one with the most matches says how many rows there are.
+    """
+    limits = [each.limit for each in wanted]
+    needed = [number for number, each in enumerate(wanted) if not each.optional]
+    if all(limits[number] > 1 for number in needed):
+        longest = max(needed or range(len(wanted)), key=lambda number: len(columns[number]))
+        limits[longest] = 1
+    return [
+        [f"{path}{_COPY}{n}" if n else path for n in range(limit) for path in column]
+        for limit, column in zip(limits, columns, strict=True)
+    ]
 
 
 def surplus_of(columns: Columns, rows: Iterable[Unit]) -> Iterator[str]:
@@ -59,16 +74,25 @@ def surplus_of(columns: Columns, rows: Iterable[Unit]) -> Iterator[str]:
         yield from (path for path, real in column.items() if real not in used)
 
 
-def _node(settings: ZippedPath, path: str, real: str, *, accompanies: bool) -> UnitNode:
-    place = _place(settings.container_path, path)
-    exclusive = False if accompanies and settings.exclusive is None else settings.exclusive
-    return UnitNode(real, place, settings.permissions, exclusive)
+def _node(
+    settings: ZippedPath, path: str, real: str, number: int, companions: Collection[str]
+) -> UnitNode:
+    accompanies = (number > 0 and settings.path in companions) or settings.limit > 1
+    return UnitNode(
+        real,
+        _place(settings.container_path, path),
+        settings.permissions,
+        False if accompanies and settings.exclusive is None else settings.exclusive,
+        beside=number > 0 or settings.limit > 1,
+    )
 
 
-def _claim(row: Sequence[str], optional: Collection[int]) -> Claim:
-    known_by = next(path for number, path in enumerate(row) if number not in optional)
-    first = next(path for path in row if path)
-    return Claim(known_by, (f"zip-{id_of(each)}"[:56] for each in (first, known_by)))
+def _claim(wanted: Sequence[ZippedPath], row: Sequence[str]) -> Claim:
+    """Return what a row is known by: a match that only this row has, and always."""
+    there = [(each, path) for each, path in zip(wanted, row, strict=True) if path]
+    own = [(each, path) for each, path in there if each.limit == 1] or there
+    known_by = next((path for each, path in own if not each.optional), own[0][1])
+    return Claim(known_by, (f"zip-{id_of(each)}"[:56] for each in (own[0][1], known_by)))
 
 
 def _place(template: str, path: str) -> str:
