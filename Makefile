@@ -11,6 +11,8 @@ TOOLS := .tools
 HELM := $(if $(and $(shell command -v helm),$(shell command -v kubectl)),,$(TOOLS)/helm)
 KUBELETS ?= 1.34 1.37
 API_SERVERS ?= 1.37
+# Versions of the CDI library.
+READERS := 1.0.1 1.1.0 1.1.2
 # Most tests wait most of the time.
 JOBS ?= $(shell expr 2 \* $$(nproc))
 CHARTS := helm/nodeplug $(wildcard helm/nodeplug/charts/*/)
@@ -30,7 +32,7 @@ help:
 	@echo 'make fuzz    feed spoilt input to every reader; COUNT=n SEED=n'
 	@echo 'make kubelets build the device managers of real kubelets; KUBELETS="1.35 1.36"'
 	@echo 'make api-servers build the API servers that judge the charts; API_SERVERS="1.30 1.37"'
-	@echo 'make readers build the readers of YAML that Kubernetes has'
+	@echo 'make readers build what reads YAML and CDI files in Kubernetes and container runtimes'
 	@echo 'make walk    compare the embedded kubelet with real ones step by step; STEPS=n SEED=n'
 	@echo 'make proto   generate the Python code of the kubelet API'
 	@echo 'make docs    generate docs/configuration.md and docs/privileges.md'
@@ -164,12 +166,13 @@ $(TOOLS)/api-server-%: tests/api_servers/go/kubernetes-%.mod tests/api_servers/g
 	        -X $(VERSION_OF).gitMajor=$(word 1,$(subst ., ,$*)) -X $(VERSION_OF).gitMinor=$(word 2,$(subst ., ,$*))" \
 	    -o $(CURDIR)/$@ .
 
-# What reads our files, and those of others, elsewhere.
-readers: $(TOOLS)/readers
+# What reads files elsewhere, with each version of the CDI library.
+readers: $(addprefix $(TOOLS)/readers-,$(READERS))
 
-$(TOOLS)/readers: $(wildcard tests/readers/go/*)
+$(TOOLS)/readers-%: tests/readers/go/cdi-%.mod tests/readers/go/cdi-%.sum tests/readers/go/main.go
 	@mkdir -p $(TOOLS)
-	cd tests/readers/go && CGO_ENABLED=0 go build -buildvcs=false -trimpath -ldflags='-s -w' -o $(CURDIR)/$@ .
+	cd tests/readers/go && CGO_ENABLED=0 go build -buildvcs=false -trimpath -ldflags='-s -w' \
+	    -modfile=cdi-$*.mod -o $(CURDIR)/$@ .
 
 # Debian packages that some tests need; without them those tests skip and say why.
 tools:

@@ -2,7 +2,6 @@
 
 import json
 import re
-import subprocess
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -10,10 +9,9 @@ import pytest
 
 from nodeplug.config.document import parse_document
 from nodeplug.values.errors import ConfigError
-from support.needs import require
+from readers.program import VERSIONS, readings
 
 ROOT = Path(__file__).parents[2]
-PROGRAM = ROOT / ".tools" / "readers"
 REFUSED = "refused"
 
 ALIKE = [
@@ -45,10 +43,8 @@ def ours(value: str) -> object:
 
 
 def theirs(values: Iterable[str]) -> Sequence[object]:
-    require(PROGRAM.exists(), "the reader of Kubernetes is not built: make readers (needs Go)")
-    wanted = json.dumps([f"a: {value}" for value in values])
-    done = subprocess.run([PROGRAM], input=wanted, capture_output=True, text=True, check=True)
-    return [each.get("value", REFUSED) for each in json.loads(done.stdout)]
+    found = readings("yaml", [f"a: {value}" for value in values], max(VERSIONS))
+    return [each.get("value", REFUSED) for each in found]
 
 
 def written(cell: str) -> object:

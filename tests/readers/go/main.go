@@ -1,36 +1,80 @@
-// Reads documents as the libraries do that Kubernetes and container runtimes use.
+// Reads documents as the libraries do that Kubernetes and container runtimes use. The command is
+// what is on standard input: `yaml`, documents; `list` and `inject`, directories with CDI files.
 package main
 
 import (
 	"encoding/json"
+	"errors"
+	"fmt"
 	"log"
 	"os"
 
+	oci "github.com/opencontainers/runtime-spec/specs-go"
 	"sigs.k8s.io/yaml"
+	"tags.cncf.io/container-device-interface/pkg/cdi"
 )
 
-// Reading is what a library makes of a document: JSON, or why it refuses it.
+// Reading is what a library makes of a document or a directory, or why it refuses it.
 type Reading struct {
-	Value json.RawMessage `json:"value,omitempty"`
-	Error string          `json:"error,omitempty"`
+	Value any    `json:"value,omitempty"`
+	Error string `json:"error,omitempty"`
 }
 
-func read(document string) Reading {
+func readYAML(document string) Reading {
 	value, err := yaml.YAMLToJSONStrict([]byte(document))
 	if err != nil {
 		return Reading{Error: err.Error()}
 	}
-	return Reading{Value: value}
+	return Reading{Value: json.RawMessage(value)}
+}
+
+// list returns the devices that are described in a directory.
+func list(directory string) Reading {
+	cache, err := open(directory)
+	if err != nil {
+		return Reading{Error: err.Error()}
+	}
+	return Reading{Value: cache.ListDevices()}
+}
+
+// inject returns what a container becomes by each device that is described in a directory.
+func inject(directory string) Reading {
+	cache, err := open(directory)
+	if err != nil {
+		return Reading{Error: err.Error()}
+	}
+	containers := map[string]*oci.Spec{}
+	for _, name := range cache.ListDevices() {
+		container := &oci.Spec{}
+		if _, err := cache.InjectDevices(container, name); err != nil {
+			return Reading{Error: name + ": " + err.Error()}
+		}
+		containers[name] = container
+	}
+	return Reading{Value: containers}
+}
+
+func open(directory string) (*cdi.Cache, error) {
+	cache, err := cdi.NewCache(cdi.WithSpecDirs(directory), cdi.WithAutoRefresh(false))
+	if err != nil {
+		return nil, err
+	}
+	for file, errs := range cache.GetErrors() {
+		return nil, fmt.Errorf("%s: %w", file, errors.Join(errs...))
+	}
+	return cache, nil
 }
 
 func main() {
-	var documents []string
-	if err := json.NewDecoder(os.Stdin).Decode(&documents); err != nil {
+	commands := map[string]func(string) Reading{"yaml": readYAML, "list": list, "inject": inject}
+	read := commands[os.Args[1]]
+	var inputs []string
+	if err := json.NewDecoder(os.Stdin).Decode(&inputs); err != nil {
 		log.Fatal(err)
 	}
-	readings := make([]Reading, 0, len(documents))
-	for _, document := range documents {
-		readings = append(readings, read(document))
+	readings := make([]Reading, 0, len(inputs))
+	for _, each := range inputs {
+		readings = append(readings, read(each))
 	}
 	if err := json.NewEncoder(os.Stdout).Encode(readings); err != nil {
 		log.Fatal(err)

@@ -1,5 +1,6 @@
 """A resource's devices as a CDI specification."""
 
+import json
 import re
 import zlib
 from collections.abc import Iterable, Mapping
@@ -11,6 +12,8 @@ from nodeplug.values.edits import NO_EDITS, ContainerEdits
 # The oldest version with hostPath; older container runtimes refuse files of newer ones.
 VERSION = "0.5.0"
 Entry = dict[str, Any]
+# YAML 1.1: what is not printable there, or a line break.
+_ESCAPED = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 
 
 def kind_of(resource: str) -> str:
@@ -20,7 +23,8 @@ def kind_of(resource: str) -> str:
     """
     domain, _, name = resource.partition("/")
     legal = re.sub(r"[^A-Za-z0-9_-]", "-", name)
-    if legal != name or not legal[0].isalpha():
+    # One letter alone ends some of those who read it.
+    if legal != name or not legal[0].isalpha() or len(legal) == 1:
         legal = f"r-{legal}-{zlib.crc32(name.encode()):08x}"
     return f"nodeplug.{domain}/{legal}"
 
@@ -50,6 +54,16 @@ def specification(resource: str, entries: Iterable[Entry], common: ContainerEdit
     if common != NO_EDITS:
         spec["containerEdits"] = _edits(common)
     return spec
+
+
+def written(spec: Entry) -> bytes:
+    """Return a specification as text.
+
+    Runtimes read it as YAML 1.1, which has no escapes for characters beyond U+FFFF
+    (findings/kubernetes-yaml-1.6-refuses-valid-json.sh).
+    """
+    text = json.dumps(spec, indent=1, ensure_ascii=False)
+    return _ESCAPED.sub(lambda found: f"\\u{ord(found[0]):04x}", text).encode()
 
 
 def _edits(edits: ContainerEdits) -> Entry:

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
-from nodeplug.cdi.spec import Entry, entry_of, kind_of, specification
+from nodeplug.cdi.spec import Entry, entry_of, kind_of, specification, written
 from nodeplug.holdings import Key
 from nodeplug.host.files import make_folders, remove_quietly, write_atomically
 from nodeplug.offers import Offer
@@ -79,7 +79,7 @@ class SpecStore:
         if not listed:
             remove_quietly(file)
             return
-        data = json.dumps(specification(offer.resource, listed, offer.edits), indent=1).encode()
+        data = written(specification(offer.resource, listed, offer.edits))
         if not file.exists() or file.read_bytes() != data:
             make_folders(self._folder)
             write_atomically(file, data, mode=0o644)

@@ -1,0 +1,89 @@
+"""CDI files as container runtimes read them: by the official library, in several versions."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nodeplug.cdi.spec import kind_of
+from nodeplug.cdi.store import SpecStore
+from nodeplug.offers import Offer, OfferedDevice, OfferRule
+from nodeplug.values.device import Device
+from nodeplug.values.edits import ContainerEdits, DeviceNode, Hook, Mount
+from readers.program import VERSIONS, readings
+from support.backends_stage import backends_stage
+
+# Kubernetes, qualified names: what a resource may be called after its domain.
+NAMES = ["gpu", "x", "1", "9port", "a.b", "a_b", "A", "a--b", "mig-1g.10gb", "g" * 63, "x.y-z_0"]
+EVERYTHING = ContainerEdits(
+    nodes=(DeviceNode("/dev/null", "/dev/given", "rw"),),
+    mounts=(Mount("/usr/lib", "/lib/given"), Mount("/tmp", read_only=False)),
+    envs={
+        "PLAIN": "0",
+        "EMPTY": "",
+        "WORDS": "a=b, 'c' \"d\" \\ /",
+        "FAR": "é ☃ 😀 \U0010fffd",
+        "ODD": "\x01\t\x7f\x85\u2028\ufeff\uffff",
+    },
+    hooks=(Hook("createContainer", "/bin/true", ("true", "😀"), ("A=b",)),),
+)
+
+
+def describe(folder: Path, name: str, edits: ContainerEdits = EVERYTHING) -> str:
+    """Write the file of a resource; return the name of its one device."""
+    resource = f"example.com/{name}"
+    device = Device(id="one", resource=resource, edits=edits)
+    common = ContainerEdits(envs={"COMMON": "1"})
+    offer = Offer(resource, (OfferedDevice("one", device),), edits=common, inject="cdi")
+    assert SpecStore(folder, "test").reconcile({resource: offer}, None) == {}
+    return f"{kind_of(resource)}=one"
+
+
+def read(command: str, folder: Path, version: str) -> Any:
+    [found] = readings(command, [str(folder)], version)
+    assert "error" not in found, found["error"]
+    return found["value"]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_container_becomes_what_the_edits_say(tmp_path: Path, version: str) -> None:
+    """With texts of all kinds of characters."""
+    device = describe(tmp_path, "gpu")
+    container = read("inject", tmp_path, version)[device]
+    [node] = container["linux"]["devices"]
+    [hook] = container["hooks"]["createContainer"]
+    assert (node["path"], node["major"], node["minor"]) == ("/dev/given", 1, 3)
+    assert container["linux"]["resources"]["devices"] == [
+        {"allow": True, "type": "c", "major": 1, "minor": 3, "access": "rw"}
+    ]
+    assert {(m["source"], m["destination"], m["options"][0]) for m in container["mounts"]} == {
+        ("/usr/lib", "/lib/given", "ro"),
+        ("/tmp", "/tmp", "rw"),
+    }
+    assert hook == {"path": "/bin/true", "args": ["true", "😀"], "env": ["A=b"]}
+    given = {**EVERYTHING.envs, "COMMON": "1"}
+    assert sorted(container["process"]["env"]) == sorted(f"{k}={v}" for k, v in given.items())
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("name", NAMES)
+def test_a_resource_of_any_name_has_a_kind_that_is_read(
+    tmp_path: Path, name: str, version: str
+) -> None:
+    """Whatever Kubernetes allows."""
+    assert read("list", tmp_path, version) in ([], None)
+    device = describe(tmp_path, name)
+    assert read("list", tmp_path, version) == [device]
+
+
+@pytest.mark.parametrize("backend", ["custom", "intel_fpga", "nvidia_gpu", "sriov_net"])
+async def test_the_files_of_each_backend_are_read(backend: str) -> None:
+    """Those for its simulated hardware, each device of which has an entry."""
+    async with backends_stage() as play:
+        simulator = play.simulator(backend)
+        rule = OfferRule(resource=simulator.resource, inject="cdi")
+        play.start({backend: simulator.settings}, rule)
+        await play.kubelet.until(lambda: bool(play.health(simulator.resource)))
+        wanted = {f"{kind_of(simulator.resource)}={i}" for i in play.health(simulator.resource)}
+        for version in VERSIONS:
+            assert set(read("list", play.directory.with_name("cdi"), version)) == wanted
