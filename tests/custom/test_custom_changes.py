@@ -56,6 +56,17 @@ async def test_a_new_node_is_told(fake: FakeHost) -> None:
         assert reasons(await anext(inventories)) == {"dev:a1": ""}
 
 
+async def test_a_directory_of_nodes_follows_what_is_in_it(fake: FakeHost) -> None:
+    """It is sick while it has none, and has each as soon as it is there."""
+    (fake.folder / "dev/d/below").mkdir(parents=True)
+    async with watching(fake, settings({"path": "/dev/d", "type": "nodes"})) as inventories:
+        fake.node("/dev/d/below/a")
+        inventory = await until(inventories, lambda each: reasons(each) == {"dev:d": ""})
+        assert [n.host_path for n in inventory.devices["dev:d"].edits.nodes] == ["/dev/d/below/a"]
+        fake.remove("/dev/d/below/a")
+        await until(inventories, lambda each: reasons(each)["dev:d"] == "no device node is in it")
+
+
 async def test_a_removed_node_stays_as_not_present(fake: FakeHost) -> None:
     """A device that is unplugged keeps its id while it may come back."""
     fake.file("/dev/a1")

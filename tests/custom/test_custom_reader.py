@@ -10,6 +10,8 @@ import yaml
 
 from nodeplug.config.load import Configuration, Source, load_configuration
 from nodeplug.offers import make_offers
+from nodeplug.values.device import Device
+from nodeplug.values.edits import DeviceNode, Mount
 from nodeplug.values.errors import BrokenSectionError
 from nodeplug_custom.plugin import SPEC
 from support.custom_host import discover
@@ -28,6 +30,12 @@ def squat_usb(usb: dict[str, str]) -> Any:
 
 def squat_path(**keys: Any) -> Any:
     return [{"name": "a", "groups": [{"paths": [{"path": "/dev/a", **keys}]}]}]
+
+
+async def devices(tree: HardwareTree, text: str) -> list[Device]:
+    section = load(tree.folder, text).sections["custom"]
+    assert not isinstance(section, BrokenSectionError), str(section)
+    return [*(await discover(tree, section)).devices.values()]
 
 
 async def served(tree: HardwareTree, text: str) -> dict[str, list[tuple[str, list[str]]]]:
@@ -137,6 +145,48 @@ async def test_the_generic_device_plugin_s_node_of_all_devices(tree: HardwareTre
     assert found == [["/dev/kfd", f"/dev/dri/renderD{n}"] for n in (128, 129)]
 
 
+async def test_a_directory_as_a_device_of_the_generic_device_plugin(tree: HardwareTree) -> None:
+    """Containers may open the nodes in it, below the place that it has there."""
+    for name in ("dri/card0", "dri/deep/renderD128"):
+        tree.char(f"/dev/{name}")
+    (tree.folder / "dev/dri/link").symlink_to("card0")
+    text = "[{name: dri, groups: [{count: 2, paths: [{path: /dev/dri, mountPath: /gpu/}]}]}]"
+    [device] = await devices(tree, text)
+    assert device.edits.nodes == (
+        DeviceNode("/dev/dri/card0", "/gpu/dri/card0", "rwm"),
+        DeviceNode("/dev/dri/deep/renderD128", "/gpu/dri/deep/renderD128", "rwm"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("keys", "read_only"), [({}, False), ({"readOnly": True}, True), ({"permissions": "r"}, True)]
+)
+async def test_a_mount_of_the_generic_device_plugin_is_one_whatever_it_is(
+    tree: HardwareTree, keys: dict[str, Any], *, read_only: bool
+) -> None:
+    """No device that is mounted can be opened by that alone."""
+    tree.char("/dev/a")
+    [device] = await devices(tree, yaml.safe_dump(squat_path(type="Mount", **keys)))
+    assert device.edits.nodes == ()
+    assert device.edits.mounts == (Mount("/dev/a", "/dev/a", read_only),)
+
+
+async def test_a_file_is_no_device_of_the_generic_device_plugin(tree: HardwareTree) -> None:
+    """That one gives it as a device, which no container runtime can."""
+    (tree.folder / "dev/a").touch()
+    [device] = await devices(tree, yaml.safe_dump(squat_path()))
+    assert device.reason == "/dev/a: is of type file, neither a device node nor a directory of them"
+
+
+async def test_smarter_device_manager_s_directory_is_its_nodes(tree: HardwareTree) -> None:
+    """As the file that it comes with has it."""
+    for name in ("snd/controlC0", "snd/pcmC0D0p"):
+        tree.char(f"/dev/{name}")
+    shown = await served(tree, "[{devicematch: ^snd$, nummaxdevices: 2}]")
+    nodes = ["/dev/snd/controlC0", "/dev/snd/pcmC0D0p"]
+    assert shown == {"smarter-devices/snd": [(f"dev:snd::{n}", nodes) for n in range(2)]}
+
+
 async def test_smarter_device_manager_s_counts_are_those_of_entries(tree: HardwareTree) -> None:
     """Of two entries that match a path the later holds, as in that plugin."""
     for name in ("gpiomem", "video0", "ttyUSB0"):
@@ -163,6 +213,7 @@ async def test_smarter_device_manager_s_list(tree: HardwareTree) -> None:
     """
     shown = await served(tree, text)
     assert {name: len(found) for name, found in shown.items()} == {
+        "smarter-devices/snd": 20,
         "smarter-devices/snd_timer": 20,
         "smarter-devices/gpiochip0": 20,
     }
@@ -195,6 +246,7 @@ async def test_smarter_device_manager_s_list(tree: HardwareTree) -> None:
         (squat_usb({"vendor": "*", "product": "0407"}), "usb[0].vendor: must be four"),
         (squat_usb({"vendor": "1", "product": "2", "serial": "!a"}), "usb[0].serial: must be"),
         (squat_usb({"vendor": "1", "product": "2", "port": "1-2"}), "usb[0].port: is not a known"),
+        (squat_path(type="Directory"), "paths[0].type: must be Device or Mount"),
         (squat_path(permissions="rx"), "paths[0].permissions: must be of the letters"),
         (squat_path(readOnly="yes"), "paths[0].readOnly: must be true or false"),
         (squat_path(optional=1), "paths[0].optional: must be true or false"),

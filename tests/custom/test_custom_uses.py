@@ -299,6 +299,20 @@ async def test_what_accompanies_is_shared_by_the_first_alone(
     assert device.hardware == {own: EXCLUSIVE, control: use, **told}
 
 
+@pytest.mark.parametrize("kind", ["devices", "zipped"])
+async def test_a_directory_of_nodes_is_each_of_them(fake: FakeHost, kind: str) -> None:
+    """Whoever has one of them excludes whoever has the directory."""
+    for name in ("d/a", "d/deep/b"):
+        fake.node(f"/dev/{name}")
+    entry = {"path": "/dev/d", "type": "nodes"}
+    whole = {"devices": [entry]} if kind == "devices" else {"zipped": [{"paths": [entry]}]}
+    part = {"name": "example.com/part", "devices": [{"path": "/dev/d/deep/b"}]}
+    wanted = several({"name": RESOURCE, **whole}, part)
+    found_by_id = (await discover(fake, wanted)).devices
+    [device] = (each for each in found_by_id.values() if each.resource == RESOURCE)
+    assert {*device.hardware} == {fake.number("/dev/d/a"), fake.number("/dev/d/deep/b")}
+
+
 async def test_a_node_with_a_limit_is_in_so_many_rows_wherever_it_stands(fake: FakeHost) -> None:
     """And is shared by them; a row is known by what is its own."""
     for name in ("control", "render0", "render1", "render2"):

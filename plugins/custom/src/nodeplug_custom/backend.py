@@ -188,7 +188,7 @@ class CustomBackend:
         sight = self._hardware.sights.get(device.id)
         if sight is not None:
             return [node.host_path for node in sight.unit.nodes]
-        return [(device.edits.nodes or device.edits.mounts)[0].host_path]
+        return [node.host_path for node in device.edits.nodes or device.edits.mounts[:1]]
 
 
 def _of_one_id_each(devices: Sequence[Device], left_out: Omissions) -> Collection[Device]:

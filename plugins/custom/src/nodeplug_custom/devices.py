@@ -51,14 +51,24 @@ def _reason(entry: Entry, seen: Sighting) -> str:
         return leads_out(_shown(seen.outside))
     if seen.kind is None:
         return "not present"
-    if seen.kind == wanted or (wanted == "node" and seen.kind in {"char", "block"}):
+    if seen.kind == wanted or (wanted in {"node", "nodes"} and seen.kind in {"char", "block"}):
         return ""
+    if wanted == "nodes":
+        return why_no_nodes(seen)
     return f"is of type {seen.kind}, not {wanted}"
+
+
+def why_no_nodes(seen: Sighting) -> str:
+    """Return why what is no device node does not stand for some, or nothing."""
+    if seen.kind == "directory":
+        return "" if seen.inside else "no device node is in it"
+    return f"is of type {seen.kind}, neither a device node nor a directory of them"
 
 
 def _is_fit(seen: Sighting) -> bool:
     # A device's name is text of strangers: it must not forge a line or an element of a list.
-    return all(path.isprintable() and "," not in path for path in (seen.path, seen.real))
+    inner = (each.path for each in seen.inside)
+    return all(path.isprintable() and "," not in path for path in (seen.path, seen.real, *inner))
 
 
 def _shown(path: str) -> str:
@@ -79,8 +89,12 @@ def _edits(entry: Entry, seen: Sighting) -> ContainerEdits:
     mounts = tuple(mount_of(each, values) for each in resource.mounts)
     nodes: tuple[DeviceNode, ...] = ()
     if entry.device.is_node:
+        rights = rights_of(entry.device.permissions, "char")
         ordered = "".join(letter for letter in "rwm" if letter in rights)
-        nodes = (DeviceNode(seen.real, values["path"], ordered),)
+        nodes = tuple(
+            DeviceNode(path, values["path"] + path[len(seen.real) :], ordered)
+            for path in [each.path for each in seen.inside] or [seen.real]
+        )
     else:
         mounts = (Mount(seen.real, values["path"], read_only=rights == "r"), *mounts)
     return ContainerEdits(

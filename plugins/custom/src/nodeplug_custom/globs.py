@@ -54,7 +54,9 @@ class Place(msgspec.Struct, frozen=True):
 class Glob:
     """A pattern of absolute host paths."""
 
-    def __init__(self, pattern: str) -> None:
+    def __init__(self, pattern: str, *, deep: bool = False) -> None:
+        """Take a pattern; of a `deep` one, a match that is a directory is what is in it."""
+        self.deep = deep
         self._steps = [Step(text) for text in pattern.split("/")[1:]]
 
     @property

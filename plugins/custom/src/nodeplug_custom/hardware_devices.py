@@ -102,7 +102,7 @@ def _split(
         place = fill(part.container_path, {**values, "node": part.host_path.rpartition("/")[2]})
         kind = seen[part.host_path].kind
         rights = rights_of(part.permissions, kind)
-        if kind in {"char", "block", None}:
+        if kind in {"char", "block", None} and not part.mount:
             nodes.append(DeviceNode(part.host_path, place, rights))
         else:
             mounts.append(Mount(part.host_path, place, read_only="w" not in rights))

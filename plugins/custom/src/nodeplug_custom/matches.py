@@ -10,6 +10,7 @@ from nodeplug.values.section import Section
 from nodeplug_custom.checks import (
     check_attributes,
     check_labels,
+    check_mount_permissions,
     check_node_permissions,
     check_place,
     checked,
@@ -318,6 +319,14 @@ class ZippedPath(Section, frozen=True):
             "else `rw`."
         ),
     ] = None
+    type: Annotated[
+        Literal["any", "nodes", "mount"],
+        msgspec.Meta(
+            description="`any`: device nodes are passed as devices, all else as bind mounts. "
+            "`nodes`: device nodes, and a directory stands for all those in it and below. `mount`: "
+            "a bind mount, whatever it is; what is a device node cannot be opened by that alone."
+        ),
+    ] = "any"
     follow_links: FollowLinks = False
     exclusive: Exclusive = None
     optional: Annotated[
@@ -340,7 +349,9 @@ class ZippedPath(Section, frozen=True):
     def __post_init__(self) -> None:
         checked("path", check_pattern, self.path)
         if self.permissions is not None:
-            checked("permissions", check_node_permissions, self.permissions)
+            mounted = self.type == "mount"
+            check = check_mount_permissions if mounted else check_node_permissions
+            checked("permissions", check, self.permissions)
         if self.container_path:
             checked("containerPath", check_place, self.container_path, frozenset({"name"}))
 

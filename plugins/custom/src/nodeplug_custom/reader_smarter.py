@@ -49,7 +49,7 @@ def _entry(where: str, entry: Any) -> tuple[dict[str, object], int]:
     if "nummaxdevices" not in entry:  # which that plugin takes for none at all
         raise InvalidValueError(needs)
     number = count(where, entry, "nummaxdevices")
-    device: dict[str, object] = {"regex": regex, "followLinks": True}
+    device: dict[str, object] = {"regex": regex, "type": "nodes", "followLinks": True}
     if number > 1:  # for many, also where its directory has a name of its own
         device["exclusive"] = False
     return device, number

@@ -14,6 +14,7 @@ DOMAIN = "squat.ai"
 _PATH_KEYS = frozenset(
     {"path", "mountPath", "permissions", "type", "readOnly", "limit", "optional"}
 )
+_TYPES = {"Device": "nodes", "Mount": "mount"}
 _RIGHTS = "rwm"
 _USB_ID = re.compile(r"(0x)?([0-9a-f]{1,4})")
 
@@ -95,11 +96,14 @@ def _entry(
 
 def _path(where: str, path: Any) -> dict[str, object]:
     known_map(where, path, _PATH_KEYS)
+    if text(where, path, "type", "Device") not in _TYPES:
+        raise InvalidValueError(f"{where}.type: must be Device or Mount")
     mount = text(where, path, "mountPath", "").strip().replace("{", "{{").replace("}", "}}")
     return {
         "path": go_glob(text(where, path, "path").strip()),
         "containerPath": mount,
         "permissions": _rights(where, path),
+        "type": _TYPES[text(where, path, "type", "Device")],
         "optional": truth(where, path, "optional"),
         "limit": count(where, path, "limit"),
         "followLinks": True,
@@ -113,6 +117,8 @@ def _rights(where: str, path: Mapping[str, Any]) -> str:
         raise InvalidValueError(f"{where}.permissions: must be of the letters m, r and w")
     if truth(where, path, "readOnly"):
         return "r"
+    if path.get("type") == "Mount":
+        return "rw" if "w" in wanted else "r"
     return "".join(letter for letter in _RIGHTS if letter in wanted)
 
 

@@ -18,7 +18,9 @@ class Regex:
     wild = True
     folder = "/dev"
 
-    def __init__(self, pattern: str) -> None:
+    def __init__(self, pattern: str, *, deep: bool = False) -> None:
+        """Take an expression; that of a `deep` one may be the path of a directory, too."""
+        self.deep = deep
         self._pattern = re.compile(pattern)
 
     def matches(self, path: str) -> bool:
@@ -30,9 +32,9 @@ class Regex:
         """Return the matching paths in order, and where a change may bring or take one. Blocks."""
         paths: list[str] = []
         places: list[Place] = []
-        for directory, names in _walk(root, "/dev", _DEPTH):
+        for directory, names, folders in _walk(root, "/dev", _DEPTH):
             places.append(Place(directory, Step("*")))
-            paths += [f"{directory}/{name}" for name in names]
+            paths += [f"{directory}/{name}" for name in (*names, *(folders if self.deep else ()))]
         return sorted(path for path in paths if self.matches(path)), places
 
 
@@ -47,13 +49,13 @@ def check_regex(pattern: str) -> str:
     return pattern
 
 
-def _walk(root: HostRoot, directory: str, depth: int) -> Iterator[tuple[str, list[str]]]:
+def _walk(root: HostRoot, directory: str, depth: int) -> Iterator[tuple[str, list[str], list[str]]]:
     place = root.path(resolve(root, directory))
     try:
         entries = sorted(os.scandir(place), key=lambda entry: entry.name)
     except OSError:
         return
     folders = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
-    yield directory, [entry.name for entry in entries if entry.name not in folders]
+    yield directory, [entry.name for entry in entries if entry.name not in folders], folders
     for name in folders if depth else ():
         yield from _walk(root, f"{directory}/{name}", depth - 1)

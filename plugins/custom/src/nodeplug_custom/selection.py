@@ -12,12 +12,15 @@ from nodeplug.host.nodes import NodeType, Seen, see, see_unless_link
 from nodeplug.host.root import HostRoot
 from nodeplug.host.sysfs import device_of_node, numa_nodes
 from nodeplug.values.hardware import HardwareKey
-from nodeplug_custom.globs import Glob, Place, place_of, resolve
+from nodeplug_custom.globs import Glob, Place, Step, place_of, resolve
 from nodeplug_custom.ids import id_of
 from nodeplug_custom.patience import Patience
 from nodeplug_custom.regexes import Regex
 from nodeplug_custom.settings import CustomSettings, DeviceSettings, ResourceSettings
 
+# As containerd and runc have it, where a directory is given as a device (GetDevices).
+_NOT_PASSED: Final = frozenset({"pts", "shm", "fd", "mqueue", ".lxc", ".lxd-mounts", ".udev"})
+_DEPTH: Final = 10
 _IN_MEMORY: Final = ("/dev/", "/sys/", "/proc/")
 
 
@@ -43,6 +46,13 @@ class Entry(msgspec.Struct, frozen=True):
         return self.device.path or self.device.regex
 
 
+class Inner(NamedTuple):
+    """A device node in a directory that stands for its nodes."""
+
+    path: str
+    seen: Seen
+
+
 class Sighting(NamedTuple):
     """A path of the host that an entry selects, and what was seen there.
 
@@ -50,6 +60,7 @@ class Sighting(NamedTuple):
     of a device node, else 0; `inode` tells it from another that takes its place; `numa_nodes` are
     those of its hardware. `id` is what it is known by: its path, or another that led to it before.
     `outside` is the directory that a link leads out of without leave: then nothing else is told.
+    `inside` are the nodes of a directory that stands for them.
     """
 
     path: str
@@ -60,6 +71,7 @@ class Sighting(NamedTuple):
     numa_nodes: tuple[int, ...] = ()
     id: str = ""
     outside: str = ""
+    inside: tuple[Inner, ...] = ()
 
     @property
     def key(self) -> HardwareKey:
@@ -165,7 +177,8 @@ def look_for(pattern: str, glob: Glob | Regex, root: HostRoot, patience: Patienc
     # What the kernel has in memory does not hang, and a thread takes its time, too.
     if pattern.startswith(_IN_MEMORY):
         return _find(glob, root)
-    return patience.result(pattern, partial(_find, glob, root)) or Found()
+    key = f"{pattern}/" if glob.deep else pattern
+    return patience.result(key, partial(_find, glob, root)) or Found()
 
 
 def allowed(found: Found, *, follow_links: bool) -> Iterator[Sighting]:
@@ -226,8 +239,34 @@ def _find(glob: Glob | Regex, root: HostRoot) -> Found:
     paths, places = glob.find(root)
     see_path = _Eyes(root).see
     sightings = tuple(see_path(path) for path in paths)
+    if glob.deep:
+        sightings = tuple(_opened(root, seen, places) for seen in sightings)
     links = (place_of(seen.real) for seen in sightings if seen.real != seen.path)
     return Found(sightings, (*places, *links), resolve(root, glob.folder))
+
+
+def _opened(root: HostRoot, seen: Sighting, places: list[Place]) -> Sighting:
+    """Return what was seen with the nodes in it; add where one may come or go."""
+    if seen.kind != "directory":
+        return seen
+    top = str(root.root).rstrip("/")
+    return seen._replace(inside=tuple(_nodes_in(top, seen.real, places, _DEPTH)))
+
+
+def _nodes_in(top: str, directory: str, places: list[Place], depth: int) -> Iterator[Inner]:
+    """Yield the nodes that container runtimes pass on for a directory; links are none."""
+    try:
+        entries = sorted(os.scandir(top + directory), key=lambda entry: entry.name)
+    except OSError:
+        return
+    places.append(Place(directory, Step("*")))
+    for entry in entries:
+        path = f"{directory}/{entry.name}"
+        if entry.is_dir(follow_symlinks=False):
+            if depth and entry.name not in _NOT_PASSED:
+                yield from _nodes_in(top, path, places, depth - 1)
+        elif entry.name != "console" and (seen := see_unless_link(entry.path)) and seen.key:
+            yield Inner(path, seen)
 
 
 class _Eyes:

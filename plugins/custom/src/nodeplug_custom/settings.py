@@ -28,7 +28,7 @@ from nodeplug_custom.matches import (
 from nodeplug_custom.regexes import Regex, check_regex
 from nodeplug_custom.templates import ANY_FIELDS, FIELDS, PLACE_FIELDS, fields_of
 
-DeviceType = Literal["node", "char", "block", "file", "directory", "socket", "fifo"]
+DeviceType = Literal["node", "nodes", "char", "block", "file", "directory", "socket", "fifo"]
 
 
 class DeviceSettings(Section, frozen=True, kw_only=True):
@@ -52,8 +52,9 @@ class DeviceSettings(Section, frozen=True, kw_only=True):
     type: Annotated[
         DeviceType,
         msgspec.Meta(
-            description="What a match must be to be healthy; `node` is `char` or `block`. Device "
-            "nodes are passed as devices, anything else as a bind mount."
+            description="What a match must be to be healthy; `node` is `char` or `block`, `nodes` "
+            "either of these or a directory, which stands for all device nodes in it and below. "
+            "Device nodes are passed as devices, anything else as a bind mount."
         ),
     ] = "node"
     container_path: Annotated[
@@ -97,12 +98,13 @@ class DeviceSettings(Section, frozen=True, kw_only=True):
     @property
     def pattern(self) -> Glob | Regex:
         """What paths must match."""
-        return Regex(self.regex) if self.regex else Glob(self.path)
+        deep = self.type == "nodes"
+        return Regex(self.regex, deep=deep) if self.regex else Glob(self.path, deep=deep)
 
     @property
     def is_node(self) -> bool:
         """Whether the devices are device nodes."""
-        return self.type in {"node", "char", "block"}
+        return self.type in {"node", "nodes", "char", "block"}
 
     @property
     def container_template(self) -> str:

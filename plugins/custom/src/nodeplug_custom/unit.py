@@ -17,7 +17,7 @@ class UnitNode(msgspec.Struct, frozen=True):
     """A path of the host that a device consists of, and where containers find it.
 
     `permissions` are None where its kind decides. What is `beside` merely accompanies the device;
-    other devices of its resource may have it as well.
+    other devices of its resource may have it as well. A `mount` is one, also of a device node.
     """
 
     host_path: str
@@ -25,6 +25,7 @@ class UnitNode(msgspec.Struct, frozen=True):
     permissions: str | None
     exclusive: bool | None = None
     beside: bool = False
+    mount: bool = False
 
 
 class Unit(msgspec.Struct, frozen=True):

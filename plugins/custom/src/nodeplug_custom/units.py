@@ -14,7 +14,7 @@ from nodeplug_custom.ids import id_of_hardware
 from nodeplug_custom.matches import HardwareSettings, SetSettings, ZippedPath
 from nodeplug_custom.naming import named
 from nodeplug_custom.patience import Patience
-from nodeplug_custom.selection import Found, Owner, allowed, leads_out, look_for
+from nodeplug_custom.selection import Found, Owner, Sighting, allowed, leads_out, look_for
 from nodeplug_custom.settings import ResourceSettings
 from nodeplug_custom.unit import CONTROL, GROUP, Unit, UnitNode
 from nodeplug_custom.zipping import companions_of, rows_of, surplus_of
@@ -59,16 +59,17 @@ class Eye:
         self._found = [(entry, find(buses, entry)) for entry in entries]
         self._ids = named(root, identities, [each for _, found in self._found for each in found])
 
-    def paths(self, wanted: ZippedPath, resource: str) -> Mapping[str, str]:
-        """Return the paths that match, in order, and where their links lead to."""
-        found = look_for(wanted.path, Glob(wanted.path), self.root, self._patience)
+    def paths(self, wanted: ZippedPath, resource: str) -> Mapping[str, Sighting]:
+        """Return the paths that match, in order, and what is there."""
+        glob = Glob(wanted.path, deep=wanted.type == "nodes")
+        found = look_for(wanted.path, glob, self.root, self._patience)
         self.places.update(found.places)
         seen = [*allowed(found, follow_links=wanted.follow_links)]
         out = [each for each in seen if each.outside]
         self.lost += [
             Lost(each.path, resource, leads_out(each.outside), refused=True) for each in out
         ]
-        return {each.path: each.real for each in seen if not each.outside}
+        return {each.path: each for each in seen if not each.outside}
 
     def singles(self, wanted: HardwareSettings) -> Iterator[Unit]:
         """Yield what an entry selects."""

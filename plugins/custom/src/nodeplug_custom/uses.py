@@ -15,10 +15,12 @@ def of_path(settings: DeviceSettings, seen: Sighting) -> Uses:
     """Return what a device by path is; what is no node is the path itself."""
     use = SHARED if settings.exclusive is False else EXCLUSIVE
     told = settings.exclusive is not None or not settings.is_node
-    return {
-        **({f"path {seen.real}": use} if told else {}),
-        **_number(seen.key, seen.real, use, alone=settings.exclusive is True),
-    }
+    uses: dict[HardwareKey, Use] = {}
+    inner = [(each.path, each.seen.key) for each in seen.inside]
+    for path, key in inner or [(seen.real, seen.key)]:
+        uses.update({f"path {path}": use} if told else {})
+        uses.update(_number(key, path, use, alone=settings.exclusive is True))
+    return uses
 
 
 def of_unit(unit: Unit, common: Collection[str], seen: Mapping[str, Seen]) -> Uses:

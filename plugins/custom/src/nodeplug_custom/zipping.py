@@ -4,16 +4,18 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from nodeplug.host.identities import Claim, Identities
+from nodeplug_custom.devices import why_no_nodes
 from nodeplug_custom.globs import Glob
 from nodeplug_custom.ids import id_of, id_of_hardware
 from nodeplug_custom.matches import ZippedPath, ZippedSettings
+from nodeplug_custom.selection import Sighting
 from nodeplug_custom.unit import Unit, UnitNode
 
 # No path has it: what stands before it is the path, what stands behind the number of its copy.
 _COPY = "//"
 
-Columns = Sequence[Mapping[str, str]]
-"""The matches of each path, in order, and where their links lead to."""
+Columns = Sequence[Mapping[str, Sighting]]
+"""The matches of each path, in order, and what is there."""
 
 
 def companions_of(wanted: Iterable[ZippedSettings]) -> Collection[str]:
@@ -42,12 +44,11 @@ def rows_of(
         row = [copy.partition(_COPY)[0] for copy in copies]
         there = [path in paths for path, paths in zip(row, columns, strict=True)]
         gone = [row[n] for n, is_there in enumerate(there) if not is_there and n not in optional]
-        nodes = tuple(
-            _node(each, path, columns[number][path], number, companions)
-            for number, (each, path) in enumerate(zip(zipped.paths, row, strict=True))
-            if there[number]
-        )
-        lacks = f"{gone[0]} of the row is not present" if gone else ""
+        seen = {n: columns[n][path] for n, path in enumerate(row) if there[n]}
+        parts = (_nodes(zipped.paths[n], each, n, companions) for n, each in seen.items())
+        nodes = tuple(node for part in parts for node in part)
+        unfit = [why for n, each in seen.items() if (why := _unfit(zipped.paths[n], each))]
+        lacks = f"{gone[0]} of the row is not present" if gone else "".join(unfit[:1])
         yield Unit(id_of_hardware(unit_id), nodes, missing=lacks, labels=zipped.labels)
 
 
@@ -71,20 +72,35 @@ def surplus_of(columns: Columns, rows: Iterable[Unit]) -> Iterator[str]:
     """Yield the paths that match and are in no row, for another path of the row has no match."""
     used = {node.host_path for row in rows for node in row.nodes}
     for column in columns:
-        yield from (path for path, real in column.items() if real not in used)
+        for path, seen in column.items():
+            if used.isdisjoint(each.path for each in seen.inside) and seen.real not in used:
+                yield path
 
 
-def _node(
-    settings: ZippedPath, path: str, real: str, number: int, companions: Collection[str]
-) -> UnitNode:
+def _nodes(
+    settings: ZippedPath, seen: Sighting, number: int, companions: Collection[str]
+) -> Iterator[UnitNode]:
+    """Yield what a match is to containers: of a directory that stands for its nodes, these."""
     accompanies = (number > 0 and settings.path in companions) or settings.limit > 1
-    return UnitNode(
-        real,
-        _place(settings.container_path, path),
-        settings.permissions,
-        False if accompanies and settings.exclusive is None else settings.exclusive,
-        beside=number > 0 or settings.limit > 1,
-    )
+    exclusive = False if accompanies and settings.exclusive is None else settings.exclusive
+    place = _place(settings.container_path, seen.path)
+    whole = [] if _unfit(settings, seen) else [seen.real]
+    for path in [each.path for each in seen.inside] or whole:
+        yield UnitNode(
+            path,
+            place + path[len(seen.real) :],
+            settings.permissions,
+            exclusive,
+            beside=number > 0 or settings.limit > 1,
+            mount=settings.type == "mount",
+        )
+
+
+def _unfit(settings: ZippedPath, seen: Sighting) -> str:
+    if settings.type != "nodes" or seen.key:
+        return ""
+    why = why_no_nodes(seen)
+    return f"{seen.path}: {why}" if why else ""
 
 
 def _claim(wanted: Sequence[ZippedPath], row: Sequence[str]) -> Claim:
