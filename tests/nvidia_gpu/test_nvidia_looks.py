@@ -7,9 +7,10 @@ import pytest
 
 from nodeplug.host.fallbacks import fallbacks
 from nodeplug_nvidia_gpu.facts import Pulse
+from nodeplug_nvidia_gpu.looking import Looker
 from nodeplug_nvidia_gpu.nvml_driver import NvmlDriver
 from nodeplug_nvidia_gpu.settings import HealthSettings
-from support.nvml_host import NvmlHost, reasons, slice_uuid, until, uuid, watching
+from support.nvml_host import NvmlHost, reasons, settings, slice_uuid, until, uuid, watching
 from support.nvml_stage import served
 from support.nvml_state import LOST, NO_INSTANCE
 from support.timed import on_this_machine, timed
@@ -208,6 +209,18 @@ async def test_nobody_waits_for_a_gpu_that_hangs(eight: NvmlHost) -> None:
         fault.hang = 0
     assert max(delays) < 0.1
     assert share < 0.02
+
+
+def test_a_look_that_shows_nothing_new_asks_each_gpu_ten_questions_at_most(
+    eight: NvmlHost,
+) -> None:
+    """Each may be a call of the driver, every three seconds, for ever."""
+    looker = Looker(NvmlDriver(eight.host.root, settings()), lambda _: True)
+    looker.look()
+    before = eight.state.calls
+    looker.look()
+    looker.close()
+    assert eight.state.calls - before <= 8 * 10
 
 
 @pytest.mark.parametrize("garbage", [b"", b"GPU-\xff\xfe", b"GPU-" + b"x" * 80, b"GPU-a\nb", b"::"])

@@ -4,7 +4,7 @@ import asyncio
 import shutil
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -18,9 +18,12 @@ from nodeplug.testing import Kubelet
 from nodeplug.testing.patience import patience
 from support.nvml_host import GPU, QUICK, NvmlHost, uuid, watching
 from support.nvml_library import compiled
+from support.nvml_state import CRASH
 from support.timed import on_this_machine, timed
 
 CALLS = 300
+FILE = "example.com/file"
+OTHERS = {"resources": [{"name": FILE, "devices": [{"path": "/opt/file", "type": "file"}]}]}
 
 
 class Process:
@@ -31,6 +34,11 @@ class Process:
 
     async def listed(self, count: int) -> None:
         await self.kubelet.until(lambda: len(self.kubelet.devices(GPU)) == count)
+
+    async def happens(self, kind: str, *resources: str, times: int = 1) -> None:
+        """Wait until the kubelet has seen it of these resources."""
+        journal = self.kubelet.journal
+        await self.kubelet.until(lambda: all(len(journal.of(kind, r)) >= times for r in resources))
 
     async def hung(self) -> None:
         """Have the driver hang, and wait until a call does."""
@@ -61,10 +69,10 @@ async def hanging(host: NvmlHost) -> None:
 
 
 @asynccontextmanager
-async def process(libraries: Path, gpus: int = 8) -> AsyncIterator[Process]:
+async def process(libraries: Path, **others: Mapping[str, object]) -> AsyncIterator[Process]:
     folder = Path(tempfile.mkdtemp(prefix="np", dir="/tmp"))
-    agent = AgentProcess(folder, {"nvidia_gpu": {"health": QUICK}})
-    host = NvmlHost(agent.host_root, compiled(libraries), gpus)
+    agent = AgentProcess(folder, {"nvidia_gpu": {"health": QUICK}, **others})
+    host = NvmlHost(agent.host_root, compiled(libraries), 8)
     host.install()
     try:
         async with Kubelet(agent.plugin_dir, pod_resources=agent.pod_resources) as kubelet:
@@ -114,6 +122,24 @@ async def test_sigterm_ends_the_agent_while_a_call_hangs(libraries: Path, *, lis
         started = time.monotonic()
         code = await play.agent.terminate()
         assert (code, time.monotonic() - started < on_this_machine(2)) == (0, True)
+
+
+async def test_all_that_a_crash_of_the_library_ends_is_there_again_after_a_start(
+    libraries: Path,
+) -> None:
+    """It ends the agent with all its backends; the kubelet starts that anew."""
+    async with process(libraries, custom=OTHERS) as play:
+        (play.agent.host_root / "opt").mkdir()
+        (play.agent.host_root / "opt/file").touch()
+        await play.agent.start()
+        await play.happens("list", GPU, FILE)
+        fault = play.host.fault("nvmlDeviceGetTemperature", 3)
+        fault.hang = CRASH
+        await play.happens("disconnect", GPU, FILE)
+        fault.hang = 0
+        await play.agent.start()
+        await play.happens("list", GPU, FILE, times=2)
+        assert [*play.kubelet.devices(GPU).values()] == ["Healthy"] * 8
 
 
 async def test_a_driver_that_hangs_at_the_start_holds_nothing_up(libraries: Path) -> None:

@@ -18,6 +18,7 @@ XID = 0x8
 DOUBLE_BIT = 0x2
 LOST = 15
 NOT_LOADED = 9
+CRASH = 2
 
 _COUNTERS = ("present", "instance", "compute_instance", "multiprocessors")
 _SLICE_SIZES = ("gpu_slices", "compute_slices")

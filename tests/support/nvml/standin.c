@@ -10,6 +10,7 @@
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,7 +22,7 @@ enum {
     SUCCESS = 0, UNINITIALIZED = 1, INVALID_ARGUMENT = 2, NOT_SUPPORTED = 3, NOT_FOUND = 6,
     INSUFFICIENT_SIZE = 7, TIMEOUT = 10, VERSION_MISMATCH = 25, UNKNOWN = 999
 };
-enum { NONE = 0xFFFFFFFF };
+enum { NONE = 0xFFFFFFFF, CRASH = 2 };
 
 typedef uintptr_t handle; /* 1 + 32 * GPU + (0, or 1 + MIG index) */
 
@@ -43,6 +44,8 @@ static void hang_while(uint32_t *set)
     struct timespec pause = {0, 20000000}; /* seldom: tests measure who waits for it */
     if (!*set)
         return;
+    if (*set == CRASH)
+        raise(SIGSEGV);
     __atomic_add_fetch(&state->hanging, 1, __ATOMIC_SEQ_CST);
     while (*(volatile uint32_t *)set)
         nanosleep(&pause, NULL);

@@ -36,7 +36,7 @@ struct fault {
     char function[64]; /* without a version behind it; "" for no fault */
     uint32_t gpu;
     uint32_t error; /* what it returns */
-    uint32_t hang;  /* 1: it returns when this is 0 again */
+    uint32_t hang;  /* 1: it returns when this is 0 again; 2: it crashes */
 };
 
 struct state {
