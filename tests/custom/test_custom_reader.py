@@ -13,7 +13,9 @@ from nodeplug.offers import make_offers
 from nodeplug.values.device import Device
 from nodeplug.values.edits import DeviceNode, Mount
 from nodeplug.values.errors import BrokenSectionError
+from nodeplug.values.hardware import EXCLUSIVE
 from nodeplug_custom.plugin import SPEC
+from support.clashes import clashes
 from support.custom_host import discover
 from support.hardware_tree import HardwareTree
 
@@ -185,6 +187,53 @@ async def test_smarter_device_manager_s_directory_is_its_nodes(tree: HardwareTre
     shown = await served(tree, "[{devicematch: ^snd$, nummaxdevices: 2}]")
     nodes = ["/dev/snd/controlC0", "/dev/snd/pcmC0D0p"]
     assert shown == {"smarter-devices/snd": [(f"dev:snd::{n}", nodes) for n in range(2)]}
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("/dev/dri/card0", "/dev/dri/card0"),
+        ("/dev/dri/card0", "/dev/dri/card*"),
+        ("/dev/dri", "/dev/dri/card0"),
+    ],
+)
+async def test_a_node_may_have_several_names(tree: HardwareTree, one: str, other: str) -> None:
+    """The generic device plugin excludes nothing, so one name does not keep back the other."""
+    tree.char("/dev/dri/card0")
+    text = f"""
+    - {{name: aa, groups: [{{paths: [{{path: {one}}}]}}]}}
+    - {{name: bb, groups: [{{count: 2, paths: [{{path: "{other}"}}]}}]}}
+    """
+    assert [len(found) for found in (await served(tree, text)).values()] == [1, 2]
+    assert clashes(await devices(tree, text)) == set()
+
+
+async def test_a_usb_device_may_have_several_names(tree: HardwareTree) -> None:
+    """Likewise."""
+    tree.usb("1-2", "1050:0407", serial="1")
+    ids = '{vendor: "1050", product: "0407"'
+    text = f"""
+    - {{name: aa, groups: [{{usb: [{ids}}}]}}]}}
+    - {{name: bb, groups: [{{usb: [{ids}, serial: "1"}}]}}]}}
+    """
+    assert [len(found) for found in (await served(tree, text)).values()] == [1, 1]
+    assert clashes(await devices(tree, text)) == set()
+
+
+async def test_what_one_group_names_is_exclusive(tree: HardwareTree) -> None:
+    """Only what a file itself gives two names is for both."""
+    tree.char("/dev/a")
+    text = "[{name: aa, groups: [{paths: [{path: /dev/a}]}]}]"
+    [device] = await devices(tree, text)
+    assert [*device.hardware.values()] == [EXCLUSIVE]
+
+
+async def test_groups_of_optional_paths_are_what_is_there(tree: HardwareTree) -> None:
+    """One of them is enough."""
+    tree.char("/dev/b")
+    paths = ", ".join(f"{{path: /dev/{name}, optional: true}}" for name in "abc")
+    shown = await served(tree, f"[{{name: any, groups: [{{paths: [{paths}]}}]}}]")
+    assert shown == {"squat.ai/any": [("zip-dev:b", ["/dev/b"])]}
 
 
 async def test_smarter_device_manager_s_counts_are_those_of_entries(tree: HardwareTree) -> None:

@@ -393,6 +393,24 @@ async def test_a_row_may_want_its_companion_alone(fake: FakeHost) -> None:
     assert len(clashes((await found(fake, zipped=rows)).values())) == 1
 
 
+async def test_two_resources_share_a_node_if_both_say_so(fake: FakeHost) -> None:
+    """Each has a device of it, with an id of its own, whatever comes first."""
+    fake.node("/dev/both")
+    fake.node("/dev/first")
+    path = {"path": "/dev/both", "exclusive": False}
+    own = {"path": "/dev/first"}
+    rows = [[path, own], [path]]
+    wanted = [
+        {"name": f"example.com/{n}", "zipped": [{"paths": row}]} for n, row in enumerate(rows)
+    ]
+    shared = (await discover(fake, several(*wanted))).devices.values()
+    assert sorted(each.resource for each in shared) == ["example.com/0", "example.com/1"]
+    assert clashes(shared) == set()
+    del path["exclusive"]
+    [alone] = (await discover(fake, several(*wanted))).devices.values()
+    assert alone.resource == "example.com/0"
+
+
 async def test_two_resources_do_not_share_a_node(fake: FakeHost) -> None:
     """Only within one is it meant; the first has it."""
     for name in ("render0", "render1", "control"):

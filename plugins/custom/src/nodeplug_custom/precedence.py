@@ -27,13 +27,17 @@ def look(
 def _owners(view: View) -> dict[str, Owner]:
     """Return who has which real path, as far as only paths are looked at."""
     entries = ((seen, view.entries[seen.real]) for seen in view.sightings.values())
-    return {seen.real: Owner(by.rank, seen.id, by.resource.name) for seen, by in entries}
+    return {
+        seen.real: Owner(by.rank, seen.id, by.resource.name, by.device.exclusive is False)
+        for seen, by in entries
+    }
 
 
 def _yield_to(view: View, owners: Mapping[str, Owner]) -> None:
     """Take from a view what hardware of earlier entries has; it is an overlap then."""
     for path, seen in [*view.sightings.items()]:
         entry, owner = view.entries[seen.real], owners[seen.real]
-        if (owner.rank, owner.id) != (entry.rank, seen.id):
+        shared = owner.shared and entry.device.exclusive is False
+        if not shared and (owner.rank, owner.id) != (entry.rank, seen.id):
             del view.sightings[path]
             view.overlaps.add(Overlap(path, entry.pattern, owner.id, owner.resource))

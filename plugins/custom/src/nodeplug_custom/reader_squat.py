@@ -8,6 +8,7 @@ from typing import Any
 
 from nodeplug.backend import Translation
 from nodeplug.values.errors import InvalidValueError
+from nodeplug_custom.reader_shared import share
 from nodeplug_custom.reader_values import count, go_glob, known_map, labelled, text, truth
 
 DOMAIN = "squat.ai"
@@ -34,6 +35,7 @@ def read_squat(entries: Sequence[Any], domain: str) -> Translation:
             continue
         resources.append(resource)
         offers += shared
+    share(resources)
     return Translation(
         section={"resources": resources}, offers=offers, refused=refused, ignored=ignored
     )

@@ -25,11 +25,15 @@ _IN_MEMORY: Final = ("/dev/", "/sys/", "/proc/")
 
 
 class Owner(NamedTuple):
-    """Who has a node: the rank of its resource in the configuration, the device, the resource."""
+    """Who has a node: the rank of its resource in the configuration, the device, the resource.
+
+    Others that want it `shared` as well may have it, too.
+    """
 
     rank: int
     id: str
     resource: str
+    shared: bool = False
 
 
 class Entry(msgspec.Struct, frozen=True):

@@ -96,14 +96,35 @@ def units_of(
     units = []
     for unit, owner, node in _first_come(found, rank, taken):
         if owner is None:
-            units.append(unit)
-            taken |= dict.fromkeys(_own(unit), Owner(rank, unit.id, resource.name))
+            own = _as_another(unit, rank, resource.name, taken)
+            units.append(own)
+            _take(own, rank, resource.name, taken)
         elif (owner.rank, owner.id) != (rank, unit.id):
             reason = f"{node} is served as {owner.id} by {owner.resource}"
             eye.lost.append(Lost(unit.id, resource.name, reason))
     for path in (path for _, surplus in zipped for path in surplus if path not in taken):
         eye.lost.append(Lost(path, resource.name, "nothing is left to be put together with it"))
     return units
+
+
+def _as_another(unit: Unit, rank: int, resource: str, taken: Mapping[str, Owner]) -> Unit:
+    """Return a unit under an id of its own, where an earlier resource has its nodes, too."""
+    others = (taken[node.host_path] for node in unit.nodes if node.host_path in taken)
+    if any(each.id == unit.id and each.rank < rank for each in others):
+        return msgspec.structs.replace(unit, id=id_of_hardware(unit.id, resource))
+    return unit
+
+
+def _take(unit: Unit, rank: int, resource: str, taken: dict[str, Owner]) -> None:
+    """Note who has the nodes of a unit; what is shared stays with whoever was first."""
+    shared = _shared(unit)
+    for node in _own(unit):
+        if node not in taken or taken[node].rank > rank:
+            taken[node] = Owner(rank, unit.id, resource, node in shared)
+
+
+def _shared(unit: Unit) -> set[str]:
+    return {node.host_path for node in unit.nodes if node.exclusive is False}
 
 
 def _first_come(
@@ -117,10 +138,12 @@ def _first_come(
             continue
         beside = set() if unit.findings else {node.host_path for node in unit.nodes if node.beside}
         wanted = {node.host_path for node in unit.nodes} - CONTROL | _own(unit)
+        shared = _shared(unit)
         owners = (
             (taken[each], each) for each in sorted(wanted - (companions & beside)) if each in taken
         )
-        earlier = next((each for each in owners if each[0].rank <= rank), (None, ""))
+        others = (each for each in owners if not (each[0].shared and each[1] in shared))
+        earlier = next((each for each in others if each[0].rank <= rank), (None, ""))
         if earlier[0] is None:
             ids.add(unit.id)
             companions |= beside
