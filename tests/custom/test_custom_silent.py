@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -63,8 +63,10 @@ class Watched:
 
 
 @asynccontextmanager
-async def watched(tree: HardwareTree, *hardware: Mapping[str, Any]) -> AsyncIterator[Watched]:
-    wanted = several({"name": RESOURCE, "hardware": list(hardware)})
+async def watched(
+    tree: HardwareTree, *hardware: Mapping[str, Any], others: Sequence[Mapping[str, Any]] = ()
+) -> AsyncIterator[Watched]:
+    wanted = several({"name": RESOURCE, "hardware": list(hardware)}, *others)
     backend = CustomBackend(wanted, tree.host, Memory())
     async with aclosing(Following(backend.inventories())) as following:
         yield Watched(tree, following)
@@ -95,6 +97,19 @@ async def test_others_come_and_go_meanwhile(tree: HardwareTree) -> None:
             tree.usb("1-4", serial="A3", number=7)
             play.tell("add")
             await play.reaches(A1=UNREAD, A2="", A3="")
+
+
+async def test_paths_of_other_resources_come_meanwhile(tree: HardwareTree) -> None:
+    """They have nothing to do with it."""
+    paths = {"name": "example.com/path", "devices": [{"path": "/dev/ttyX*"}]}
+    with slow(tree) as file:
+        async with watched(tree, USB, others=[paths]) as play:
+            await play.reaches(A1="", A2="")
+            file.hang()
+            play.tell()
+            await play.reaches(A1=UNREAD, A2="")
+            tree.char("/dev/ttyX0", "204:64")
+            await play.reaches(**{"A1": UNREAD, "A2": "", "dev:ttyX0": ""})
 
 
 async def test_one_that_hangs_from_the_start_is_sick_by_its_port_until_it_answers(

@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager
 
@@ -17,10 +16,9 @@ from nodeplug_intel_fpga.backend import FpgaBackend
 from nodeplug_intel_fpga.layouts import DFL
 from nodeplug_intel_fpga.plugin import checks, explain
 from nodeplug_intel_fpga.simulated_cards import Card
-from support.fpga_host import ADDRESS, AFU, FIRST, NOBODY, FpgaHost
+from support.fpga_host import ADDRESS, AFU, FIRST, FpgaHost
 from support.needs import require
 from support.slow_files import SlowFile, can_serve_files
-from support.timed import on_this_machine, timed
 
 OTHER = "0000:e2:00.0"
 WELL = f"fpga-{OTHER}-port0"
@@ -102,25 +100,6 @@ async def test_a_card_that_does_not_answer_is_unhealthy_alone(stage: Stage) -> N
             await told.until(lambda reasons: reasons == all_of_it)
             file.go_on()
             await told.until(is_well)
-
-
-@timed
-async def test_events_of_other_cards_are_told_at_once_meanwhile(stage: Stage) -> None:
-    """Within 100 ms, 99 times of 100."""
-    figures = []
-    with stage.slow() as file:
-        async with telling(stage.backend()) as told:
-            await told.until(is_well)
-            file.hang()
-            stage.tell()
-            await told.until(is_silent)
-            for number in range(100):
-                stage.other.ports[0].load(AFU if number % 2 else NOBODY)
-                started = time.perf_counter()
-                stage.tell()
-                await told.until(lambda reasons, n=number: bool(reasons[WELL]) != bool(n % 2))  # type: ignore[misc]
-                figures.append(time.perf_counter() - started)
-    assert sorted(figures)[98] < on_this_machine(0.100)
 
 
 async def test_it_costs_one_thread_however_often_it_is_looked_at(stage: Stage) -> None:

@@ -93,10 +93,17 @@ def findings(host: NvmlHost, **keys: object) -> list[Finding]:
     return list(checks(settings(**keys), host.host.root))
 
 
-def test_a_gpu_that_hangs_in_its_links_is_found(eight: NvmlHost) -> None:
-    """Although it is served."""
-    eight.fault("nvmlDeviceGetNvLinkState", 3, hang=True)
-    assert ("GPU 3", "does not answer: calls of the driver hang") in found(eight)
+@pytest.mark.parametrize(
+    ("function", "finding"),
+    [
+        ("nvmlDeviceGetTemperature", "it does not answer"),
+        ("nvmlDeviceGetNvLinkState", "does not answer: calls of the driver hang"),
+    ],
+)
+def test_a_gpu_that_hangs_is_found(eight: NvmlHost, function: str, finding: str) -> None:
+    """Although it may be served."""
+    eight.fault(function, 3, hang=True)
+    assert ("GPU 3", finding) in found(eight)
 
 
 def card(host: NvmlHost, number: int, driver: str = "nvidia") -> None:

@@ -1,7 +1,6 @@
 """An agent as a process, one of whose devices hangs: who notices, and what it costs."""
 
 import asyncio
-import re
 import shutil
 import tempfile
 import time
@@ -15,7 +14,6 @@ import pytest
 from nodeplug.simulate.agent_process import AgentProcess
 from nodeplug.testing import Kubelet
 from support import hung_devices
-from support.command import nodeplug
 from support.hung_devices import Stage
 from support.timed import on_this_machine, timed
 from support.watched import Watch, free_port
@@ -100,10 +98,7 @@ async def test_events_of_others_are_told_at_once_and_waiting_costs_nothing(
 
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("backend", BACKENDS)
-async def test_doctor_and_readiness_name_it(backend: str, libraries: Path) -> None:
+async def test_the_page_of_readiness_names_it(backend: str, libraries: Path) -> None:
     """The agent is ready: all others are served."""
     async with playing(backend, libraries) as (play, name):
         await play.watch.until("/readyz", 200, f"{name}: a device does not answer")
-        config = str(play.agent.config)
-        told = await asyncio.to_thread(nodeplug, "doctor", "--backend", backend, "--config", config)
-    assert re.search(rf"^ *{name}\n *finding .*does not answer", told.out, re.MULTILINE), told.out

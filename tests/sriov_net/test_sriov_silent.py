@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import threading
-import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -21,9 +20,6 @@ from nodeplug_sriov_net.survey import SILENT
 from support.needs import require
 from support.slow_files import SlowFiles, can_serve_files
 from support.sriov_host import FakeHost, discover, reasons, settings, until, watching
-from support.sriov_process import running
-from support.sriov_stage import served
-from support.timed import on_this_machine, timed
 
 VF0, VF1 = address_of(0, 0), address_of(0, 1)
 HUNG, OTHER = function_place(0, 0), function_place(0, 1)
@@ -111,40 +107,3 @@ async def test_doctor_and_explanation_name_a_hung_function(host: FakeHost) -> No
         assert [(each.subject, each.finding) for each in found] == [(VF0, SILENT)]
         verdicts = await explain(wanted, host.host)
         assert [each.reason for each in verdicts if each.device == VF0] == [SILENT]
-
-
-@timed
-async def test_events_of_others_reach_the_kubelet_while_a_function_hangs(host: FakeHost) -> None:
-    """Within 100 ms, 99 times of 100."""
-    all_but = {address_of(0, n) for n in range(4)}
-    figures = []
-    async with served(host, settings({})) as play:
-        await play.healthy(*all_but)
-        with hanging(host):
-            host.tree.tell("change", HUNG)
-            await play.healthy(*(all_but := all_but - {VF0}))
-            for number in range(100):
-                started = time.perf_counter()
-                flip(host, "mlx5_core" if number % 2 else "")
-                await play.healthy(*(all_but if number % 2 else all_but - {VF1}))
-                figures.append(time.perf_counter() - started)
-    assert sorted(figures)[98] < on_this_machine(0.100)
-
-
-async def test_a_hung_function_keeps_nobody_busy(host: FakeHost) -> None:
-    """The agent as a process takes less than 2 % of a core, and serves the others."""
-    others = {address_of(0, number) for number in (1, 2, 3)}
-    host.tree.netdev(HUNG, "ens1", index=100)
-    with hanging(host) as files:
-        files.go_on()
-        async with running(host, {"pools": [POOL]}) as node:
-            await node.healthy(VF0, *others)
-            files.hang()
-            await node.ip("link", "set", "far-ens1", "down")
-            await node.healthy(*others)
-            before, began = node.cpu_seconds(), time.monotonic()
-            await asyncio.sleep(5)
-            share = (node.cpu_seconds() - before) / (time.monotonic() - began)
-            files.go_on()
-            await node.healthy(VF0, *others)
-    assert share < 0.02
