@@ -170,10 +170,11 @@ class Allocator:
 
 
 def _merged(offer: Offer, devices: Sequence[Device], added: ContainerEdits) -> ContainerEdits:
-    if offer.inject != "devices":
-        return merge([added, named(offer, devices)])
-    own = [device.edits.yielding_to(added) for device in devices]
-    return merge([offer.edits.yielding_to(added), *own, added])
+    own = [edits.yielding_to(added) for edits in (offer.edits, *[d.edits for d in devices])]
+    if offer.inject == "devices":
+        return merge([*own, added])
+    said = [ContainerEdits(envs=each.envs, annotations=each.annotations) for each in own]
+    return merge([*said, added, named(offer, devices)])
 
 
 def _each_once(offered: Sequence[OfferedDevice]) -> list[Device]:

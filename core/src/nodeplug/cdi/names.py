@@ -15,7 +15,8 @@ def named(offer: Offer, devices: Sequence[Device]) -> ContainerEdits:
     Devices that bring no edits of their own have no entry and no name. R60: of equal annotation
     keys the kubelet keeps one, so every resource has a key of its own.
     """
-    names = [qualified_name(offer.resource, d) for d in devices if entry_of(d) is not None]
+    entries = [(each, entry_of(each, offer.edits)) for each in devices]
+    names = [qualified_name(offer.resource, each) for each, entry in entries if entry]
     if offer.inject == "cdi" or not names:
         return ContainerEdits(cdi_devices=tuple(names))
     key = f"cdi.k8s.io/nodeplug_{zlib.crc32(offer.resource.encode()):08x}"

@@ -34,14 +34,13 @@ def qualified_name(resource: str, device: Device) -> str:
     return f"{kind_of(resource)}={device.id}"
 
 
-def entry_of(device: Device) -> Entry | None:
+def entry_of(device: Device, common: ContainerEdits = NO_EDITS) -> Entry | None:
     """Return a device as an entry of a specification; None where it brings nothing.
 
-    Runtimes refuse entries without edits.
+    Runtimes refuse entries without edits: one that has none of its own has the `common` ones.
     """
-    if device.edits == NO_EDITS:
-        return None
-    return {"name": device.id, "containerEdits": _edits(device.edits)}
+    edits = _edits(device.edits) or _edits(common)
+    return {"name": device.id, "containerEdits": edits} if edits else None
 
 
 def specification(resource: str, entries: Iterable[Entry], common: ContainerEdits) -> Entry:
@@ -51,8 +50,8 @@ def specification(resource: str, entries: Iterable[Entry], common: ContainerEdit
         "kind": kind_of(resource),
         "devices": sorted(entries, key=lambda entry: str(entry["name"])),
     }
-    if common != NO_EDITS:
-        spec["containerEdits"] = _edits(common)
+    if edits := _edits(common):
+        spec["containerEdits"] = edits
     return spec
 
 
@@ -67,8 +66,9 @@ def written(spec: Entry) -> bytes:
 
 
 def _edits(edits: ContainerEdits) -> Entry:
+    # The environment is the kubelet's to set, as are annotations: it depends on the set of devices,
+    # and a runtime would put a device's in the place of that.
     parts = {
-        "env": [f"{name}={value}" for name, value in sorted(edits.envs.items())],
         "deviceNodes": [
             {"path": n.container_path, "hostPath": n.host_path, "permissions": n.permissions}
             for n in edits.nodes
@@ -77,7 +77,7 @@ def _edits(edits: ContainerEdits) -> Entry:
             {
                 "hostPath": m.host_path,
                 "containerPath": m.container_path,
-                "options": ["ro" if m.read_only else "rw", "nosuid", "nodev", "rbind"],
+                "options": ["ro" if m.read_only else "rw", "rbind", "rprivate"],
             }
             for m in edits.mounts
         ],

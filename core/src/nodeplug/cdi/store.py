@@ -72,9 +72,9 @@ class SpecStore:
             _log.error("specifications not noted", extra={"nodeplug": {"error": str(error)}})
 
     def _write(self, file: Path, offer: Offer, held: InUse) -> None:
-        entries = {o.device.id: entry_of(o.device) for o in offer.devices}
+        entries = {o.device.id: entry_of(o.device, offer.edits) for o in offer.devices}
         for entry in _needed(_read(file), held):
-            entries.setdefault(entry["name"], entry)
+            entries[entry["name"]] = _completed(entries.get(entry["name"]), entry)
         listed = [entry for entry in entries.values() if entry is not None]
         if not listed:
             remove_quietly(file)
@@ -123,8 +123,17 @@ def _lacking(spec: Entry, offer: Offer) -> Iterator[Key]:
     common = specification(offer.resource, (), offer.edits)
     stands = spec.get("containerEdits") == common.get("containerEdits")
     for device in {each.device.id: each.device for each in offer.devices}.values():
-        if not stands or found.get(device.id) != entry_of(device):
+        if not stands or found.get(device.id) != entry_of(device, offer.edits):
             yield offer.resource, device.id
+
+
+def _completed(now: Entry | None, before: Entry) -> Entry:
+    """Return an entry with the environment that containers have by it: once it was in there."""
+    edits = before.get("containerEdits")
+    env = edits.get("env") if isinstance(edits, dict) else None
+    if now is None or not env:
+        return now or before
+    return {**now, "containerEdits": {**now["containerEdits"], "env": env}}
 
 
 def _needed(spec: Entry, held: InUse) -> list[Entry]:
