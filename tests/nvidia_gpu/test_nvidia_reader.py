@@ -121,7 +121,7 @@ def test_what_is_no_such_file_is_refused(document: object) -> None:
         ("imex: [0]", "imex: [0] is no map"),
         ("resources: [x]", "resources: ['x'] is no map"),
         ("sharing: 4", "sharing: 4 is no map"),
-        ("sharing: {timeSlicing: {replicas: 4}}", "sharing.timeSlicing.resources: is missing"),
+        ("sharing: {timeSlicing: {}}", "sharing.timeSlicing.resources: is missing"),
         (
             "sharing: {timeSlicing: {renameByDefault: 1, resources: [{name: gpu, replicas: 2}]}}",
             "sharing.timeSlicing.renameByDefault: 1 is no boolean",
@@ -155,13 +155,27 @@ def test_a_wrong_key_is_refused_alone(text: str, begin: str) -> None:
 )
 def test_unknown_keys_are_named_at_every_level(text: str, key: str) -> None:
     """A slip of the pen is deep as often as not."""
-    assert translated(text).ignored == [f"{key}: is not a known key"]
+    assert translated(text).refused == [f"{key}: is not a known key"]
 
 
-def test_unknown_keys_are_named() -> None:
+@pytest.mark.parametrize(
+    "sharing",
+    [
+        "{resources: [{name: nvidia.com/gpu, device: [0], replicas: 2}]}",
+        "{failRequestGreaterThanOne: true, resources: [{name: nvidia.com/gpu, replicas: 2}]}",
+        "{renameByDefault: 1, resources: [{name: nvidia.com/gpu, replicas: 2}]}",
+    ],
+)
+def test_nothing_is_shared_by_what_is_not_understood(sharing: str) -> None:
+    """The key may have been what keeps a device for one container."""
+    found = translated(f"sharing: {{timeSlicing: {sharing}}}")
+    assert (list(found.offers), len(found.refused)) == ([PLAIN], 1)
+
+
+def test_unknown_keys_are_refused() -> None:
     """A slip of the pen does not go unnoticed."""
     found = translated("flags: {migStrateggy: mixed}\nsharring: {}\nsharing: {x: 1}\nimex: {y: 1}")
-    assert found.ignored == [
+    assert found.refused == [
         "flags.migStrateggy: is not a known key",
         "imex.y: is not a known key",
         "sharing.x: is not a known key",

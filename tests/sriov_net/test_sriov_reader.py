@@ -71,6 +71,12 @@ def test_of_a_key_in_two_cases_the_last_holds() -> None:
         ({"resourceName": "a/b"}, "resourcePrefix, resourceName: 'intel.com/a/b' needs the form"),
         ({"resourcePrefix": "Bad"}, "resourcePrefix, resourceName: 'Bad/a' needs a lower-case"),
         ({"deviceType": "gpu"}, "deviceType: Invalid enum value 'gpu'"),
+        ({"selector": {"vendors": ["8086"]}}, "selector: is not a known key"),
+        ({"selectors": {"vendors": ["8086"], "pfName": ["a"]}}, "selectors.pfName: is not a known"),
+        (
+            {"deviceType": "accelerator", "selectors": {"pfNames": ["a"]}},
+            "selectors.pfNames: means nothing for accelerator",
+        ),
         ({"selectors": []}, "selectors: is an empty list"),
         ({"selectors": "all"}, "selectors: is no object"),
         ({"selectors": {"vendors": "8086"}}, "selectors[0].vendors: Expected `array`, got `str`"),
@@ -108,14 +114,11 @@ def test_the_second_pool_of_a_name_is_refused() -> None:
     ]
 
 
-def test_what_means_nothing_is_named() -> None:
-    """A typing error is not silently without effect."""
-    pool = {"deviceType": "accelerator", "selectors": {"pfNames": ["a"], "driver": ["b"]}}
-    assert read(one(**pool, color="red")).ignored == [
-        "resourceList[0].color: is not a known key",
-        "resourceList[0].selectors.driver: is not a known key",
-        "resourceList[0].selectors.pfNames: means nothing for accelerator",
-    ]
+def test_an_unknown_key_beside_the_list_is_refused() -> None:
+    """The pools are served."""
+    found = read({**one(), "resourcePrefix": "a.b"})
+    assert found.refused == ["resourcePrefix: is not a known key"]
+    assert len(found.section["pools"]) == 2  # type: ignore[arg-type]
 
 
 def test_a_text_is_no_pattern() -> None:

@@ -4,7 +4,7 @@ An AcceleratorFunction or FpgaRegion gives a resource a name of its own; a FpgaD
 mode. They come one by one, or as a List such as kubectl prints.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final
 
 from nodeplug.backend import Translation
@@ -12,6 +12,8 @@ from nodeplug.values.errors import InvalidValueError
 from nodeplug.values.names import check_resource_name
 from nodeplug_intel_fpga.ids import DOMAIN, af_resource, good_id, region_resource
 
+# What of a FpgaDevicePlugin is about the operator's DaemonSet.
+_DEPLOYMENT: Final = ("image", "initImage", "logLevel", "nodeSelector", "tolerations")
 _MODES: Final = ("af", "region", "regiondevel")
 
 
@@ -34,6 +36,7 @@ class _Reading:
             elif kind == "AcceleratorFunction":
                 self._rename(_af(spec), item)
             elif kind == "FpgaRegion":
+                _only(spec, {"interfaceId"})
                 self._rename(region_resource(_id(spec, "interfaceId")), item)
             else:
                 self.ignored.append(f"{place}: kind {kind!a} is not about FPGAs")
@@ -41,6 +44,7 @@ class _Reading:
             self.refused.append(f"{place}: {error}")
 
     def _plugin(self, place: str, spec: Mapping[str, Any]) -> None:
+        _only(spec, {"mode", *_DEPLOYMENT})
         self.mode = spec.get("mode") or "af"
         if self.mode not in _MODES:
             unknown, self.mode = self.mode, ""
@@ -85,12 +89,19 @@ def _part(item: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 
 
 def _af(spec: Mapping[str, Any]) -> str:
+    _only(spec, {"afuId", "interfaceId", "mode"})
     interface, afu = _id(spec, "interfaceId"), _id(spec, "afuId")
     if spec.get("mode", "af") != "af":
         raise ValueError(
             "spec.mode: what is to be programmed needs an entry in programming, with its file"
         )
     return af_resource(interface, afu)
+
+
+def _only(spec: Mapping[str, Any], known: Collection[str]) -> None:
+    for key in spec:
+        if key not in known:
+            raise ValueError(f"spec.{key!s}: is not a known key")
 
 
 def _id(spec: Mapping[str, Any], key: str) -> str:

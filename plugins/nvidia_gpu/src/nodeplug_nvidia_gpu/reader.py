@@ -31,6 +31,7 @@ _FLAGS: Final[Mapping[str, str]] = {
 }
 _IGNORED: Final[Mapping[str, str]] = {
     "failOnInitError": _WAITS,
+    "restartOnDeviceUnhealthy": "means nothing: health recovers without a restart",
     "mpsRoot": "means nothing: MPS is not served",
     "useNodeFeatureAPI": _ELSEWHERE,
     "gfd.oneshot": _ELSEWHERE,
@@ -77,11 +78,11 @@ def read(document: object) -> Translation:
     policy = flags.pop(_POLICY, "distributed")
     _read_flags(flags, reading)
     _read_imex(document.get("imex"), reading)
-    offers = Offers(reading.refused, reading.ignored, policy)
+    offers = Offers(reading.refused, policy)
     offers.resources(document.get("resources"))
     offers.sharing(document.get("sharing"))
     known = {"version", "flags", "imex", "resources", "sharing"}
-    reading.ignored += (f"{key!s}: is not a known key" for key in document if key not in known)
+    reading.refused += (f"{key!s}: is not a known key" for key in document if key not in known)
     return Translation(
         section=reading.section,
         offers=offers.entries(),
@@ -107,8 +108,10 @@ def _read_flags(flags: Keys, reading: Reading) -> None:
         place = f"flags.{path}"
         if path in _FLAGS:
             reading.take(place, _FLAGS[path], _value(path, value))
+        elif path in _IGNORED:
+            reading.ignored.append(f"{place}: {_IGNORED[path]}")
         else:
-            reading.ignored.append(f"{place}: {_IGNORED.get(path, 'is not a known key')}")
+            reading.refused.append(f"{place}: is not a known key")
 
 
 def _value(path: str, value: object) -> object:
@@ -122,4 +125,4 @@ def _read_imex(imex: object, reading: Reading) -> None:
         if key in {"channelIDs", "required"}:
             reading.take(f"imex.{key}", f"imex.{str(key).replace('IDs', 'Ids')}", value)
         else:
-            reading.ignored.append(f"imex.{key!s}: is not a known key")
+            reading.refused.append(f"imex.{key!s}: is not a known key")

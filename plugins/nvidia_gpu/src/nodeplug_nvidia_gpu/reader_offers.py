@@ -14,11 +14,10 @@ Keys = dict[str, Any]
 
 
 class Offers:
-    """Collects offers from one file; what cannot be is told in `refused` and `ignored`."""
+    """Collects offers from one file; what cannot be is told in `refused`."""
 
-    def __init__(self, refused: list[str], ignored: list[str], policy: object) -> None:
+    def __init__(self, refused: list[str], policy: object) -> None:
         self._refused = refused
-        self._ignored = ignored
         self._renamed: dict[str, Keys] = {}
         self._shared: list[Keys] = []
         self._policy = _POLICIES.get(str(policy), "spread")
@@ -44,7 +43,7 @@ class Offers:
                     self._refused.append(f"{place}.{error}")
 
     def sharing(self, section: object) -> None:
-        """Take over what is shared."""
+        """Take over what is shared; nothing where a key is unknown that may have limited it."""
         found = self._known("sharing", section, {"mps", "timeSlicing"})
         if "mps" in found:
             self._refused.append("sharing.mps: is not served; share by timeSlicing")
@@ -54,23 +53,26 @@ class Offers:
         slicing = self._known(where, found["timeSlicing"], {*_FLAGS, "resources"})
         wrong = [key for key in _FLAGS if not isinstance(slicing.get(key, False), bool)]
         self._refused += (f"{where}.{key}: {slicing[key]!a} is no boolean" for key in wrong)
+        if wrong or _unknown(found["timeSlicing"], {*_FLAGS, "resources"}):
+            return
         if not slicing.get("resources"):
             self._refused.append(f"{where}.resources: is missing; nothing is shared")
         for place, entry in self._entries(where, slicing, "resources"):
-            self._known(place, entry, {"name", "rename", "devices", "replicas"})
+            known = {"name", "rename", "devices", "replicas"}
+            self._known(place, entry, known)
+            if _unknown(entry, known):
+                continue
             try:
                 self._shared += self._share(slicing, entry)
             except ValueError as error:
                 self._refused.append(f"{place}.{error}")
 
     def _known(self, place: str, values: object, keys: Collection[str]) -> Keys:
-        """Return the known keys of a map that are not null; name the others."""
+        """Return the known keys of a map that are not null; refuse the others."""
         if values is not None and not isinstance(values, Mapping):
             self._refused.append(f"{place}: {values!a} is no map")
         given: Keys = dict(values) if isinstance(values, Mapping) else {}
-        self._ignored += (
-            f"{place}.{key!s}: is not a known key" for key in given if key not in keys
-        )
+        self._refused += (f"{place}.{key}: is not a known key" for key in _unknown(given, keys))
         return {key: given[key] for key in given if key in keys and given[key] is not None}
 
     def _entries(
@@ -113,6 +115,10 @@ class Offers:
         for devices in _devices(entry.get("devices", "all"), name):
             both = {**offer.get("devices", {}), **devices}
             yield {**offer, **({"devices": both} if both else {})}
+
+
+def _unknown(values: object, keys: Collection[str]) -> list[str]:
+    return [str(key) for key in values if key not in keys] if isinstance(values, Mapping) else []
 
 
 def _name(name: object) -> str:

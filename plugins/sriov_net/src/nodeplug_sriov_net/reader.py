@@ -35,12 +35,11 @@ class _Reading:
     def __init__(self) -> None:
         self.pools: list[Keys] = []
         self.refused: list[str] = []
-        self.ignored: list[str] = []
 
     def add(self, place: str, entry: object) -> None:
         """Take a pool over, or say why not."""
         try:
-            pool = self._checked(self._pool(place, entry))
+            pool = self._checked(_pool(entry))
         except ValueError as error:
             self.refused.append(f"{place}: {_plain(str(error))}")
         else:
@@ -52,47 +51,50 @@ class _Reading:
             raise ValueError(f"resourceName: {pool['name']!r} is given to two pools")
         return pool
 
-    def _pool(self, place: str, entry: object) -> Keys:
-        found = self._known(place, entry, _POOL)
-        name, prefix = found.pop("resourceName", ""), found.pop("resourcePrefix", "")
-        if not isinstance(name, str) or not name:
-            raise ValueError("resourceName: is missing")
-        device_type = found.get("deviceType") or "netDevice"
-        pool = {**found, "name": f"{prefix or DEFAULT_PREFIX}/{name}", "deviceType": device_type}
-        if "selectors" in found:
-            pool["selectors"] = self._selectors(place, found["selectors"], device_type)
-        return pool
 
-    def _selectors(self, place: str, value: object, device_type: object) -> list[Keys]:
-        entries = value if isinstance(value, list) else [value]
-        if not entries:
-            raise ValueError("selectors: is an empty list")
-        if not all(isinstance(each, Mapping) for each in entries):
-            raise ValueError("selectors: is no object, nor a list of objects")
-        return [self._selector(f"{place}.selectors", each, device_type) for each in entries]
+def _pool(entry: object) -> Keys:
+    found = _known("", entry, _POOL)
+    name, prefix = found.pop("resourceName", ""), found.pop("resourcePrefix", "")
+    if not isinstance(name, str) or not name:
+        raise ValueError("resourceName: is missing")
+    device_type = found.get("deviceType") or "netDevice"
+    pool = {**found, "name": f"{prefix or DEFAULT_PREFIX}/{name}", "deviceType": device_type}
+    if "selectors" in found:
+        pool["selectors"] = _selectors(found["selectors"], device_type)
+    return pool
 
-    def _selector(self, place: str, entry: object, device_type: object) -> Keys:
-        found = self._known(place, entry, {key: camel(name) for key, name in _SELECTORS.items()})
-        selector = {}
-        for key, value in found.items():
-            if device_type in MEANT_FOR[_SELECTORS[key.lower()]]:
-                selector[key] = _literal(key, value)
-            else:
-                self.ignored.append(f"{place}.{key}: means nothing for {device_type}")
-        return selector
 
-    def _known(self, place: str, entry: object, keys: Mapping[str, str]) -> Keys:
-        """Return the known keys of an object, whatever their case; a null is as good as none."""
-        if not isinstance(entry, Mapping):
-            raise ValueError("is no object")  # noqa: TRY004 - the file is wrong, not the program
-        found = {}
-        for key, value in entry.items():
-            known = keys.get(str(key).lower())
-            if known is None:
-                self.ignored.append(f"{place}.{key}: is not a known key")
-            elif value is not None:
-                found[known] = value
-        return found
+def _selectors(value: object, device_type: object) -> list[Keys]:
+    entries = value if isinstance(value, list) else [value]
+    if not entries:
+        raise ValueError("selectors: is an empty list")
+    if not all(isinstance(each, Mapping) for each in entries):
+        raise ValueError("selectors: is no object, nor a list of objects")
+    return [_selector(each, device_type) for each in entries]
+
+
+def _selector(entry: object, device_type: object) -> Keys:
+    found = _known("selectors.", entry, {key: camel(name) for key, name in _SELECTORS.items()})
+    selector = {}
+    for key, value in found.items():
+        if device_type not in MEANT_FOR[_SELECTORS[key.lower()]]:
+            raise ValueError(f"selectors.{key}: means nothing for {device_type}")
+        selector[key] = _literal(key, value)
+    return selector
+
+
+def _known(place: str, entry: object, keys: Mapping[str, str]) -> Keys:
+    """Return the known keys of an object, whatever their case; a null is as good as none."""
+    if not isinstance(entry, Mapping):
+        raise ValueError("is no object")  # noqa: TRY004 - the file is wrong, not the program
+    found = {}
+    for key, value in entry.items():
+        known = keys.get(str(key).lower())
+        if known is None:
+            raise ValueError(f"{place}{key}: is not a known key")
+        if value is not None:
+            found[known] = value
+    return found
 
 
 def read(document: object) -> Translation:
@@ -103,9 +105,7 @@ def read(document: object) -> Translation:
     reading = _Reading()
     for number, entry in enumerate(_pools(document, reading)):
         reading.add(f"resourceList[{number}]", entry)
-    return Translation(
-        section={"pools": reading.pools}, refused=reading.refused, ignored=reading.ignored
-    )
+    return Translation(section={"pools": reading.pools}, refused=reading.refused)
 
 
 def _pools(document: object, reading: _Reading) -> Sequence[object]:
@@ -116,7 +116,7 @@ def _pools(document: object, reading: _Reading) -> Sequence[object]:
         if str(key).lower() == "resourcelist":
             pools = value
         else:
-            reading.ignored.append(f"{key}: is not a known key")
+            reading.refused.append(f"{key}: is not a known key")
     if not isinstance(pools, list) or not pools:
         raise InvalidValueError("resourceList: is no list of pools, or an empty one")
     return pools
