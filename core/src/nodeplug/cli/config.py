@@ -1,4 +1,4 @@
-"""`nodeplug config check` and `nodeplug config schema`."""
+"""`nodeplug config`."""
 
 import asyncio
 import logging
@@ -10,9 +10,10 @@ from pathlib import Path
 import click
 
 from nodeplug.backend import BackendSpec
+from nodeplug.cli import config_diff
+from nodeplug.cli.named import backends_of
 from nodeplug.cli.options import USAGE, source_of
 from nodeplug.cli.tables import print_json, printable
-from nodeplug.config.document import read_document
 from nodeplug.config.load import (
     Combination,
     Configuration,
@@ -20,7 +21,6 @@ from nodeplug.config.load import (
     load_combinations,
     schema,
 )
-from nodeplug.config.merge import overrides_in
 from nodeplug.config.settings import KubeletSettings
 from nodeplug.kubelet.sockets import check_length
 from nodeplug.loader import installed, load_each
@@ -35,7 +35,10 @@ _LOOK_SECONDS = 5.0
 
 @click.group("config")
 def command() -> None:
-    """Check configuration files, print their schema."""
+    """Check configuration files, compare them, print their schema."""
+
+
+command.add_command(config_diff.command)
 
 
 @command.command("check")
@@ -65,7 +68,7 @@ def print_schema() -> None:
 def _errors(source: Source) -> list[NodeplugError]:
     file = source.path
     try:
-        results = load_each([source.backend] if source.backend else _named(file))
+        results = load_each(backends_of(source))
         specs = {name: s for name, s in results.items() if isinstance(s, BackendSpec)}
         found = list(load_combinations(source, specs))
     except ConfigError as error:
@@ -137,11 +140,3 @@ def _too_long(file: Path, kubelet: KubeletSettings) -> Iterator[ConfigError]:
             check_length(Path(directory))
         except KubeletDirectoryError as error:
             yield ConfigError(f"{file}: kubelet.{key}: {error}")
-
-
-def _named(file: Path) -> list[str]:
-    document = read_document(file)
-    overrides = [each.get("config") for each in overrides_in(document) if isinstance(each, dict)]
-    parts = [each for each in (document, *overrides) if isinstance(each, dict)]
-    sections = [each["backends"] for each in parts if isinstance(each.get("backends"), dict)]
-    return list(dict.fromkeys(name for section in sections for name in section))

@@ -17,9 +17,8 @@ LEDGER_DIR = "/run/nodeplug"
 PLUGIN_REGISTRY = "/var/lib/kubelet/plugins_registry"
 POD_RESOURCES = "/var/lib/kubelet/pod-resources/kubelet.sock"
 
-# unix(7): the size of sun_path less its terminating NUL; and less what we call sockets.
+# unix(7): the size of sun_path less its terminating NUL.
 _SOCKET_LIMIT = 107
-_DIR_LIMIT = 71
 
 
 class KubeletSettings(Section, frozen=True):
@@ -55,15 +54,16 @@ class KubeletSettings(Section, frozen=True):
     ] = PLUGIN_REGISTRY
 
     def __post_init__(self) -> None:
-        for key, path, limit in (
-            ("devicePluginDir", self.device_plugin_dir, _DIR_LIMIT),
-            ("podResourcesSocket", self.pod_resources_socket, _SOCKET_LIMIT),
-            ("pluginRegistryDir", self.plugin_registry_dir, _DIR_LIMIT),
+        for key, path in (
+            ("devicePluginDir", self.device_plugin_dir),
+            ("podResourcesSocket", self.pod_resources_socket),
+            ("pluginRegistryDir", self.plugin_registry_dir),
         ):
             if "," in path:
                 raise ValueError(f"{key}: gRPC ends the path of a socket at a comma: {path}")
-            if (size := len(os.fsencode(path))) > limit:
-                raise ValueError(f"{key}: {size} bytes, the limit is {limit}: {path}")
+        if (size := len(os.fsencode(self.pod_resources_socket))) > _SOCKET_LIMIT:
+            text = f"{size} bytes, the limit is {_SOCKET_LIMIT}: {self.pod_resources_socket}"
+            raise ValueError(f"podResourcesSocket: {text}")
 
     @property
     def registry(self) -> str:

@@ -1,0 +1,124 @@
+"""`nodeplug config diff`."""
+
+import asyncio
+import logging
+import sys
+from collections.abc import Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from nodeplug.backend import BackendSpec
+from nodeplug.cli.discovered import ask_each
+from nodeplug.cli.named import backends_of
+from nodeplug.cli.options import (
+    USAGE,
+    fail,
+    known_ids,
+    load_or_leave,
+    load_or_report,
+    output_option,
+    report,
+    source_of,
+)
+from nodeplug.cli.tables import print_json, print_table, printable
+from nodeplug.config.load import Configuration
+from nodeplug.host.identities import Identities
+from nodeplug.operations.allocations import Sources, look
+from nodeplug.operations.difference import Difference, Offered, differences
+from nodeplug.operations.discovery import discover
+from nodeplug.operations.rules import offered
+from nodeplug.quarantine import isolate
+from nodeplug.values.errors import ConfigError, PodResourcesError
+from nodeplug.values.inventory import Inventory
+
+_DIFFERENT = 1
+_SHOWN = 8
+
+
+@click.command("diff")
+@click.argument("old")
+@click.argument("new")
+@output_option
+def command(old: str, new: str, output: str) -> None:
+    """Show what this node would offer otherwise by the file NEW than by OLD.
+
+    Names that come and go, devices of a name that do, and which pods have what would go, if a
+    kubelet tells. With NAME=FILE, the file of the plugin that a backend replaces is meant. Exit 0
+    if all stays as it is, 1 if not, 2 if that cannot be said of a part of the configuration.
+    """
+    logging.disable()  # backends would say what is wrong with the node
+    sources = [source_of(each) for each in (old, new)]
+    try:
+        names = dict.fromkeys(name for source in sources for name in backends_of(source))
+    except ConfigError as error:
+        fail(str(error), USAGE)
+    specs = load_or_report(tuple(names)) if names else {}
+    configurations = [load_or_leave([source], specs) for source in sources]
+    known = known_ids(sources[:1], configurations[0])
+    answers = [_offers(known, specs, each) for each in configurations]
+    (before, first), (after, second) = answers
+    found = list(differences(before, after, asyncio.run(_pods(configurations[0]))))
+    if output == "json":
+        print_json(msgspec.to_builtins(found))
+    elif found:
+        print_table(("resource", "change", "devices", "what", "pods"), [*map(_row, found)])
+    sys.exit(
+        USAGE if first or second or names.keys() - specs.keys() else _DIFFERENT if found else 0
+    )
+
+
+def _offers(
+    known: Identities, specs: Mapping[str, BackendSpec], configuration: Configuration
+) -> tuple[dict[str, Offered], int]:
+    found, code = asyncio.run(ask_each(partial(_inventory, known), specs, configuration))
+    agent = configuration.agent
+    isolated = {name: isolate(inventory, agent.quarantine) for name, inventory in found.items()}
+    offers: dict[str, Offered] = {}
+    for name, advertised in offered(agent, isolated):
+        for refusal in advertised.refusals:
+            report(printable(refusal.detail))
+        offers |= {public: Offered(name, each) for public, each in advertised.offers.items()}
+    return offers, code
+
+
+async def _inventory(known: Identities, spec: BackendSpec, settings: Any, root: str) -> Inventory:
+    return await discover(spec, settings, root, known=known)
+
+
+async def _pods(configuration: Configuration) -> dict[tuple[str, str], list[str]]:
+    kubelet = configuration.agent.kubelet
+    sources = Sources(Path(kubelet.pod_resources_socket), Path(kubelet.device_plugin_dir))
+    try:
+        rows = await look(sources)
+    except PodResourcesError as error:
+        report(printable(f"which pods have devices is not known: {error}"))
+        return {}
+    found: dict[tuple[str, str], list[str]] = {}
+    for row in rows:
+        if row.pod:
+            found.setdefault((row.resource, row.id), []).append(f"{row.namespace}/{row.pod}")
+    return found
+
+
+def _row(found: Difference) -> list[str]:
+    pods = dict.fromkeys(pod for each in found.held.values() for pod in each)
+    return [
+        found.resource,
+        found.change,
+        f"{found.before} -> {found.after}",
+        ", ".join(_what(found)) or "-",
+        " ".join(pods) or "-",
+    ]
+
+
+def _what(found: Difference) -> Iterator[str]:
+    for key, (before, after) in found.settings.items():
+        yield f"{key} {before} -> {after}"
+    for word in ("added", "removed", "sick", "well", "altered"):
+        if ids := getattr(found, word):
+            more = f" and {len(ids) - _SHOWN} more" if len(ids) > _SHOWN else ""
+            yield f"{word}: {' '.join(ids[:_SHOWN])}{more}"
