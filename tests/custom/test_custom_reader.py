@@ -236,6 +236,55 @@ async def test_groups_of_optional_paths_are_what_is_there(tree: HardwareTree) ->
     assert shown == {"squat.ai/any": [("zip-dev:b", ["/dev/b"])]}
 
 
+async def test_the_generic_device_plugin_s_flags_are_yaml(tree: HardwareTree) -> None:
+    """As its manifests have them, text by text."""
+    tree.char("/dev/fuse")
+    text = """
+    - |
+      name: fuse
+      groups:
+        - count: 2
+          paths:
+            - path: /dev/fuse
+    """
+    assert [len(found) for found in (await served(tree, text)).values()] == [2]
+
+
+async def test_the_file_in_a_configmap_is_read(tree: HardwareTree) -> None:
+    """As it is applied to the cluster."""
+    tree.char("/dev/vhost-net")
+    text = """
+    apiVersion: v1
+    kind: ConfigMap
+    metadata: {name: smarter-device-manager}
+    data:
+      conf.yaml: |
+        - devicematch: ^vhost-net$
+          nummaxdevices: 1
+    """
+    assert [*await served(tree, text)] == ["smarter-devices/vhost-net"]
+
+
+@pytest.mark.parametrize(
+    ("data", "found"),
+    [({}, "none"), ({"a": "", "b": ""}, "'a', 'b'"), ({"a": 5}, "'a'"), (None, "none")],
+    ids=str,
+)
+def test_a_configmap_of_several_files_is_refused(tmp_path: Path, data: Any, found: str) -> None:
+    """Nobody said which."""
+    text = yaml.safe_dump({"kind": "ConfigMap", "data": data})
+    problem = load(tmp_path, text).sections["custom"]
+    assert str(problem).endswith(f"data: needs one file of text, not {found}")
+
+
+async def test_smarter_device_manager_s_names_keep_hyphens(tree: HardwareTree) -> None:
+    """Pods ask for what that plugin calls a device; all else of its path is an underscore."""
+    for name in ("i2c-1", "dfl-port.0", "net/tun"):
+        tree.char(f"/dev/{name}")
+    shown = await served(tree, '[{devicematch: "^(i2c|dfl|net/)", nummaxdevices: 1}]')
+    assert {*shown} == {f"smarter-devices/{each}" for each in ("i2c-1", "dfl-port_0", "net_tun")}
+
+
 async def test_smarter_device_manager_s_counts_are_those_of_entries(tree: HardwareTree) -> None:
     """Of two entries that match a path the later holds, as in that plugin."""
     for name in ("gpiomem", "video0", "ttyUSB0"):

@@ -1,5 +1,6 @@
 """From files and backend names to settings, each backend's section on its own."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from functools import reduce
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from nodeplug.backend import BackendSpec
-from nodeplug.config.document import convert, read_document
+from nodeplug.config.document import convert, parse_document, read_document
 from nodeplug.config.merge import for_node, merge, with_overrides
 from nodeplug.config.section import read_section
 from nodeplug.config.settings import AgentSettings
@@ -144,7 +145,7 @@ def _translated(source: Source, spec: BackendSpec) -> _Part:
     if spec.reader is None:
         text = f"{path}: backend {spec.name} reads no other plugin's files"
         raise ConfigError(text, str(path))
-    theirs = read_document(path, typed=True)
+    theirs = _content(path)
     try:
         found = spec.reader(theirs)
     except InvalidValueError as error:
@@ -156,6 +157,38 @@ def _translated(source: Source, spec: BackendSpec) -> _Part:
     refused = [ConfigError(f"{path}: {line}", str(path)) for line in found.refused]
     ignored = [f"{path}: {line}" for line in found.ignored]
     return _Part(document, {spec.name: refused} if refused else {}, ignored)
+
+
+def _content(path: Path) -> Any:
+    """Return what another plugin's file says; of a ConfigMap, what its one file does.
+
+    Texts in a list are flags, whose YAML becomes JSON: that plugin reads them otherwise than files.
+    """
+    document = read_document(path, typed=True)
+    if isinstance(document, dict) and document.get("kind") == "ConfigMap":
+        document, path = _of_config_map(document, path)
+    if not isinstance(document, list):
+        return document
+    return [_as_json(each, path) if isinstance(each, str) else each for each in document]
+
+
+def _of_config_map(document: Mapping[str, Any], path: Path) -> tuple[Any, Path]:
+    data = document.get("data")
+    files = data if isinstance(data, dict) else {}
+    texts = [each for each in files.values() if isinstance(each, str)]
+    if len(files) != 1 or not texts or document.get("binaryData"):
+        found = ", ".join(map(repr, files)) or "none"
+        raise ConfigError(f"{path}: data: needs one file of text, not {found}", str(path))
+    [(name, text)] = files.items()
+    origin = Path(f"{path} data.{name}")
+    return parse_document(text.encode(), origin, typed=True), origin
+
+
+def _as_json(text: str, origin: Path) -> str:
+    try:
+        return json.dumps(parse_document(text.encode(), origin, typed=True), default=str)
+    except (ConfigError, TypeError, UnicodeEncodeError):
+        return text  # which its reader refuses by its place
 
 
 def _document(file: Path) -> Any:

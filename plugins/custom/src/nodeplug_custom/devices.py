@@ -38,9 +38,12 @@ def device_of(entry: Entry, seen: Sighting) -> Device:
 
 
 def resource_of(entry: Entry, path: str) -> str:
-    """Return the native name of the resource that a path belongs to."""
-    below = re.sub(r"[^A-Za-z0-9_.]+", "_", path.removeprefix("/dev/")).strip("_.-")
-    return entry.resource.name.replace("{name}", below[:_NAME_LIMIT].rstrip("_.-") or "x")
+    """Return the native name of the resource that a path belongs to.
+
+    What smarter-device-manager would keep of the path's characters is kept, for pods name them.
+    """
+    below = re.sub(r"[^A-Za-z0-9_-]", "_", path.removeprefix("/dev/")).strip("_-")
+    return entry.resource.name.replace("{name}", below[:_NAME_LIMIT].rstrip("_-") or "x")
 
 
 def _reason(entry: Entry, seen: Sighting) -> str:

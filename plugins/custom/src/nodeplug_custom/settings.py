@@ -148,7 +148,8 @@ class ResourceSettings(Section, frozen=True, kw_only=True):
         str,
         msgspec.Meta(
             description="Name of the resource, `<domain>/<name>`, as pods ask for it. With "
-            "`{name}`, each device by path is a resource of its own, named for its path in `/dev`."
+            "`{name}`, each device by path is a resource of its own, named for its path in "
+            "`/dev`, in which all but letters, digits, `_` and `-` is `_`."
         ),
     ]
     devices: Annotated[
