@@ -116,6 +116,18 @@ async def test_an_upgraded_library_takes_the_place_of_the_old(eight: NvmlHost) -
     assert reasons(new) == {}
 
 
+async def test_what_has_hung_does_not_keep_the_old_library(eight: NvmlHost) -> None:
+    """Although nobody asks for that again."""
+    fault = eight.fault("nvmlDeviceGetPowerUsage", 3, hang=True)
+    backend = eight.backend()
+    async with watching(backend) as inventories:
+        await anext(inventories)
+        await backend.measure()
+        fault.hang = 0
+        eight.install(NEW)
+        await until(inventories, is_new)
+
+
 async def test_events_are_heard_from_the_new_library(eight: NvmlHost) -> None:
     """GPUs are registered anew."""
     async with watching(eight.backend(health=RARELY)) as inventories:

@@ -114,6 +114,11 @@ class Reads:
         return {*self._stuck}
 
     @property
+    def hanging(self) -> bool:
+        """Whether a question is still being asked that nobody waits for."""
+        return any(not each.is_over for each in self._stuck.values())
+
+    @property
     def silent(self) -> dict[str, str]:
         """The devices of the last look that do not answer, and what of them cannot be read."""
         now = time.monotonic()

@@ -39,8 +39,8 @@ class Asker:
 
     @property
     def hanging(self) -> bool:
-        """Whether a call may still be under way that was not waited for."""
-        return any(reads.waiting for reads in self._kinds.values())
+        """Whether a call is still under way that was not waited for."""
+        return any(reads.hanging for reads in self._kinds.values())
 
     @property
     def silent(self) -> tuple[str, ...]:
