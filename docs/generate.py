@@ -28,7 +28,8 @@ YAML (or JSON) files hold everything; one is enough:
 - `nodeplug config diff OLD NEW` shows what this node would offer otherwise by another file: names
   and devices that come and go, and the pods that have what would go. Exit 1 if anything changes.
 - Values are read as YAML 1.2 has them: `0000:03:02.0`, `on`, `1_2` and `0403` are text as it
-  stands. Where text is wanted, `8086` is text, too. [What kubectl and Helm read otherwise](yaml.md).
+  stands. Where text is wanted, `8086` is text, too.
+  [What kubectl and Helm read otherwise](yaml.md).
 - `nodeplug config schema` prints the JSON schema for the backends installed, for editors.
 - An unknown key, a key given twice and a wrong type are errors.
 - Of several files, what a later one says wins, and its list entries come first.

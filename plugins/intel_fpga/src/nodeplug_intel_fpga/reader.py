@@ -14,6 +14,7 @@ from nodeplug_intel_fpga.ids import DOMAIN, af_resource, good_id, region_resourc
 
 # What of a FpgaDevicePlugin is about the operator's DaemonSet.
 _DEPLOYMENT: Final = ("image", "initImage", "logLevel", "nodeSelector", "tolerations")
+_KINDS: Final = ("AcceleratorFunction", "FpgaDevicePlugin", "FpgaRegion")
 _MODES: Final = ("af", "region", "regiondevel")
 
 
@@ -28,15 +29,15 @@ class _Reading:
 
     def add(self, place: str, item: Mapping[str, Any]) -> None:
         """Take an object over, or say why not."""
-        kind = item.get("kind")
         try:
+            kind = _kind(item)
             spec = _part(item, "spec")
             if kind == "FpgaDevicePlugin":
                 self._plugin(place, spec)
             elif kind == "AcceleratorFunction":
                 self._rename(_af(spec), item)
             elif kind == "FpgaRegion":
-                _only(spec, {"interfaceId"})
+                _only("spec.", spec, {"interfaceId"})
                 self._rename(region_resource(_id(spec, "interfaceId")), item)
             else:
                 self.ignored.append(f"{place}: kind {kind!a} is not about FPGAs")
@@ -44,7 +45,7 @@ class _Reading:
             self.refused.append(f"{place}: {error}")
 
     def _plugin(self, place: str, spec: Mapping[str, Any]) -> None:
-        _only(spec, {"mode", *_DEPLOYMENT})
+        _only("spec.", spec, {"mode", *_DEPLOYMENT})
         self.mode = spec.get("mode") or "af"
         if self.mode not in _MODES:
             unknown, self.mode = self.mode, ""
@@ -89,7 +90,7 @@ def _part(item: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 
 
 def _af(spec: Mapping[str, Any]) -> str:
-    _only(spec, {"afuId", "interfaceId", "mode"})
+    _only("spec.", spec, {"afuId", "interfaceId", "mode"})
     interface, afu = _id(spec, "interfaceId"), _id(spec, "afuId")
     if spec.get("mode", "af") != "af":
         raise ValueError(
@@ -98,10 +99,20 @@ def _af(spec: Mapping[str, Any]) -> str:
     return af_resource(interface, afu)
 
 
-def _only(spec: Mapping[str, Any], known: Collection[str]) -> None:
-    for key in spec:
+def _kind(item: Mapping[str, Any]) -> str:
+    """Return what an object is; if that is ours, it has no unknown keys."""
+    kind = str(item.get("kind") or "")
+    if not kind:
+        raise ValueError("kind: is missing")
+    if kind in _KINDS:
+        _only("", item, {"apiVersion", "kind", "metadata", "spec", "status"})
+    return kind
+
+
+def _only(place: str, part: Mapping[str, Any], known: Collection[str]) -> None:
+    for key in part:
         if key not in known:
-            raise ValueError(f"spec.{key!s}: is not a known key")
+            raise ValueError(f"{place}{key!s}: is not a known key")
 
 
 def _id(spec: Mapping[str, Any], key: str) -> str:
