@@ -239,6 +239,6 @@ def test_that_other_plugins_follow_links_is_told(tmp_path: Path) -> None:
     """Where others than root may make some: outside of /dev."""
     file = tmp_path / "peer.yaml"
     file.write_text("[{name: a, groups: [{paths: [{path: /dev/x}, {path: /srv/share/*}]}]}]")
-    told = load_configuration([Source(file, "custom")], {"custom": SPEC}).ignored
+    told = load_configuration([Source(file, "custom")], {"custom": SPEC}).notes
     line = "[0].groups[0].paths[1]: links are followed wherever they lead, as that plugin does"
     assert told == [f"{file}: {line}"]

@@ -205,6 +205,9 @@ async def test_a_node_may_have_several_names(tree: HardwareTree, one: str, other
     - {{name: bb, groups: [{{count: 2, paths: [{{path: "{other}"}}]}}]}}
     """
     assert [len(found) for found in (await served(tree, text)).values()] == [1, 2]
+    told = [line.partition("peer.yaml: ")[2] for line in load(tree.folder, text).notes]
+    what = "is named by several groups, and may be used by all"
+    assert told == [f"squat.ai/aa: {one} {what}", f"squat.ai/bb: {other} {what}"]
     assert clashes(await devices(tree, text)) == set()
 
 

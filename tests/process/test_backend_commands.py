@@ -27,7 +27,9 @@ async def explain(settings, host):
 SPEC = replace(
     AWKWARD, name="lamps", explain=explain,
     commands=[Command("lamp", "measure", "Measure a lamp.", ["NAME"], measure)],
-    reader=lambda document: Translation(section={}, refused=["a: bad"], ignored=["b: unused"]),
+    reader=lambda document: Translation(
+        section={}, refused=["a: bad"], ignored=["b: unused"], notes=["c: so"]
+    ),
 )
 
 @hookimpl
@@ -71,7 +73,7 @@ def test_config_check_reads_another_plugin_s_file(site: Path, tmp_path: Path) ->
     file = write_config(tmp_path, {})
     result = nodeplug("config", "check", f"lamps={file}", site=site)
     assert (result.code, result.err) == (2, f"{file}: a: bad\n")
-    assert result.out == f"ignored: {file}: b: unused\n"
+    assert result.out == f"ignored: {file}: b: unused\nnote: {file}: c: so\n"
 
 
 def test_another_plugin_s_file_needs_its_backend(tmp_path: Path) -> None:

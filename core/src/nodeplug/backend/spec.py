@@ -27,13 +27,15 @@ class Translation(msgspec.Struct, frozen=True, kw_only=True):
 
     `section` is the backend's section and `offers` are entries for the list of that name, both as
     YAML would give them. `refused` names what is wrong and therefore left out, `ignored` what
-    means nothing here: one line each, that begins with the key as the file has it.
+    means nothing here, `notes` what has an effect that its author may not expect: one line each,
+    that begins with the key as the file has it. What decides who may use a device is not ignored.
     """
 
     section: Mapping[str, object]
     offers: Sequence[Mapping[str, object]] = ()
     refused: Sequence[str] = ()
     ignored: Sequence[str] = ()
+    notes: Sequence[str] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

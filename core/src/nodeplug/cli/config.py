@@ -49,7 +49,7 @@ def check(files: tuple[str, ...]) -> None:
     Overrides for nodes are tried in every combination that a node can have. A rule of offers or
     quarantine that no device of this machine matches is a warning, where its backends find any.
     NAME=FILE checks the file of the device plugin that a backend replaces, and shows what of it is
-    ignored.
+    ignored, and what its author may not expect.
     """
     logging.disable()  # backends that look at this machine would say what is wrong with it
     errors = [error for file in files for error in _errors(source_of(file))]
@@ -82,6 +82,8 @@ def _errors(source: Source) -> list[NodeplugError]:
     if isinstance(said, Configuration):
         for line in said.ignored:
             click.echo(f"ignored: {printable(line)}")
+        for line in said.notes:
+            click.echo(f"note: {printable(line)}")
         _warn(file, said, specs)
     return [*broken, *_once(found, specs)]
 

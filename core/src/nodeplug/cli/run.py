@@ -118,6 +118,8 @@ def _with_last_good(
     """
     for line in configuration.ignored:
         _log.warning("configuration ignored", extra={"nodeplug": {"key": line}})
+    for line in configuration.notes:
+        _log.info("configuration noted", extra={"nodeplug": {"key": line}})
     for error in configuration.refused:
         facts = {"error": str(error), "last_good": True}
         _log.error("configuration refused", extra={"nodeplug": facts})

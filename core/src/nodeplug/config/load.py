@@ -26,7 +26,8 @@ class Source(NamedTuple):
 class Configuration(msgspec.Struct, frozen=True):
     """What files say: for the agent, and per backend its settings or what is wrong with them.
 
-    `ignored` names what has no meaning here, one line each. `whole` says that nothing of another
+    `ignored` names what has no meaning here, `notes` what is meant otherwise than it may look, one
+    line each. `whole` says that nothing of another
     plugin's file was left out. `refused` is why it is not what the files say but what was kept.
     """
 
@@ -35,6 +36,7 @@ class Configuration(msgspec.Struct, frozen=True):
     ignored: Sequence[str] = ()
     whole: bool = True
     refused: Sequence[ConfigError] = ()
+    notes: Sequence[str] = ()
 
     @property
     def errors(self) -> list[ConfigError]:
@@ -70,6 +72,7 @@ class _Part(NamedTuple):
     document: Any
     refused: Mapping[str, Sequence[ConfigError]] = {}
     ignored: Sequence[str] = ()
+    notes: Sequence[str] = ()
 
 
 def load_configuration(
@@ -126,7 +129,9 @@ def _configuration(
         refused = [error for part in parts for error in part.refused.get(name, ())]
         sections[name] = read_section(agent.backends.get(name), spec, origin, refused)
     ignored = [line for part in parts for line in part.ignored]
-    return Configuration(agent, sections, ignored, not any(part.refused for part in parts))
+    notes = [line for part in parts for line in part.notes]
+    whole = not any(part.refused for part in parts)
+    return Configuration(agent, sections, ignored, whole, notes=notes)
 
 
 def _part(source: Source, specs: Mapping[str, BackendSpec]) -> _Part:
@@ -156,7 +161,8 @@ def _translated(source: Source, spec: BackendSpec) -> _Part:
     convert(document, AgentSettings, path)
     refused = [ConfigError(f"{path}: {line}", str(path)) for line in found.refused]
     ignored = [f"{path}: {line}" for line in found.ignored]
-    return _Part(document, {spec.name: refused} if refused else {}, ignored)
+    notes = [f"{path}: {line}" for line in found.notes]
+    return _Part(document, {spec.name: refused} if refused else {}, ignored, notes)
 
 
 def _content(path: Path) -> Any:

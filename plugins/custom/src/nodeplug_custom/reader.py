@@ -38,5 +38,6 @@ def read(document: object) -> Translation:
         section=found.section,
         offers=found.offers,
         refused=[*(f"{k}: is not a known key" for k in others if k not in _FLAGS), *found.refused],
-        ignored=[*(f"{k}: has no meaning here" for k in others if k in _FLAGS), *found.ignored],
+        ignored=[f"{key}: has no meaning here" for key in others if key in _FLAGS],
+        notes=found.notes,
     )

@@ -20,14 +20,24 @@ class _Path(NamedTuple):
         return self.glob.matches("/".join(other.steps[: len(self.steps)]))
 
 
-def share(resources: Sequence[Mapping[str, Any]]) -> None:
-    """Let paths and USB devices that several groups name be shared by these."""
+def share(resources: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Let paths and USB devices that several groups name be shared by these; return which."""
     for one, other in combinations(_paths(resources), 2):
         if one.group != other.group and (one.covers(other) or other.covers(one)):
             one.settings["exclusive"] = other.settings["exclusive"] = False
     for mine, theirs in combinations(_members(resources), 2):
         if _are_alike(mine["usb"], theirs["usb"]):
             mine["exclusive"] = theirs["exclusive"] = False
+    return [*_told(resources)]
+
+
+def _told(resources: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    for resource in resources:
+        entries = [*_members([resource]), *(each.settings for each in _paths([resource]))]
+        shared = (each.get("path") or each["usb"] for each in entries if "exclusive" in each)
+        for what in shared:
+            name = what if isinstance(what, str) else ":".join(what.values())
+            yield f"{resource['name']}: {name} is named by several groups, and may be used by all"
 
 
 def _paths(resources: Sequence[Mapping[str, Any]]) -> Iterator[_Path]:

@@ -25,19 +25,19 @@ def read_squat(entries: Sequence[Any], domain: str) -> Translation:
     resources: list[dict[str, object]] = []
     offers: list[dict[str, object]] = []
     refused: list[str] = []
-    ignored: list[str] = []
+    notes: list[str] = []
     for number, entry in enumerate(entries):
         where = f"[{number}]"
         try:
-            resource, shared = _device(where, _parsed(entry), domain, ignored)
+            resource, shared = _device(where, _parsed(entry), domain, notes)
         except InvalidValueError as error:
             refused.append(str(error))
             continue
         resources.append(resource)
         offers += shared
-    share(resources)
+    notes += share(resources)
     return Translation(
-        section={"resources": resources}, offers=offers, refused=refused, ignored=ignored
+        section={"resources": resources}, offers=offers, refused=refused, notes=notes
     )
 
 
@@ -59,7 +59,7 @@ def _parsed(entry: Any) -> Any:
 
 
 def _device(
-    where: str, device: Any, domain: str, ignored: list[str]
+    where: str, device: Any, domain: str, notes: list[str]
 ) -> tuple[dict[str, object], list[dict[str, object]]]:
     """Return a resource and its offers."""
     if not isinstance(device, Mapping) or not isinstance(device.get("groups"), list):
@@ -70,21 +70,19 @@ def _device(
     for number, group in enumerate(device["groups"]):
         place = f"{where}.groups[{number}]"
         known_map(place, group, {"count", "paths", "usb"})
-        kind, entry = _entry(place, group, ignored)
+        kind, entry = _entry(place, group, notes)
         resource.setdefault(kind, []).append(entry)
         found.append((entry, count(place, group, "count")))
     return resource, labelled(str(resource["name"]), found)
 
 
-def _entry(
-    where: str, group: Mapping[str, Any], ignored: list[str]
-) -> tuple[str, dict[str, object]]:
+def _entry(where: str, group: Mapping[str, Any], notes: list[str]) -> tuple[str, dict[str, object]]:
     """Return what a group is among the lists of a resource."""
     paths, usbs = group.get("paths"), group.get("usb")
     if isinstance(paths, list) and paths and not usbs:
         places = [f"{where}.paths[{n}]" for n in range(len(paths))]
         zipped = [_path(each, path) for each, path in zip(places, paths, strict=True)]
-        ignored += [
+        notes += [
             f"{place}: links are followed wherever they lead, as that plugin does"
             for place, path in zip(places, zipped, strict=True)
             if not str(path["path"]).startswith("/dev/")
