@@ -62,9 +62,11 @@ def _device(
     where: str, device: Any, domain: str, notes: list[str]
 ) -> tuple[dict[str, object], list[dict[str, object]]]:
     """Return a resource and its offers."""
-    if not isinstance(device, Mapping) or not isinstance(device.get("groups"), list):
+    if not isinstance(device, Mapping):
         raise InvalidValueError(f"{where}: needs `name` and a list `groups`")
     known_map(where, device, {"name", "groups"})
+    if not isinstance(device.get("groups"), list):
+        raise InvalidValueError(f"{where}: needs a list `groups`")
     resource: dict[str, Any] = {"name": f"{domain}/{text(where, device, 'name').strip()}"}
     found = []
     for number, group in enumerate(device["groups"]):
@@ -126,7 +128,7 @@ def _usb(where: str, usb: Any) -> dict[str, str]:
     known_map(where, usb, {"vendor", "product", "serial"})
     found = {key: _usb_id(where, usb, key) for key in ("vendor", "product")}
     serial = usb.get("serial")
-    if serial in {None, ""}:
+    if serial is None or serial == "":
         return found
     if isinstance(serial, bool) or not isinstance(serial, str | int) or str(serial)[0] == "!":
         raise InvalidValueError(f"{where}.serial: must be a text, without `!` before it")

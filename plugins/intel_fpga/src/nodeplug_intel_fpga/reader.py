@@ -76,6 +76,8 @@ def _objects(document: object) -> Iterator[tuple[str, Mapping[str, Any]]]:
     items = document.get("items") if isinstance(document, dict) else document
     if isinstance(document, dict) and document.get("kind") != "List":
         items = [document]
+    elif isinstance(document, dict):
+        _only("", document, {"apiVersion", "kind", "metadata", "items"})
     if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
         raise InvalidValueError("needs Kubernetes objects: one, or a List")
     for number, item in enumerate(items):
@@ -83,7 +85,7 @@ def _objects(document: object) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 
 def _part(item: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    part = item.get(key) or {}
+    part = {} if item.get(key) is None else item[key]
     if not isinstance(part, dict):
         raise ValueError(f"{key}: is no mapping")  # noqa: TRY004 - of the file, not of a caller
     return part
@@ -102,17 +104,16 @@ def _af(spec: Mapping[str, Any]) -> str:
 def _kind(item: Mapping[str, Any]) -> str:
     """Return what an object is; if that is ours, it has no unknown keys."""
     kind = str(item.get("kind") or "")
+    if not kind or kind in _KINDS:
+        _only("", item, {"apiVersion", "kind", "metadata", "spec", "status"})
     if not kind:
         raise ValueError("kind: is missing")
-    if kind in _KINDS:
-        _only("", item, {"apiVersion", "kind", "metadata", "spec", "status"})
     return kind
 
 
 def _only(place: str, part: Mapping[str, Any], known: Collection[str]) -> None:
-    for key in part:
-        if key not in known:
-            raise ValueError(f"{place}{key!s}: is not a known key")
+    if others := [f"{place}{key!s}" for key in part if key not in known]:
+        raise InvalidValueError(f"{', '.join(others)}: is not a known key")
 
 
 def _id(spec: Mapping[str, Any], key: str) -> str:

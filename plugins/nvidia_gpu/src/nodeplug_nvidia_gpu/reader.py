@@ -72,7 +72,7 @@ def read(document: object) -> Translation:
         raise InvalidValueError(f"version: {document['version']!a} is not v1")
     reading = Reading()
     for key in ("flags", "imex"):
-        if not isinstance(document.get(key) or {}, Mapping):
+        if not isinstance(document.get(key), Mapping | None):
             reading.refused.append(f"{key}: {document[key]!a} is no map")
     flags = _flat(document.get("flags"))
     policy = flags.pop(_POLICY, "distributed")

@@ -118,7 +118,8 @@ def _pools(document: object, reading: _Reading) -> Sequence[object]:
         else:
             reading.refused.append(f"{key}: is not a known key")
     if not isinstance(pools, list) or not pools:
-        raise InvalidValueError("resourceList: is no list of pools, or an empty one")
+        problem = "resourceList: is no list of pools, or an empty one"
+        raise InvalidValueError("; ".join([problem, *reading.refused]))
     return pools
 
 
