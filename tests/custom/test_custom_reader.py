@@ -253,6 +253,47 @@ async def test_the_generic_device_plugin_s_flags_are_yaml(tree: HardwareTree) ->
     assert [len(found) for found in (await served(tree, text)).values()] == [2]
 
 
+MANIFEST = """
+- |
+  name: serial
+  groups:
+    - paths: [{path: /dev/ttyUSB*}]
+    - paths: [{path: /dev/ttyACM*}]
+- |
+  name: video
+  groups: [{paths: [{path: /dev/video0}]}]
+- |
+  name: fuse
+  groups: [{count: 10, paths: [{path: /dev/fuse}]}]
+- |
+  name: audio
+  groups: [{count: 10, paths: [{path: /dev/snd}]}]
+- |
+  name: capture
+  groups:
+    - paths: [{path: /dev/snd/controlC0}, {path: /dev/snd/pcmC0D0c}]
+    - paths:
+        - {path: /dev/snd/controlC1, mountPath: /dev/snd/controlC0}
+        - {path: /dev/snd/pcmC1D0c, mountPath: /dev/snd/pcmC0D0c}
+"""
+
+
+async def test_all_of_the_generic_device_plugin_s_manifest_can_be_used_at_a_time(
+    tree: HardwareTree,
+) -> None:
+    """Its sound devices have two names: one for all of them, one for a card."""
+    cards = [f"/dev/snd/{name}" for name in ("controlC0", "controlC1", "pcmC0D0c", "pcmC1D0c")]
+    for path in ("/dev/ttyUSB0", "/dev/ttyACM0", "/dev/video0", "/dev/fuse", *cards):
+        tree.char(path)
+    shown = await served(tree, MANIFEST)
+    counts = {name.partition("/")[2]: len(found) for name, found in shown.items()}
+    assert counts == {"serial": 2, "video": 1, "fuse": 10, "audio": 10, "capture": 2}
+    assert {tuple(nodes) for _, nodes in shown["squat.ai/audio"]} == {tuple(cards)}
+    assert [nodes for _, nodes in shown["squat.ai/capture"]] == [cards[0::2], cards[1::2]]
+    found = await devices(tree, MANIFEST)
+    assert (clashes(found), all(each.healthy for each in found)) == (set(), True)
+
+
 async def test_the_file_in_a_configmap_is_read(tree: HardwareTree) -> None:
     """As it is applied to the cluster."""
     tree.char("/dev/vhost-net")

@@ -94,3 +94,12 @@ def test_devices_shows_quarantine_and_names_rules_without_effect(host: Path) -> 
     assert "quarantined: fan is loud" in found.out
     assert found.err == "nodeplug: quarantine[1]: matches none of the 1 devices on this node\n"
     assert found.code == 0
+
+
+def test_rules_that_another_plugin_s_file_makes_are_not_warned_of(tmp_path: Path) -> None:
+    """They have no place in that file, and that a node lacks some devices is as it should be."""
+    file = tmp_path / "conf.yaml"
+    file.write_text(
+        "[{devicematch: ^null$, nummaxdevices: 1}, {devicematch: ^no-such$, nummaxdevices: 20}]"
+    )
+    assert nodeplug("config", "check", f"custom={file}") == (0, "", "")

@@ -84,7 +84,8 @@ def _errors(source: Source) -> list[NodeplugError]:
             click.echo(f"ignored: {printable(line)}")
         for line in said.notes:
             click.echo(f"note: {printable(line)}")
-        _warn(file, said, specs)
+        if not source.backend:  # the rules that another plugin's file makes have no place in it
+            _warn(file, said, specs)
     return [*broken, *_once(found, specs)]
 
 
