@@ -46,6 +46,8 @@ def of_device(**keys: Any) -> str:
         ({"annotations": {"a\n": ""}}, r"annotations: name 'a\n' must be printable and not empty"),
         ({"annotations": {"": ""}}, "annotations: name '' must be printable and not empty"),
         ({"annotations": {"a": "{b}"}}, "annotations: '{b}' names an unknown field {b}"),
+        ({"nodes": [{"path": "/dev/a*"}]}, "path: '/dev/a*' must be one path, without wildcards"),
+        ({"nodes": [{"path": "/dev/a", "permissions": "x"}]}, "permissions: 'x' must be one or"),
         ({"mount": []}, "Object contains unknown field `mount` - at `$.resources[0]`"),
     ],
 )

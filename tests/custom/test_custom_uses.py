@@ -11,6 +11,8 @@ import pytest
 from nodeplug.host.socket_uevents import send_uevent
 from nodeplug.host.uevents import Uevent
 from nodeplug.values.device import Device
+from nodeplug.values.edits import DeviceNode
+from nodeplug.values.errors import AllocationRefusedError
 from nodeplug.values.hardware import EXCLUSIVE, SHARED, united
 from nodeplug.values.inventory import Inventory
 from nodeplug_custom.doctor import findings
@@ -339,6 +341,46 @@ async def test_a_row_with_a_shared_node_stays_when_another_goes(fake: FakeHost) 
         "zip-dev:render0": "/dev/render0 of the row is not present",
         "zip-dev:render1": "",
     }
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        {"devices": [{"path": "/dev/render*"}]},
+        {"zipped": [{"paths": [{"path": "/dev/render*"}]}]},
+    ],
+    ids=["path", "zipped"],
+)
+async def test_nodes_of_a_resource_come_with_each_device(
+    fake: FakeHost, kind: dict[str, Any]
+) -> None:
+    """And keep nobody back; without them there is nothing to give."""
+    for name in ("control", "render0", "render1"):
+        fake.node(f"/dev/{name}")
+    node = {"path": "/dev/control", "containerPath": "/dev/c", "permissions": "r"}
+    made = backend(fake, several({"name": RESOURCE, **kind, "nodes": [node]}))
+    async with aclosing(made.inventories()) as inventories:
+        each = [*(await anext(inventories)).devices.values()]
+        shared = DeviceNode("/dev/control", "/dev/c", "r")
+        assert [device.edits.nodes[1:] for device in each] == [(shared,), (shared,)]
+        assert clashes(each) == set()
+        await made.allocate(RESOURCE, each)
+        fake.remove("/dev/control")
+        with pytest.raises(AllocationRefusedError, match="/dev/control of device"):
+            await made.allocate(RESOURCE, each[:1])
+
+
+async def test_a_mounted_device_with_nodes_is_looked_at_too(fake: FakeHost) -> None:
+    """Both belong to it."""
+    fake.node("/dev/control")
+    fake.file("/dev/f")
+    entry = {"name": RESOURCE, "devices": [{"path": "/dev/f", "type": "file"}]}
+    made = backend(fake, several({**entry, "nodes": [{"path": "/dev/control"}]}))
+    async with aclosing(made.inventories()) as inventories:
+        [device] = (await anext(inventories)).devices.values()
+        fake.remove("/dev/f")
+        with pytest.raises(AllocationRefusedError, match="/dev/f of device"):
+            await made.allocate(RESOURCE, [device])
 
 
 async def test_a_limit_alone_makes_no_more_devices(fake: FakeHost) -> None:

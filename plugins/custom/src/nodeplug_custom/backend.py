@@ -53,6 +53,7 @@ class CustomBackend:
         self._selection = Selection(settings, host.identities, memory.patience)
         self._joiner = Joiner(settings)
         self._devices: dict[Sighting, Device] = {}
+        self._mounted: set[str] = set()
         self._overlaps: set[Overlap] = set()
         self._left_out = Omissions()
         self._interest = Interest(settings)
@@ -159,6 +160,8 @@ class CustomBackend:
             elif entry := self._selection.entry(seen.path):
                 with left_out.alone(seen.path):
                     self._devices[seen] = device_of(entry, seen)
+                    if not entry.device.is_node:
+                        self._mounted.add(seen.id)
         return self._devices.values()
 
     def _report(self, overlaps: set[Overlap]) -> None:
@@ -187,8 +190,10 @@ class CustomBackend:
         """Return all that a device consists of, not what the configuration mounts besides."""
         sight = self._hardware.sights.get(device.id)
         if sight is not None:
-            return [node.host_path for node in sight.unit.nodes]
-        return [node.host_path for node in device.edits.nodes or device.edits.mounts[:1]]
+            common = (each.path for each in sight.resource.nodes)
+            return [*(node.host_path for node in sight.unit.nodes), *common]
+        mounts = device.edits.mounts[: device.id in self._mounted]
+        return [*(n.host_path for n in device.edits.nodes), *(m.host_path for m in mounts)]
 
 
 def _of_one_id_each(devices: Sequence[Device], left_out: Omissions) -> Collection[Device]:

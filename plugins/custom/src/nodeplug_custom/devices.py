@@ -1,14 +1,14 @@
 """From what was seen to a device."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from nodeplug.host.nodes import NodeType
 from nodeplug.values.device import Device, Health
 from nodeplug.values.edits import EMPTY, NO_EDITS, ContainerEdits, DeviceNode, Mount
 from nodeplug.values.hardware import NO_USES
 from nodeplug_custom.selection import Entry, Sighting, leads_out
-from nodeplug_custom.settings import MountSettings
+from nodeplug_custom.settings import MountSettings, ResourceSettings
 from nodeplug_custom.templates import fill
 from nodeplug_custom.uses import of_path
 
@@ -33,7 +33,7 @@ def device_of(entry: Entry, seen: Sighting) -> Device:
         numa_nodes=seen.numa_nodes,
         attributes=attributes | ({"type": seen.kind} if seen.kind else {}) | entry.device.labels,
         edits=_edits(entry, seen) if _is_fit(seen) and not seen.outside else NO_EDITS,
-        hardware=of_path(entry.device, seen) if _is_fit(seen) else NO_USES,
+        hardware=of_path(entry.resource, entry.device, seen) if _is_fit(seen) else NO_USES,
     )
 
 
@@ -101,7 +101,7 @@ def _edits(entry: Entry, seen: Sighting) -> ContainerEdits:
     else:
         mounts = (Mount(seen.real, values["path"], read_only=rights == "r"), *mounts)
     return ContainerEdits(
-        nodes=nodes,
+        nodes=(*nodes, *shared_nodes(resource)),
         mounts=mounts,
         envs=_filled(resource.env, values),
         annotations=_filled(resource.annotations, values),
@@ -110,6 +110,12 @@ def _edits(entry: Entry, seen: Sighting) -> ContainerEdits:
 
 def _filled(templates: Mapping[str, str], values: Mapping[str, str]) -> Mapping[str, str]:
     return {name: fill(text, values) for name, text in templates.items()} or EMPTY
+
+
+def shared_nodes(resource: ResourceSettings) -> Iterator[DeviceNode]:
+    """Yield the nodes that containers get with each device of a resource."""
+    for each in resource.nodes:
+        yield DeviceNode(each.path, each.container_path or each.path, each.permissions)
 
 
 def rights_of(permissions: str | None, kind: NodeType | None) -> str:

@@ -145,7 +145,10 @@ class Hardware:
                 seen = {**nothing, **at_nodes}
                 sight = Sight(resource, unit, values_of(unit), seen)
                 reason = silent or problem or verdicts.get(unit.id, "")
-                yield unit.id, (sight, device_of(sight, reason, of_unit(unit, common, seen)))
+                yield (
+                    unit.id,
+                    (sight, device_of(sight, reason, of_unit(resource, unit, common, seen))),
+                )
 
     def _without_others(
         self,

@@ -9,7 +9,7 @@ from nodeplug.values.device import Device, Health
 from nodeplug.values.edits import NO_EDITS, ContainerEdits, DeviceNode, Mount
 from nodeplug.values.errors import InvalidValueError
 from nodeplug.values.hardware import Uses
-from nodeplug_custom.devices import mount_of, rights_of
+from nodeplug_custom.devices import mount_of, rights_of, shared_nodes
 from nodeplug_custom.settings import ResourceSettings
 from nodeplug_custom.templates import fill
 from nodeplug_custom.unit import Unit, UnitNode
@@ -87,7 +87,7 @@ def _edits(sight: Sight) -> ContainerEdits:
         return NO_EDITS
     nodes, mounts = _split(unit.nodes, values, seen)
     return ContainerEdits(
-        nodes=nodes,
+        nodes=(*nodes, *shared_nodes(resource)),
         mounts=(*mounts, *(mount_of(each, values) for each in resource.mounts)),
         envs={name: fill(text, values) for name, text in resource.env.items()},
         annotations={name: fill(text, values) for name, text in resource.annotations.items()},

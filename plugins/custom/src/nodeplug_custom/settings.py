@@ -141,6 +141,26 @@ class MountSettings(Section, frozen=True, kw_only=True):
             )
 
 
+class NodeSettings(Section, frozen=True, kw_only=True):
+    """A device node of the host that containers get with each device."""
+
+    path: Annotated[str, msgspec.Meta(description="Path on the host, without wildcards.")]
+    container_path: Annotated[
+        str, msgspec.Meta(description="Path in the container. Empty: as on the host.")
+    ] = ""
+    permissions: Annotated[
+        str, msgspec.Meta(description="What a container may do: `r`, `w`, `m`.")
+    ] = "rw"
+
+    def __post_init__(self) -> None:
+        checked("path", check_pattern, self.path)
+        if Glob(self.path).wild:
+            raise ValueError(f"path: {self.path!r} must be one path, without wildcards")
+        checked("permissions", check_node_permissions, self.permissions)
+        if self.container_path:
+            checked("containerPath", check_place, self.container_path, frozenset())
+
+
 class ResourceSettings(Section, frozen=True, kw_only=True):
     """One resource that pods can ask for."""
 
@@ -184,6 +204,14 @@ class ResourceSettings(Section, frozen=True, kw_only=True):
     mounts: Annotated[
         tuple[MountSettings, ...],
         msgspec.Meta(description="What containers get of the host with each device."),
+    ] = ()
+
+    nodes: Annotated[
+        tuple[NodeSettings, ...],
+        msgspec.Meta(
+            description="Device nodes that containers get with each device, and that all of them "
+            "share: a control node such as `/dev/kfd`."
+        ),
     ] = ()
 
     @property

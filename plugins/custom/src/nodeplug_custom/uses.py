@@ -7,15 +7,15 @@ from nodeplug.host.hardware import NUMBERS_FOR_MANY, OPENED_BY_MANY
 from nodeplug.host.nodes import Seen
 from nodeplug.values.hardware import EXCLUSIVE, SHARED, HardwareKey, Use, Uses, united
 from nodeplug_custom.selection import Sighting
-from nodeplug_custom.settings import DeviceSettings
+from nodeplug_custom.settings import DeviceSettings, ResourceSettings
 from nodeplug_custom.unit import CONTROL, Unit, UnitNode
 
 
-def of_path(settings: DeviceSettings, seen: Sighting) -> Uses:
+def of_path(resource: ResourceSettings, settings: DeviceSettings, seen: Sighting) -> Uses:
     """Return what a device by path is; what is no node is the path itself."""
     use = SHARED if settings.exclusive is False else EXCLUSIVE
     told = settings.exclusive is not None or not settings.is_node
-    uses: dict[HardwareKey, Use] = {}
+    uses: dict[HardwareKey, Use] = {**_common(resource)}
     inner = [(each.path, each.seen.key) for each in seen.inside]
     for path, key in inner or [(seen.real, seen.key)]:
         uses.update({f"path {path}": use} if told else {})
@@ -23,9 +23,16 @@ def of_path(settings: DeviceSettings, seen: Sighting) -> Uses:
     return uses
 
 
-def of_unit(unit: Unit, common: Collection[str], seen: Mapping[str, Seen]) -> Uses:
+def of_unit(
+    resource: ResourceSettings, unit: Unit, common: Collection[str], seen: Mapping[str, Seen]
+) -> Uses:
     """Return what hardware a unit is; nodes in `common` accompany several of one resource."""
-    return united([dict(_functions(unit)), *_nodes(unit.nodes, common, seen)])
+    own = united([dict(_functions(unit)), *_nodes(unit.nodes, common, seen)])
+    return {**_common(resource), **own}
+
+
+def _common(resource: ResourceSettings) -> Uses:
+    return {f"path {each.path}": SHARED for each in resource.nodes}
 
 
 def common_nodes(units: Iterable[Unit]) -> Collection[str]:
