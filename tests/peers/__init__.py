@@ -1,0 +1,1 @@
+"""Other device plugins: what their files mean."""
