@@ -49,11 +49,9 @@ OPENED_BY_MANY: frozenset[str] = frozenset({
     *("/dev/gdrdrv", "/dev/kfd", "/dev/infiniband/rdma_cm"),
 })  # fmt: skip
 """Host paths of nodes that are made to be opened by many containers at once."""
-# Documentation/admin-guide/devices.txt: null, zero, full, random, urandom, kmsg.
-NUMBERS_FOR_MANY: frozenset[HardwareKey] = frozenset(
-    f"char 1:{minor}" for minor in (3, 5, 7, 8, 9, 11)
-)
-"""Device numbers of such nodes, wherever they are: a chroot has a `null` of its own."""
+# Documentation/admin-guide/devices.txt: null, of which each chroot and made-up tree has its own.
+NUMBERS_FOR_MANY: frozenset[HardwareKey] = frozenset({"char 1:3"})
+"""Device numbers of such nodes, wherever they are."""
 
 # A domain has more than four digits behind Intel's VMD (kernel, drivers/pci/controller/vmd.c).
 _PCI_ADDRESS = re.compile(r"[0-9a-f]{4,}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]")
