@@ -17,7 +17,7 @@ from chaos.limits import own_limits
 from chaos.limits_faults import LIMITS, ROOMS, WATCHES
 from chaos.outside_faults import OUTSIDE
 from chaos.world import RESTART_SECONDS, BrokenError, World, world
-from support.slow_files import can_serve_files
+from support.fuse import can_serve_files
 
 # How much an agent may have grown since it had settled.
 _GROWTH = {"resident MiB": 12.0, "descriptors": 30, "threads": 12}
