@@ -1,5 +1,6 @@
 """C5, C19, C20: our files in the kubelet's directory."""
 
+import fcntl
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 from kubelets.kinds import Kind
 from nodeplug.allocation import BackendHandle
 from nodeplug.host.watch import PathWatch
-from nodeplug.kubelet.sockets import SocketDirectory, check_plugin_dir
+from nodeplug.kubelet.sockets import SocketDirectory, check_plugin_dir, instance_locks
 from nodeplug.testing import Pod
 from nodeplug.testing.patience import patience
 from nodeplug.values.device import Device
@@ -92,6 +93,26 @@ async def test_c19_what_a_killed_instance_left_is_swept_by_the_next(short: Path)
     second.close()
     living.close()
     assert not [*(short / ".nodeplug").iterdir()]
+
+
+async def test_a_directory_that_is_swept_before_it_is_locked_is_made_anew(
+    short: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two instances that start at one moment take nothing from each other."""
+    second = SocketDirectory(short)
+    lock = fcntl.flock
+
+    def late(descriptor: int, operation: int) -> None:
+        monkeypatch.undo()
+        second.open()
+        lock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    first = SocketDirectory(short)
+    first.open()
+    assert len(list(instance_locks(short / ".nodeplug"))) == 2
+    first.close()
+    second.close()
 
 
 @pytest.mark.parametrize("name", ["ledger", "locks", "0badc0de.kept", "0badc0d", "0BADC0DE"])

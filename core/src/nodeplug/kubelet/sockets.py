@@ -44,16 +44,23 @@ class SocketDirectory:
         Raises KubeletDirectoryError naming path and remedy.
         """
         check_plugin_dir(self.plugin_dir)
+        while not self._lock.held_here_is_current():
+            self._make()
+            check_plugin_dir(self.plugin_dir)
+        self._sweep()
+
+    def _make(self) -> None:
+        self._lock.release()
         try:
             self._home.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._lock = FileLock(self._home / "lock")
             self._lock.try_acquire()
+        except (FileNotFoundError, FileExistsError):
+            return  # another agent's sweep was faster than the lock
         except OSError as error:
             raise KubeletDirectoryError(
                 f"{self.plugin_dir}: cannot create {self._all.name} in it: {error.strerror}; "
                 "run as root with the directory mounted read-write"
             ) from error
-        self._sweep()
 
     def new_path(self) -> Path:
         """Return a path never used before, for a server to bind."""
