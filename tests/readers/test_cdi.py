@@ -1,5 +1,7 @@
 """CDI files as container runtimes read them: by the official library, in several versions."""
 
+import os
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -7,11 +9,13 @@ import pytest
 
 from nodeplug.cdi.spec import kind_of
 from nodeplug.cdi.store import SpecStore
+from nodeplug.host.root import HostRoot
 from nodeplug.offers import Offer, OfferedDevice, OfferRule
 from nodeplug.values.device import Device
 from nodeplug.values.edits import ContainerEdits, DeviceNode, Hook, Mount
 from readers.program import VERSIONS, readings
-from support.backends_stage import backends_stage
+from support.backends_stage import MAJOR, backends_stage
+from support.needs import require
 
 # Kubernetes, qualified names: what a resource may be called after its domain.
 NAMES = ["gpu", "x", "1", "9port", "a.b", "a_b", "A", "a--b", "mig-1g.10gb", "g" * 63, "x.y-z_0"]
@@ -54,6 +58,27 @@ def test_a_container_becomes_what_the_edits_say(tmp_path: Path, version: str) ->
         ("/tmp", "/tmp", "rw"),
     }
     assert hook == {"path": "/bin/true", "args": ["true", *ODD], "env": ["A=b"]}
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_node_has_the_mode_and_group_of_the_host(tmp_path: Path, version: str) -> None:
+    """As where the kubelet names it: who is in the group may open it, and nobody else."""
+    require(os.geteuid() == 0, "making device nodes needs root")
+    (tmp_path / "dev").mkdir()
+    (tmp_path / "cdi").mkdir()
+    os.mknod(tmp_path / "dev/port", stat.S_IFCHR, os.makedev(MAJOR, 1))
+    (tmp_path / "dev/port").chmod(0o660)
+    os.chown(tmp_path / "dev/port", 0, 20)
+    device = Device(
+        id="one", resource="a.b/c", edits=ContainerEdits(nodes=(DeviceNode("/dev/port"),))
+    )
+    offer = Offer("a.b/c", (OfferedDevice("one", device),), inject="cdi")
+    store = SpecStore(tmp_path / "cdi", "test", root=HostRoot(tmp_path))
+    assert store.reconcile({"a.b/c": offer}, None) == {}
+    [found] = readings("inject", ["/cdi"], version, root=tmp_path)
+    [container] = found["value"].values()
+    [node] = container["linux"]["devices"]
+    assert (oct(node["fileMode"]), node["gid"]) == ("0o660", 20)
 
 
 @pytest.mark.parametrize("version", VERSIONS)

@@ -2,15 +2,19 @@
 
 import json
 import logging
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
+from stat import S_IMODE
 
 from nodeplug.cdi.spec import Entry, entry_of, kind_of, specification, written
 from nodeplug.holdings import Key
 from nodeplug.host.files import make_folders, remove_quietly, write_atomically
+from nodeplug.host.root import HostRoot
 from nodeplug.offers import Offer
 
 _log = logging.getLogger("nodeplug.cdi")
+_HERE = HostRoot(Path("/"))
 
 InUse = Mapping[str, Collection[str]] | None
 """By resource the devices that containers may hold; None where that is not known."""
@@ -21,12 +25,16 @@ class SpecStore:
 
     A file per resource, named after backend and kind, so that agents beside this one keep theirs.
     With a `ledger` only what is noted there is removed: another agent may have the same backend.
+    Nodes have the mode and group that they have below `root`.
     """
 
-    def __init__(self, folder: Path, backend: str, ledger: Path | None = None) -> None:
+    def __init__(
+        self, folder: Path, backend: str, ledger: Path | None = None, root: HostRoot = _HERE
+    ) -> None:
         self._folder = folder
         self._backend = backend
         self._ledger = ledger
+        self._root = root
 
     def reconcile(self, offers: Mapping[str, Offer], in_use: InUse) -> dict[Key, str]:
         """Write what is offered through CDI, remove what nothing can need any more.
@@ -47,7 +55,7 @@ class SpecStore:
             try:
                 self._write(file, offer, held)
             except OSError as error:
-                lacking = _lacking(_read(file), offer)
+                lacking = self._lacking(_read(file), offer)
                 failures |= dict.fromkeys(lacking, f"{file}: {error.strerror}")
                 _log.error("specification not written", extra={"nodeplug": {"error": str(error)}})
         idle = {file for file in known - wanted.keys() if not _needed(_read(file), held)}
@@ -72,17 +80,46 @@ class SpecStore:
             _log.error("specifications not noted", extra={"nodeplug": {"error": str(error)}})
 
     def _write(self, file: Path, offer: Offer, held: InUse) -> None:
-        entries = {o.device.id: entry_of(o.device, offer.edits) for o in offer.devices}
+        entries = self._entries(offer)
         for entry in _needed(_read(file), held):
             entries[entry["name"]] = _completed(entries.get(entry["name"]), entry)
         listed = [entry for entry in entries.values() if entry is not None]
         if not listed:
             remove_quietly(file)
             return
-        data = written(specification(offer.resource, listed, offer.edits))
+        data = written(self._specification(offer, listed))
         if not file.exists() or file.read_bytes() != data:
             make_folders(self._folder)
             write_atomically(file, data, mode=0o644)
+
+    def _lacking(self, spec: Entry, offer: Offer) -> Iterator[Key]:
+        found = {entry["name"]: entry for entry in _needed(spec, None)}
+        common = self._specification(offer, ())
+        stands = spec.get("containerEdits") == common.get("containerEdits")
+        for device_id, entry in self._entries(offer).items():
+            if not stands or found.get(device_id) != entry:
+                yield offer.resource, device_id
+
+    def _entries(self, offer: Offer) -> dict[str, Entry | None]:
+        devices = {each.device.id: each.device for each in offer.devices}
+        entries = {i: entry_of(each, offer.edits) for i, each in devices.items()}
+        for entry in entries.values():
+            self._complete(entry)
+        return entries
+
+    def _specification(self, offer: Offer, entries: Iterable[Entry]) -> Entry:
+        spec = specification(offer.resource, entries, offer.edits)
+        self._complete(spec)
+        return spec
+
+    def _complete(self, entry: Entry | None) -> None:
+        """Let nodes have the mode and group of the host: not all runtimes look themselves."""
+        for node in (entry or {}).get("containerEdits", {}).get("deviceNodes", ()):
+            with suppress(OSError, ValueError):
+                facts = self._root.find(node["hostPath"]).stat()
+                node["fileMode"] = S_IMODE(facts.st_mode)
+                if facts.st_gid:
+                    node["gid"] = facts.st_gid
 
 
 def files_of(folder: Path, backend: str) -> Iterator[Path]:
@@ -116,15 +153,6 @@ def nodes_of(folder: Path) -> Mapping[str, frozenset[str]]:
 def _host_path(node: object) -> str:
     path = (node.get("hostPath") or node.get("path")) if isinstance(node, dict) else ""
     return path if isinstance(path, str) and path.startswith("/") else ""
-
-
-def _lacking(spec: Entry, offer: Offer) -> Iterator[Key]:
-    found = {entry["name"]: entry for entry in _needed(spec, None)}
-    common = specification(offer.resource, (), offer.edits)
-    stands = spec.get("containerEdits") == common.get("containerEdits")
-    for device in {each.device.id: each.device for each in offer.devices}.values():
-        if not stands or found.get(device.id) != entry_of(device, offer.edits):
-            yield offer.resource, device.id
 
 
 def _completed(now: Entry | None, before: Entry) -> Entry:

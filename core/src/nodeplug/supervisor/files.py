@@ -63,7 +63,9 @@ class Files:
         before, self.troubles[backend.name] = self.troubles.get(backend.name, ""), ""
         wanted, unknown = self._wanted(backend, offers)
         try:
-            specs = SpecStore(self._cdi_dir, backend.name, self._ledger("cdi-files", backend.name))
+            specs = SpecStore(
+                self._cdi_dir, backend.name, self._ledger("cdi-files", backend.name), self._root
+            )
             failures = await self._lanes[backend.name].call(
                 self._reconcile, specs, offers, (backend.name, wanted), in_use, timeout=DISK_SECONDS
             )
