@@ -36,8 +36,8 @@ def describe(folder: Path, name: str, edits: ContainerEdits = EVERYTHING) -> str
     return f"{kind_of(resource)}=one"
 
 
-def read(command: str, folder: Path, version: str) -> Any:
-    [found] = readings(command, [str(folder)], version)
+def read(command: str, folder: Path, version: str, *names: str) -> Any:
+    [found] = readings(command, [" ".join([str(folder), *names])], version)
     assert "error" not in found, found["error"]
     return found["value"]
 
@@ -46,7 +46,7 @@ def read(command: str, folder: Path, version: str) -> Any:
 def test_a_container_becomes_what_the_edits_say(tmp_path: Path, version: str) -> None:
     """With texts of all kinds of characters."""
     device = describe(tmp_path, "gpu")
-    container = read("inject", tmp_path, version)[device]
+    container = read("inject", tmp_path, version, device)
     [node] = container["linux"]["devices"]
     [hook] = container["hooks"]["createContainer"]
     assert (node["path"], node["major"], node["minor"]) == ("/dev/given", 1, 3)
@@ -75,9 +75,8 @@ def test_a_node_has_the_mode_and_group_of_the_host(tmp_path: Path, version: str)
     offer = Offer("a.b/c", (OfferedDevice("one", device),), inject="cdi")
     store = SpecStore(tmp_path / "cdi", "test", root=HostRoot(tmp_path))
     assert store.reconcile({"a.b/c": offer}, None) == {}
-    [found] = readings("inject", ["/cdi"], version, root=tmp_path)
-    [container] = found["value"].values()
-    [node] = container["linux"]["devices"]
+    [found] = readings("inject", [f"/cdi {kind_of('a.b/c')}=one"], version, root=tmp_path)
+    [node] = found["value"]["linux"]["devices"]
     assert (oct(node["fileMode"]), node["gid"]) == ("0o660", 20)
 
 

@@ -4,7 +4,7 @@ import os
 import re
 import shutil
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -82,17 +82,16 @@ async def given(backend: str, inject: Injection, count: int, replicas: int) -> A
         yield run, play.directory.with_name("cdi")
 
 
-def container(host: Host, run: ContainerRun, described: list[Mapping[str, Any]]) -> Container:
+def container(host: Host, run: ContainerRun, described: Mapping[str, Any]) -> Container:
     """Return the container of an answer, and of what the library makes of the names in it."""
     nodes = {
         d.container_path: (host.minor(d.host_path), d.permissions) for d in run.devices.values()
     }
     mounts = {m.container_path: (m.host_path, m.read_only) for m in run.mounts.values()}
-    for spec in described:
-        nodes |= dict(_nodes(spec))
-        for mount in spec.get("mounts", ()):
-            mounts[mount["destination"]] = mount["source"], "ro" in mount["options"]
-        assert "process" not in spec
+    nodes |= dict(_nodes(described))
+    for mount in described.get("mounts", ()):
+        mounts[mount["destination"]] = mount["source"], "ro" in mount["options"]
+    assert "process" not in described
     kept = {k: v for k, v in run.annotations.items() if not k.startswith("cdi.k8s.io/")}
     return Container(nodes, mounts, run.envs, kept)
 
@@ -109,15 +108,21 @@ def names(run: ContainerRun) -> list[str]:
     return [*run.cdi_devices, *(name for value in marked for name in value.split(","))]
 
 
-def described(host: Host, run: ContainerRun, folder: Path) -> list[Mapping[str, Any]]:
-    """Return what the library makes of each name, on a host that has all nodes."""
+def described(host: Host, run: ContainerRun, folder: Path) -> Mapping[str, Any]:
+    """Return what the library makes of the names, on a host that has all nodes."""
     shutil.copytree(folder, host.root / "cdi")
     for file in folder.iterdir():
         for path in re.findall('"hostPath": "(/dev/[^"]+)"', file.read_text()):
             host.minor(path)
-    [found] = readings("inject", ["/cdi"], max(VERSIONS), root=host.root)
+    return injected(host.root, names(run))
+
+
+def injected(root: Path, wanted: Sequence[str]) -> Mapping[str, Any]:
+    """Return what a container becomes by devices that /cdi of a root directory describes."""
+    [found] = readings("inject", [" ".join(["/cdi", *wanted])], max(VERSIONS), root=root)
     assert "error" not in found, found["error"]
-    return [found["value"][name] for name in names(run)]
+    spec: Mapping[str, Any] = found["value"]
+    return spec
 
 
 @pytest.mark.parametrize("inject", WAYS)
@@ -130,7 +135,7 @@ async def test_a_container_is_the_same_whatever_the_way(
     require(os.geteuid() == 0, "making device nodes needs root")
     host = Host(tmp_path)
     async with given(backend, "devices", count, replicas) as (run, _):
-        wanted = container(host, run, [])
+        wanted = container(host, run, {})
     async with given(backend, inject, count, replicas) as (run, folder):
         assert names(run)
         found = container(host, run, described(host, run, folder))

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log"
 	"os"
+	"strings"
 
 	oci "github.com/opencontainers/runtime-spec/specs-go"
 	"sigs.k8s.io/yaml"
@@ -37,21 +38,18 @@ func list(directory string) Reading {
 	return Reading{Value: cache.ListDevices()}
 }
 
-// inject returns what a container becomes by each device that is described in a directory.
-func inject(directory string) Reading {
-	cache, err := open(directory)
+// inject returns what a container becomes by devices: a directory, and their names.
+func inject(input string) Reading {
+	words := strings.Fields(input)
+	cache, err := open(words[0])
 	if err != nil {
 		return Reading{Error: err.Error()}
 	}
-	containers := map[string]*oci.Spec{}
-	for _, name := range cache.ListDevices() {
-		container := &oci.Spec{}
-		if _, err := cache.InjectDevices(container, name); err != nil {
-			return Reading{Error: name + ": " + err.Error()}
-		}
-		containers[name] = container
+	container := &oci.Spec{}
+	if _, err := cache.InjectDevices(container, words[1:]...); err != nil {
+		return Reading{Error: err.Error()}
 	}
-	return Reading{Value: containers}
+	return Reading{Value: container}
 }
 
 func open(directory string) (*cdi.Cache, error) {
