@@ -29,8 +29,8 @@ def ipv4(name: str, target: str = "00000000", mask: str = "00000000") -> str:
     return f"{name}\t{target}\t0100A8C0\t0003\t0\t0\t100\t{mask}\t0\t0\t0"
 
 
-def ipv6(name: str, target: str = ZERO, length: str = "00") -> str:
-    fields = (target, length, ZERO, "00", ZERO, "00000400", "1", "0", "00000003")
+def ipv6(name: str, target: str = ZERO, length: str = "00", flags: str = "00000003") -> str:
+    fields = (target, length, ZERO, "00", ZERO, "00000400", "1", "0", flags)
     return f"{' '.join(fields)} {name:>8}\n"
 
 
@@ -104,6 +104,14 @@ def test_sysfs_tells_of_an_open_vswitch_by_the_name_of_its_link(fake: FakeHost) 
     fake.tree.put("/class/net/br-ex")
     fake.tree.put("/class/net/ovs-system/lower_ens1")
     assert "ens1" in read_uplinks(fake.host.root)
+
+
+def test_a_default_route_that_leads_nowhere_leads_through_no_open_vswitch(fake: FakeHost) -> None:
+    """IPv6 always has one, of `lo`; one for IPv4 has no link."""
+    routes(fake, ipv4("*").replace("0003", "0200"), ipv4("ens2"), ipv6=ipv6("lo", flags="00200200"))
+    fake.tree.put("/class/net/ens2/device")
+    fake.tree.put("/class/net/ovs-system/lower_ens1")
+    assert read_uplinks(fake.host.root) == {"ens2"}
 
 
 @pytest.mark.parametrize("below", ["virtio3", "vdpa0/virtio3"])

@@ -8,8 +8,10 @@ from nodeplug.host.sysfs import names_in
 from nodeplug_sriov_net.facts import Link
 
 # Fields of /proc/net/route and ipv6_route (kernel, net/ipv4/fib_trie.c, net/ipv6/route.c).
-_V4_NAME, _V4_TARGET, _V4_MASK = 0, 1, 7
-_V6_TARGET, _V6_LENGTH, _V6_NAME = 0, 1, 9
+_V4_NAME, _V4_TARGET, _V4_FLAGS, _V4_MASK = 0, 1, 3, 7
+_V6_TARGET, _V6_LENGTH, _V6_FLAGS, _V6_NAME = 0, 1, 8, 9
+# linux/route.h: it leads nowhere. IPv6 always has such a default route, of "lo".
+_REJECT = 0x200
 _LIMIT = 1 << 20
 # Kernel, net/openvswitch: links of this kind have neither master nor lower link. What goes out of
 # which port of the switch stands in its tables of flows only.
@@ -59,13 +61,18 @@ def read_uplinks(root: HostRoot) -> frozenset[str]:
 def _ipv4(root: HostRoot) -> Iterator[str]:
     for fields in _lines(root, "route"):
         if len(fields) > _V4_MASK and fields[_V4_TARGET] == fields[_V4_MASK] == "00000000":
-            yield fields[_V4_NAME]
+            yield from _way_out(fields[_V4_NAME], fields[_V4_FLAGS])
 
 
 def _ipv6(root: HostRoot) -> Iterator[str]:
     for fields in _lines(root, "ipv6_route"):
         if len(fields) > _V6_NAME and (fields[_V6_TARGET], fields[_V6_LENGTH]) == ("0" * 32, "00"):
-            yield fields[_V6_NAME]
+            yield from _way_out(fields[_V6_NAME], fields[_V6_FLAGS])
+
+
+def _way_out(name: str, flags: str) -> Iterator[str]:
+    if not int(flags, 16) & _REJECT:
+        yield name
 
 
 def _lines(root: HostRoot, name: str) -> Iterator[list[str]]:
