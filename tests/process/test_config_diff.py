@@ -8,7 +8,11 @@ from typing import Any
 import pytest
 
 from nodeplug.cli.options import USAGE
+from nodeplug.offers import Offer, OfferedDevice
+from nodeplug.operations.difference import Offered, differences
 from nodeplug.testing import Pod
+from nodeplug.values.device import Device
+from nodeplug.values.edits import ContainerEdits
 from support.backends_stage import backends_stage, custom
 from support.command import Result, nodeplug, write_config
 
@@ -95,6 +99,34 @@ def test_a_part_that_cannot_be_compared_is_named(root: Path) -> None:
     assert found.code == USAGE
     assert "resources[1]" in found.err
     assert U in found.out
+
+
+def test_a_backend_that_cannot_be_compared_is_not_said_to_lose_anything(root: Path) -> None:
+    """An agent would go on with what worked last."""
+    old, wrong = file(root, "old", entry(T, "/dev/t*")), file(root, "new", entry("x", "/dev/t*"))
+    assert [(found.code, found.out) for found in (diff(old, wrong), diff(wrong, old))] == [
+        (USAGE, ""),
+        (USAGE, ""),
+    ]
+
+
+def test_devices_that_containers_share_otherwise_are_altered(root: Path) -> None:
+    """Nothing else of them is another."""
+    old, new = (
+        {"name": T, "devices": [{"path": "/dev/t0", "type": "file", "exclusive": alone}]}
+        for alone in (True, False)
+    )
+    assert changes(file(root, "old", old), file(root, "new", new))[T]["altered"] == ["dev:t0"]
+
+
+def test_what_containers_get_with_every_device_is_compared() -> None:
+    """As what a backend of GPUs gives with each."""
+    devices = (OfferedDevice("d", Device(id="d", resource=T)),)
+    before, after = (
+        {T: Offered("b", Offer(T, devices, edits=ContainerEdits(envs={"A": value})))}
+        for value in "01"
+    )
+    assert [each.altered for each in differences(before, after, {})] == [["d"]]
 
 
 @pytest.mark.parametrize(("text", "problem"), [("a: [", "line 2"), ("[]", "expected `object`")])

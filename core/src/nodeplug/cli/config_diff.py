@@ -26,6 +26,7 @@ from nodeplug.cli.options import (
 )
 from nodeplug.cli.tables import print_json, print_table, printable
 from nodeplug.config.load import Configuration
+from nodeplug.config.settings import AgentSettings
 from nodeplug.host.identities import Identities
 from nodeplug.operations.allocations import Sources, look
 from nodeplug.operations.difference import Difference, Offered, differences
@@ -47,8 +48,9 @@ def command(old: str, new: str, output: str) -> None:
     """Show what this node would offer otherwise by the file NEW than by OLD.
 
     Names that come and go, devices of a name that do, and which pods have what would go, if a
-    kubelet tells. With NAME=FILE, the file of the plugin that a backend replaces is meant. Exit 0
-    if all stays as it is, 1 if not, 2 if that cannot be said of a part of the configuration.
+    kubelet tells. Of a backend that one of the files says nothing usable of, nothing is said. With
+    NAME=FILE, the file of the plugin that a backend replaces is meant. Exit 0 if all stays as it
+    is, 1 if not, 2 if that cannot be said of a part of the configuration.
     """
     logging.disable()  # backends would say what is wrong with the node
     sources = [source_of(each) for each in (old, new)]
@@ -59,8 +61,14 @@ def command(old: str, new: str, output: str) -> None:
     specs = load_or_report(tuple(names)) if names else {}
     configurations = [load_or_leave([source], specs) for source in sources]
     known = known_ids(sources[:1], configurations[0])
-    answers = [_offers(known, specs, each) for each in configurations]
-    (before, first), (after, second) = answers
+    ask = partial(_inventory, known)
+    answers = [asyncio.run(ask_each(ask, specs, each)) for each in configurations]
+    (old_found, first), (new_found, second) = answers
+    both = old_found.keys() & new_found.keys()  # nobody knows what becomes of the others
+    before, after = (
+        _offers(configuration.agent, {name: found[name] for name in found if name in both})
+        for configuration, (found, _) in zip(configurations, answers, strict=True)
+    )
     found = list(differences(before, after, asyncio.run(_pods(configurations[0]))))
     if output == "json":
         print_json(msgspec.to_builtins(found))
@@ -71,18 +79,14 @@ def command(old: str, new: str, output: str) -> None:
     )
 
 
-def _offers(
-    known: Identities, specs: Mapping[str, BackendSpec], configuration: Configuration
-) -> tuple[dict[str, Offered], int]:
-    found, code = asyncio.run(ask_each(partial(_inventory, known), specs, configuration))
-    agent = configuration.agent
+def _offers(agent: AgentSettings, found: Mapping[str, Inventory]) -> dict[str, Offered]:
     isolated = {name: isolate(inventory, agent.quarantine) for name, inventory in found.items()}
     offers: dict[str, Offered] = {}
     for name, advertised in offered(agent, isolated):
         for refusal in advertised.refusals:
             report(printable(refusal.detail))
         offers |= {public: Offered(name, each) for public, each in advertised.offers.items()}
-    return offers, code
+    return offers
 
 
 async def _inventory(known: Identities, spec: BackendSpec, settings: Any, root: str) -> Inventory:

@@ -6,6 +6,8 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from nodeplug.offers import Offer, OfferedDevice
+from nodeplug.values.edits import ContainerEdits
+from nodeplug.values.hardware import Uses
 
 # What of an offer is a setting of the resource, by its name in the configuration.
 _SETTINGS = {"policy": "policy", "inject": "inject", "single": "failRequestsGreaterThanOne"}
@@ -22,10 +24,10 @@ class Difference(msgspec.Struct, frozen=True, rename="camel"):
     """What becomes of a resource.
 
     `added` and `removed` are public ids, as the kubelet has them; `sick` can no longer be given,
-    `well` can again; containers get something else with `altered` ones. `settings` maps what is
-    set otherwise to its value before and after. `held` maps those ids to the pods that have them
-    which are removed, sick or altered: these pods go on with what they got until a container of
-    theirs starts again.
+    `well` can again; containers get something else with `altered` ones, or share them otherwise.
+    `settings` maps what is set otherwise to its value before and after. `held` maps those ids to
+    the pods that have them which are removed, sick or altered: these pods go on with what they got
+    until a container of theirs starts again.
     """
 
     resource: str
@@ -66,7 +68,8 @@ def _difference(
     removed = sorted(old.keys() - new.keys())
     both = sorted(old.keys() & new.keys())
     sick = [i for i in both if old[i].device.healthy and not new[i].device.healthy]
-    altered = [i for i in both if old[i].device.edits != new[i].device.edits]
+    common = before is None or after is None or before.offer.edits == after.offer.edits
+    altered = [i for i in both if not common or _given(old[i]) != _given(new[i])]
     hit = {i: pods[name, i] for i in [*removed, *sick, *altered] if (name, i) in pods}
     found = Difference(
         resource=name,
@@ -87,6 +90,10 @@ def _difference(
 
 def _devices(offered: Offered | None) -> Mapping[str, OfferedDevice]:
     return {each.id: each for each in offered.offer.devices} if offered else {}
+
+
+def _given(offered: OfferedDevice) -> tuple[ContainerEdits, Uses]:
+    return offered.device.edits, offered.device.hardware
 
 
 def _settings(before: Offered, after: Offered) -> Iterator[tuple[str, tuple[str, str]]]:
