@@ -5,7 +5,7 @@ from typing import Any
 
 from nodeplug.backend import Translation
 from nodeplug.values.errors import InvalidValueError
-from nodeplug_custom.reader_values import count, known_map, labelled
+from nodeplug_custom.reader_values import count, fit, known_map, labelled
 from nodeplug_custom.regexes import check_regex
 
 _DOMAIN = "smarter-devices"
@@ -40,12 +40,9 @@ def read_smarter(entries: Sequence[Any]) -> Translation:
 def _entry(where: str, entry: Any) -> tuple[dict[str, object], int]:
     known_map(where, entry, _KEYS)
     needs = f"{where}: needs `devicematch`, a text, and `nummaxdevices`, a number"
-    if not isinstance(regex := entry.get("devicematch"), str):
+    if not isinstance(regex := entry.get("devicematch"), str) or not regex:
         raise InvalidValueError(needs)
-    try:
-        check_regex(regex)
-    except ValueError as error:
-        raise InvalidValueError(f"{where}.devicematch: {error}") from error
+    fit(f"{where}.devicematch", check_regex, regex)
     if "nummaxdevices" not in entry:  # which that plugin takes for none at all
         raise InvalidValueError(needs)
     number = count(where, entry, "nummaxdevices")

@@ -8,8 +8,11 @@ from typing import Any
 
 from nodeplug.backend import Translation
 from nodeplug.values.errors import InvalidValueError
+from nodeplug.values.names import check_resource_name
+from nodeplug_custom.checks import check_place
+from nodeplug_custom.globs import check_pattern
 from nodeplug_custom.reader_shared import share
-from nodeplug_custom.reader_values import count, go_glob, known_map, labelled, text, truth
+from nodeplug_custom.reader_values import count, fit, go_glob, known_map, labelled, text, truth
 
 DOMAIN = "squat.ai"
 _PATH_KEYS = frozenset(
@@ -65,9 +68,10 @@ def _device(
     if not isinstance(device, Mapping):
         raise InvalidValueError(f"{where}: needs `name` and a list `groups`")
     known_map(where, device, {"name", "groups"})
-    if not isinstance(device.get("groups"), list):
+    if not isinstance(device.get("groups"), list) or not device["groups"]:
         raise InvalidValueError(f"{where}: needs a list `groups`")
     resource: dict[str, Any] = {"name": f"{domain}/{text(where, device, 'name').strip()}"}
+    fit(f"{where}.name", check_resource_name, resource["name"])
     found = []
     for number, group in enumerate(device["groups"]):
         place = f"{where}.groups[{number}]"
@@ -101,8 +105,12 @@ def _path(where: str, path: Any) -> dict[str, object]:
     if text(where, path, "type", "Device") not in _TYPES:
         raise InvalidValueError(f"{where}.type: must be Device or Mount")
     mount = text(where, path, "mountPath", "").strip().replace("{", "{{").replace("}", "}}")
+    pattern = go_glob(text(where, path, "path").strip())
+    fit(f"{where}.path", check_pattern, pattern)
+    if mount:
+        fit(f"{where}.mountPath", check_place, mount)
     return {
-        "path": go_glob(text(where, path, "path").strip()),
+        "path": pattern,
         "containerPath": mount,
         "permissions": _rights(where, path),
         "type": _TYPES[text(where, path, "type", "Device")],

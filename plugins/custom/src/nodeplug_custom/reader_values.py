@@ -1,10 +1,12 @@
 """Values in the files of other plugins, each checked where it stands."""
 
 import re
-from collections.abc import Collection, Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any, TypeVarTuple
 
 from nodeplug.values.errors import InvalidValueError
+
+Values = TypeVarTuple("Values")
 
 # What an offer may say (nodeplug.offers).
 _COUNT_LIMIT = 1000
@@ -28,6 +30,14 @@ def text(where: str, values: Mapping[str, Any], key: str, default: str | None = 
     if not isinstance(value, str):
         raise InvalidValueError(f"{where}.{key}: must be a text")
     return value
+
+
+def fit(where: str, check: Callable[[*Values], object], *values: *Values) -> None:
+    """Refuse a value that would mean nothing here either, by its place in the file."""
+    try:
+        check(*values)
+    except ValueError as error:
+        raise InvalidValueError(f"{where}: {error}") from error
 
 
 def truth(where: str, values: Mapping[str, Any], key: str) -> bool:
