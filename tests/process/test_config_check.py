@@ -57,6 +57,16 @@ def test_what_breaks_on_one_node_is_found(host: Path) -> None:
     assert "resources[0]" in lines[1]
 
 
+def test_one_mistake_in_two_entries_is_two_mistakes(host: Path) -> None:
+    """Who mends one of them would find the other at the next start."""
+    entry = {"name": "wrong", "devices": [{"path": "/dev/u"}]}
+    found = check(host, backends={"custom": {"resources": [entry, entry]}})
+    assert [f"resources[{n}]" in line for n, line in enumerate(found.err.splitlines())] == [
+        True,
+        True,
+    ]
+
+
 def test_a_rule_without_effect_is_a_warning(host: Path) -> None:
     """This machine need not be the node."""
     found = check(host, quarantine=[{"devices": {"id": "dev:t0"}}, {"devices": {"ID": "dev:t0"}}])

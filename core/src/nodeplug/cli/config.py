@@ -96,12 +96,13 @@ def _once(
     told: set[str] = set()
     for origin, said in found:
         wrong = [said] if isinstance(said, ConfigError) else _wrong(origin, said, specs)
-        for error in wrong:
-            # An override's entries come first, so the same entry has another number.
-            problem = re.sub(r"\[\d+\]", "", str(error).removeprefix(str(origin)))
-            if problem not in told:
-                yield error
-            told.add(problem)
+        # An override's entries come first, so the same entry has another number.
+        problems = {
+            str(error): (re.sub(r"\[\d+\]", "", str(error).removeprefix(str(origin))), error)
+            for error in wrong
+        }
+        yield from (error for problem, error in problems.values() if problem not in told)
+        told.update(problem for problem, _ in problems.values())
 
 
 def _wrong(
