@@ -133,3 +133,21 @@ async def test_two_releases_with_one_backend_leave_each_other_s_files_alone() ->
         assert sorted(folder.iterdir()) == before
         await one.reload(OfferRule(resource="example.com/a"))
         await play.kubelet.until(lambda: len(list(folder.iterdir())) == 1)
+
+
+async def test_a_node_s_mode_that_udev_sets_late_is_written(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The kernel makes nodes for root alone; nothing but their mode and group changes then."""
+    monkeypatch.setattr(offering, "_RETRY_SECONDS", 0.2)
+    async with backends_stage() as play:
+        play.node("/dev/port", 1)
+        entry = {"name": BOARD, "devices": [{"path": "/dev/port"}]}
+        play.start(custom(entry), OfferRule(BOARD, inject="cdi"))
+        await play.listed(BOARD, 1)
+        (play.root / "dev/port").chmod(0o660)
+        folder = play.directory.with_name("cdi")
+        wanted = f'"fileMode": {0o660}'
+        await play.kubelet.until(
+            lambda: any(wanted in file.read_text() for file in folder.glob("*.json")), 5
+        )

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -15,6 +16,8 @@ from nodeplug.offers import Offer
 
 _log = logging.getLogger("nodeplug.cdi")
 _HERE = HostRoot(Path("/"))
+# udev sets mode and group after the kernel has made a node.
+_SETTLED_SECONDS = 10.0
 
 InUse = Mapping[str, Collection[str]] | None
 """By resource the devices that containers may hold; None where that is not known."""
@@ -25,7 +28,8 @@ class SpecStore:
 
     A file per resource, named after backend and kind, so that agents beside this one keep theirs.
     With a `ledger` only what is noted there is removed: another agent may have the same backend.
-    Nodes have the mode and group that they have below `root`.
+    Nodes have the mode and group that they have below `root`; `unsettled` says that some have these
+    since a moment ago only, and may be given others.
     """
 
     def __init__(
@@ -35,6 +39,7 @@ class SpecStore:
         self._backend = backend
         self._ledger = ledger
         self._root = root
+        self.unsettled = False
 
     def reconcile(self, offers: Mapping[str, Offer], in_use: InUse) -> dict[Key, str]:
         """Write what is offered through CDI, remove what nothing can need any more.
@@ -120,6 +125,7 @@ class SpecStore:
                 node["fileMode"] = S_IMODE(facts.st_mode)
                 if facts.st_gid:
                     node["gid"] = facts.st_gid
+                self.unsettled |= 0 <= time.time() - facts.st_ctime < _SETTLED_SECONDS
 
 
 def files_of(folder: Path, backend: str) -> Iterator[Path]:

@@ -37,7 +37,8 @@ class Files:
     `host` is the host's root, the CDI directory and, a path of the host, the directory for labels
     of the node; empty is nowhere. What another installation's agent has written with the same
     backend is left to it. `troubles` says by backend what raised when its files were worked out or
-    written: then those that it had before stay.
+    written: then those that it had before stay. `unsettled` says by backend whether its files tell
+    of nodes that may be changing.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class Files:
         self._lanes: defaultdict[str, Lane] = defaultdict(Lane)
         self._complete: dict[str, Mapping[str, Offer]] = {}
         self.troubles: dict[str, str] = {}
+        self.unsettled: dict[str, bool] = {}
 
     async def bring_in_line(
         self,
@@ -73,6 +75,7 @@ class Files:
             failures = await self._lanes[backend.name].call(
                 self._reconcile, specs, offers, (backend.name, wanted), in_use, timeout=patience
             )
+            self.unsettled[backend.name] = specs.unsettled
             return failures | self._unknown(backend.name, offers, unknown)
         except Exception as error:  # noqa: BLE001 - one backend's files never take down another
             self._note(backend.name, "files", error)

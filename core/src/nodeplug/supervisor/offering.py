@@ -134,7 +134,7 @@ class Offering:
     async def _offer(self, name: str, arrived: float) -> bool:
         """Offer what a backend has; files that containers need come before lists.
 
-        Return whether all of it could be done.
+        Return whether all of it could be done, and nothing of it is about to change.
         """
         backend, inventory = self._latest[name]
         found = await self._isolated(self._without_foreign_ids(name, inventory))
@@ -147,7 +147,8 @@ class Offering:
         self._note(name, wanted.refusals)
         for native in found.resources - {each.resource for each in wanted.refusals}:
             self._worked[native] = self.rules.offers
-        return not (unseen or failures or self._files.troubles.get(name))
+        unsettled = self._files.unsettled.get(name)
+        return not (unseen or unsettled or failures or self._files.troubles.get(name))
 
     def _note(self, backend: str, refusals: Sequence[Refusal]) -> None:
         before = self._refusals.get(backend, ())
