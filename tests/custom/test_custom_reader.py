@@ -195,13 +195,15 @@ async def test_smarter_device_manager_s_directory_is_its_nodes(tree: HardwareTre
         ("/dev/dri/card0", "/dev/dri/card0"),
         ("/dev/dri/card0", "/dev/dri/card*"),
         ("/dev/dri", "/dev/dri/card0"),
+        ("/dev/dri/card[0-3]", "/dev/dri/card[01]"),
+        ("/dev/dri/*0", "/dev/dri/card?"),
     ],
 )
 async def test_a_node_may_have_several_names(tree: HardwareTree, one: str, other: str) -> None:
     """The generic device plugin excludes nothing, so one name does not keep back the other."""
     tree.char("/dev/dri/card0")
     text = f"""
-    - {{name: aa, groups: [{{paths: [{{path: {one}}}]}}]}}
+    - {{name: aa, groups: [{{paths: [{{path: "{one}"}}]}}]}}
     - {{name: bb, groups: [{{count: 2, paths: [{{path: "{other}"}}]}}]}}
     """
     assert [len(found) for found in (await served(tree, text)).values()] == [1, 2]
@@ -226,7 +228,10 @@ async def test_a_usb_device_may_have_several_names(tree: HardwareTree) -> None:
 async def test_what_one_group_names_is_exclusive(tree: HardwareTree) -> None:
     """Only what a file itself gives two names is for both."""
     tree.char("/dev/a")
-    text = "[{name: aa, groups: [{paths: [{path: /dev/a}]}]}]"
+    text = """
+    - {name: aa, groups: [{paths: [{path: "/dev/[a-c]"}]}]}
+    - {name: bb, groups: [{paths: [{path: "/dev/[d-f]"}]}]}
+    """
     [device] = await devices(tree, text)
     assert [*device.hardware.values()] == [EXCLUSIVE]
 
