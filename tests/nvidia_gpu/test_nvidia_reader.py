@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from nodeplug.backend import Translation
+from nodeplug.config.settings import AgentSettings
 from nodeplug.offers import OfferRule
 from nodeplug.values.errors import InvalidValueError
 from nodeplug_nvidia_gpu.plugin import reader
@@ -214,8 +215,25 @@ def test_sharing_becomes_an_offer(line: str, keys: dict[str, Any], expected: obj
     assert isinstance(expected, dict)
     shared = {"resource": GPU, "replicas": 4, "policy": "spread", **expected}
     found = sharing(line, **keys)
-    assert list(found.offers) == [shared, PLAIN]
-    assert found.refused == []
+    [first, rest] = found.offers
+    assert (first, rest["resource"], found.refused) == (shared, GPU, [])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "sharing: {timeSlicing: {resources: [{name: gpu, replicas: 4, devices: [0]}]}}",
+        """
+        resources: {gpus: [{pattern: "*A100*", name: a100}, {pattern: "*", name: gpu}]}
+        sharing:
+          timeSlicing: {failRequestsGreaterThanOne: true, resources: [{name: a100, replicas: 2}]}
+        """,
+    ],
+)
+def test_what_is_left_of_a_shared_resource_has_its_policy(text: str) -> None:
+    """Two policies of one name would be refused, and the whole file with them."""
+    offers = msgspec.convert({"offers": list(translated(text).offers)}, AgentSettings).offers
+    assert offers[0].policy == offers[1].policy == "spread"
 
 
 @pytest.mark.parametrize(
@@ -224,6 +242,7 @@ def test_sharing_becomes_an_offer(line: str, keys: dict[str, Any], expected: obj
         ("{name: gpu, replicas: 1}", "replicas: 1 must be 2 or more"),
         ("{name: gpu, replicas: many}", "replicas: 'many' must be 2 or more"),
         ("{name: gpu}", "replicas: None must be 2 or more"),
+        ("{name: gpu, replicas: 1001}", "replicas: 1001 must be at most 1000"),
         ("{replicas: 2}", "name: is missing"),
         ("{name: gpu, replicas: 2, devices: 0}", "devices: a count, 0, must be of GPUs and 1 or"),
         ("{name: mig-1g.5gb, replicas: 2, devices: 1}", "devices: a count, 1, must be of GPUs"),
@@ -248,7 +267,7 @@ def test_a_renamed_resource_can_be_shared() -> None:
     a100 = {"resource": GPU, "devices": {"model": "*A100*"}, "rename": "nvidia.com/a100"}
     assert list(translated(text).offers) == [
         {**a100, "replicas": 2, "policy": "spread"},
-        {**a100, "policy": "aligned"},
+        {**a100, "policy": "spread"},
         PLAIN,
     ]
 

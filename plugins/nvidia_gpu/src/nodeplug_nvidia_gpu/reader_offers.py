@@ -9,6 +9,10 @@ from nodeplug_nvidia_gpu.naming import GPU_RESOURCE, is_profile, is_uuid, mig_re
 
 _POLICIES: Final = {"distributed": "spread", "packed": "packed"}
 _FLAGS: Final = ("renameByDefault", "failRequestsGreaterThanOne")
+# What an offer may say (nodeplug.offers).
+_REPLICAS_LIMIT: Final = 1000
+# What all rules of one name must say alike.
+_OF_ALL: Final = ("policy", "failRequestsGreaterThanOne")
 
 Keys = dict[str, Any]
 
@@ -27,10 +31,16 @@ class Offers:
 
     def entries(self) -> list[Keys]:
         """Return all offers: shared devices first, then renamed, then GPUs as they are."""
-        plain = [{**each, "policy": "aligned"} for each in self._renamed.values()]
+        plain = [*self._renamed.values()]
         names = {entry["resource"] for entry in plain if not entry.get("devices")}
-        rest = [] if GPU_RESOURCE in names else [{"resource": GPU_RESOURCE, "policy": "aligned"}]
-        return [*self._shared, *plain, *rest]
+        rest = [] if GPU_RESOURCE in names else [{"resource": GPU_RESOURCE}]
+        # What is left of a resource of which a part is shared has one policy with that part.
+        same = {_public_name(each): _for_all(each) for each in self._shared}
+        own = [
+            {**each, "policy": "aligned", **same.get(_public_name(each), {})}
+            for each in (*plain, *rest)
+        ]
+        return [*self._shared, *own]
 
     def resources(self, section: object) -> None:
         """Take over which model or profile gets which name."""
@@ -104,6 +114,8 @@ class Offers:
         name, replicas = _name(entry.get("name")), entry.get("replicas")
         if not isinstance(replicas, int) or replicas < 2:  # noqa: PLR2004 - one is not shared
             raise ValueError(f"replicas: {replicas!a} must be 2 or more")
+        if replicas > _REPLICAS_LIMIT:
+            raise ValueError(f"replicas: {replicas} must be at most {_REPLICAS_LIMIT}")
         offer = {**self._renamed.get(name, {"resource": name}), "replicas": replicas}
         if entry.get("rename"):
             offer["rename"] = _name(entry["rename"])
@@ -119,6 +131,15 @@ class Offers:
 
 def _unknown(values: object, keys: Collection[str]) -> list[str]:
     return [str(key) for key in values if key not in keys] if isinstance(values, Mapping) else []
+
+
+def _public_name(offer: Keys) -> str:
+    name = str(offer.get("rename") or offer["resource"])
+    return f"{name}.shared" if offer.get("markShared") else name
+
+
+def _for_all(offer: Keys) -> Keys:
+    return {key: offer[key] for key in _OF_ALL if key in offer}
 
 
 def _name(name: object) -> str:
