@@ -272,6 +272,27 @@ def test_a_renamed_resource_can_be_shared() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("second", "devices"),
+    [("*H100*", {"devices": {"model": ["*A100*", "*H100*"]}}), ("*", {})],
+)
+def test_two_models_may_have_one_name(second: str, devices: dict[str, Any]) -> None:
+    """As in that plugin."""
+    text = (
+        f'resources: {{gpus: [{{pattern: "*A100*", name: b}}, {{pattern: "{second}", name: b}}]}}'
+    )
+    [first, *_] = translated(text).offers
+    assert first == {"resource": GPU, **devices, "rename": "nvidia.com/b", "policy": "aligned"}
+
+
+def test_a_name_is_not_for_gpus_and_slices() -> None:
+    """What a pod gets would be either."""
+    text = 'resources: {gpus: [{pattern: "*", name: b}], mig: [{pattern: 1g.5gb, name: b}]}'
+    assert translated(text).refused == [
+        "resources.mig[0].name: nvidia.com/b is that of nvidia.com/gpu, too"
+    ]
+
+
 async def test_names_and_sharing_reach_the_kubelet(eight: NvmlHost) -> None:
     """A node with two models, of which some are shared by the place in which they stand."""
     eight.cut(0, "3g.20gb", "3g.20gb")

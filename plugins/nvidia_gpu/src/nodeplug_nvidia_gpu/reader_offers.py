@@ -107,7 +107,10 @@ class Offers:
         else:
             raise ValueError(f"pattern: {pattern!a} is no MIG profile, and must be one")
         if name != offer["resource"] or "devices" in offer:
-            self._renamed.setdefault(name, {**offer, "rename": name})
+            before = self._renamed.get(name, offer)
+            if before["resource"] != offer["resource"]:
+                raise ValueError(f"name: {name} is that of {before['resource']}, too")
+            self._renamed[name] = {**_either(before, offer), "rename": name}
 
     def _share(self, slicing: Mapping[str, Any], entry: Mapping[str, Any]) -> Iterator[Keys]:
         """Yield an offer for each way in which the entry's devices are told."""
@@ -131,6 +134,17 @@ class Offers:
 
 def _unknown(values: object, keys: Collection[str]) -> list[str]:
     return [str(key) for key in values if key not in keys] if isinstance(values, Mapping) else []
+
+
+def _either(one: Keys, other: Keys) -> Keys:
+    """Return an offer for the models of two."""
+    if one is other:
+        return one
+    if "devices" not in one or "devices" not in other:
+        return {"resource": one["resource"]}
+    found = one["devices"]["model"]
+    models = [*([found] if isinstance(found, str) else found), other["devices"]["model"]]
+    return {**one, "devices": {"model": models}}
 
 
 def _public_name(offer: Keys) -> str:
