@@ -4,7 +4,7 @@ import re
 import reprlib
 from collections.abc import Hashable
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import msgspec
 import yaml
@@ -12,7 +12,7 @@ import yaml
 from nodeplug.values.errors import ConfigError
 
 
-class Limits(NamedTuple):
+class Limits(msgspec.Struct, frozen=True):
     """How much a document may be: bytes, values, and how deep one stands in another.
 
     What an alias stands for counts each time: a small text can say very much.

@@ -16,7 +16,7 @@ from nodeplug.config.settings import AgentSettings
 from nodeplug.values.errors import BrokenSectionError, ConfigError, InvalidValueError
 
 
-class Source(NamedTuple):
+class Source(msgspec.Struct, frozen=True):
     """A configuration file; with a backend, the file of the plugin that the backend replaces."""
 
     path: Path
@@ -66,7 +66,7 @@ class NodeFacts(msgspec.Struct, frozen=True):
     labels: Mapping[str, str] = msgspec.field(default_factory=dict)
 
 
-class _Part(NamedTuple):
+class _Part(msgspec.Struct, frozen=True):
     """What one file says, and what of a backend's section it says wrongly."""
 
     document: Any

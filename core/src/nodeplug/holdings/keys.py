@@ -1,7 +1,6 @@
 """What the kubelet says of ids, and how ids are read."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 import msgspec
 
@@ -42,7 +41,7 @@ def held_as(key: Key, uses: Uses) -> Uses:
     }
 
 
-class Record(NamedTuple):
+class Record(msgspec.Struct, frozen=True):
     """What the kubelet's checkpoint says of an id (R66).
 
     `numa` are its NUMA nodes, `paths` the host paths of the device nodes in the answer that the

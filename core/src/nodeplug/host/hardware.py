@@ -6,7 +6,8 @@ import re
 import stat
 from collections.abc import Iterable, Iterator, Mapping
 from sys import intern
-from typing import NamedTuple
+
+import msgspec
 
 from nodeplug.host.node_names import NodeNames
 from nodeplug.host.root import HostRoot
@@ -178,7 +179,7 @@ class _Nodes:
         return self._listed.get(path.removeprefix("/dev/"), "")
 
 
-class _Thing(NamedTuple):
+class _Thing(msgspec.Struct, frozen=True):
     """A key, and the path below /sys where the kernel has the device, "" where it has none."""
 
     key: HardwareKey

@@ -1,7 +1,9 @@
 """What a backend is given of the host."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
+
+import msgspec
 
 from nodeplug.host.identities import Identities
 from nodeplug.host.kernel_uevents import KernelUevents
@@ -10,8 +12,7 @@ from nodeplug.host.socket_uevents import SocketUevents
 from nodeplug.host.uevents import UeventSource
 
 
-@dataclass(frozen=True, slots=True)
-class Host:
+class Host(msgspec.Struct, frozen=True):
     """The host's file trees, its kernel events, and the memory of what things on it are called."""
 
     root: HostRoot

@@ -3,15 +3,15 @@
 import errno
 import os
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 # The limit of the Linux kernel on symbolic links in one look-up (path_resolution(7)).
 _LINK_LIMIT = 40
 
 
-@dataclass(frozen=True, slots=True)
-class HostRoot:
+class HostRoot(msgspec.Struct, frozen=True):
     """The host's root directory as this process sees it: "/" unless mounted elsewhere.
 
     Host paths are strings and are what containers, CDI and the kubelet get. Paths that this

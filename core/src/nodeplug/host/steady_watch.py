@@ -4,7 +4,9 @@ import asyncio
 from collections.abc import Coroutine, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import Self
+
+import msgspec
 
 from nodeplug.host.fallbacks import fall_back, forget, recover
 from nodeplug.host.files import stamp
@@ -17,7 +19,7 @@ from nodeplug.host.watch import Changed, PathWatch
 _DISK_SECONDS = 10.0
 
 
-class _Wanted(NamedTuple):
+class _Wanted(msgspec.Struct, frozen=True):
     names: frozenset[str] | None
     written: bool
 

@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 import grpc.aio
 
 from nodeplug.kubelet.api import podresources_v1_pb2 as api
-from nodeplug.kubelet.api import podresources_v1_pb2_grpc as api_grpc
+from nodeplug.kubelet.method import method
 from nodeplug.kubelet.target import target_of
 
 # R88: the kubelet caps no answer. Channels share connections and their back-off unless they are
@@ -19,6 +19,7 @@ OPTIONS = (
     ("grpc.max_receive_message_length", 16 * 1024 * 1024),
     ("grpc.use_local_subchannel_pool", 1),
 )
+_LIST = "/v1.PodResourcesLister/List"
 _LIST_SECONDS = 5.0
 # R85: all its clients share 100 calls a second, and each List costs it the pods of the node.
 _PAUSE_SECONDS = 1.0
@@ -71,9 +72,11 @@ class _Asker:
 
 async def _answer(socket: Path) -> api.ListPodResourcesResponse | None:
     async with grpc.aio.insecure_channel(target_of(socket), options=OPTIONS) as channel:
-        stub = api_grpc.PodResourcesListerStub(channel)
+        ask = method(
+            channel, _LIST, api.ListPodResourcesRequest, api.ListPodResourcesResponse.FromString
+        )
         try:
-            return await stub.List(api.ListPodResourcesRequest(), timeout=_LIST_SECONDS)
+            return await ask(api.ListPodResourcesRequest(), timeout=_LIST_SECONDS)
         except grpc.aio.AioRpcError:
             return None
 

@@ -5,16 +5,17 @@ from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from itertools import starmap
 from pathlib import Path
-from typing import NamedTuple
 
 import grpc.aio
+import msgspec
 
 from nodeplug.host.files import stamp
 from nodeplug.host.lane import Lane
 from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2 as api
-from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2_grpc as api_grpc
+from nodeplug.kubelet.method import method
 from nodeplug.kubelet.target import target_of
 
+_OPTIONS_OF = "/v1beta1.DevicePlugin/GetDevicePluginOptions"
 _SECONDS = 1.0
 _OPTIONS = (("grpc.default_authority", "localhost"), ("grpc.use_local_subchannel_pool", 1))
 
@@ -25,7 +26,7 @@ async def trouble_at(socket: Path) -> str:
         return await _trouble_on(channel)
 
 
-class _Kept(NamedTuple):
+class _Kept(msgspec.Struct, frozen=True):
     stamp: object
     channel: grpc.aio.Channel
 
@@ -77,8 +78,8 @@ def _stamps(paths: AbstractSet[Path]) -> dict[Path, object]:
 
 async def _trouble_on(channel: grpc.aio.Channel) -> str:
     try:
-        stub = api_grpc.DevicePluginStub(channel)
-        await stub.GetDevicePluginOptions(api.Empty(), timeout=_SECONDS)
+        ask = method(channel, _OPTIONS_OF, api.Empty, api.DevicePluginOptions.FromString)
+        await ask(api.Empty(), timeout=_SECONDS)
     except grpc.aio.AioRpcError as error:
         return error.details() or error.code().name
     return ""

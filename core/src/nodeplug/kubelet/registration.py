@@ -7,8 +7,8 @@ import random
 import grpc.aio
 
 from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2 as api
-from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2_grpc as api_grpc
 from nodeplug.kubelet.lock import ResourceLock
+from nodeplug.kubelet.method import method
 from nodeplug.kubelet.server import DevicePluginServer
 from nodeplug.kubelet.sockets import KUBELET_SOCKET
 from nodeplug.kubelet.target import target_of
@@ -20,6 +20,7 @@ VERSION = "v1beta1"
 # R18: above the 10 s that the kubelet takes to dial us.
 REGISTER_SECONDS = 20.0
 # R8: kubelet.sock is bound an instant before it listens.
+_REGISTER = "/v1beta1.Registration/Register"
 _FIRST_PAUSE = 0.002
 _LONGEST_PAUSE = 5.0
 # R13: these texts mean that no retry can help.
@@ -117,9 +118,9 @@ class Registration:
     async def _call(self, request: api.RegisterRequest) -> str:
         options = [("grpc.default_authority", "localhost"), ("grpc.use_local_subchannel_pool", 1)]
         async with grpc.aio.insecure_channel(self._target, options=options) as channel:
-            stub = api_grpc.RegistrationStub(channel)
+            register = method(channel, _REGISTER, api.RegisterRequest, api.Empty.FromString)
             try:
-                await stub.Register(request, timeout=REGISTER_SECONDS)
+                await register(request, timeout=REGISTER_SECONDS)
             except grpc.aio.AioRpcError as error:
                 return error.details() or error.code().name
         return ""

@@ -5,9 +5,10 @@ import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import grpc
+import msgspec
 
 from nodeplug.allocation import Allocator
 from nodeplug.kubelet.lock import ResourceLock
@@ -32,7 +33,7 @@ _Beside = Sequence[grpc.GenericRpcHandler]
 _log = logging.getLogger("nodeplug.kubelet")
 
 
-class Site(NamedTuple):
+class Site(msgspec.Struct, frozen=True):
     """Where resources are served: the kubelet's directory with our sockets, and its kubelet.
 
     With a `registry` the sockets are there instead, for the kubelet to find (R72). `troubles` are

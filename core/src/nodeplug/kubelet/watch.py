@@ -5,7 +5,8 @@ import os
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+
+import msgspec
 
 from nodeplug.host.disk import Disk
 from nodeplug.host.distant_watch import DistantWatch
@@ -16,7 +17,7 @@ from nodeplug.meters.catalogue import KUBELET_RESTARTS
 POLL_SECONDS = 2.0
 
 
-class Identity(NamedTuple):
+class Identity(msgspec.Struct, frozen=True):
     """What tells one start of the kubelet from the next (R9); inode numbers are reused."""
 
     device: int

@@ -5,14 +5,14 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import accumulate
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import msgspec
 
 Kind = Literal["gauge", "counter", "histogram", "info"]
 
 
-class Sample(NamedTuple):
+class Sample(msgspec.Struct, frozen=True):
     """One value: the suffix to the family's name, labels as pairs, the number."""
 
     suffix: str

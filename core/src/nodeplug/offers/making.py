@@ -1,7 +1,8 @@
 """The offers of one backend as they come about: who may have which name, with which keys."""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+
+import msgspec
 
 from nodeplug.offers.keys import Keys
 from nodeplug.offers.offer import Offer, OfferedDevice
@@ -13,7 +14,7 @@ from nodeplug.values.inventory import Inventory
 from nodeplug.values.names import check_resource_name
 
 
-class Refusal(NamedTuple):
+class Refusal(msgspec.Struct, frozen=True):
     """A public name that is not given to devices of a resource, and why.
 
     `held` says that another backend has the name; otherwise the rules themselves are at fault.
@@ -30,7 +31,7 @@ class Refusal(NamedTuple):
         return f"{self.resource} is not offered as {self.name}: {self.why}"
 
 
-class Advertised(NamedTuple):
+class Advertised(msgspec.Struct, frozen=True):
     """Offers by public name, and what is wanted in vain."""
 
     offers: Mapping[str, Offer]

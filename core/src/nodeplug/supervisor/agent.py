@@ -6,7 +6,6 @@ import os
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -68,7 +67,9 @@ class Agent:
         self._ledger = Ledger(ledger_dir, owner, boot_id(host.root.root))
         forgetting = Forgetting(ledger_dir, owner, self._holdings)
         hardware = HardwareLook(host.root, node.cdi_dir)
-        host = replace(host, identities=identities(plugin_dir, installation, writes=True))
+        host = msgspec.structs.replace(
+            host, identities=identities(plugin_dir, installation, writes=True)
+        )
         sockets, found = SocketDirectory(plugin_dir), None
         if node.registry:
             found = SocketDirectory(node.registry, REGISTRY_HOME, "the kubelet's plugin registry")

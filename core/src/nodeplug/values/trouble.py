@@ -1,9 +1,9 @@
 """What is not as it should be, for whoever asks."""
 
-from typing import NamedTuple
+import msgspec
 
 
-class Trouble(NamedTuple):
+class Trouble(msgspec.Struct, frozen=True):
     """Something wrong at this moment, on one of two levels.
 
     Where it `blocks`, the kubelet could not use the agent or a part of it, which is *not ready*;

@@ -4,7 +4,6 @@ import os
 import posixpath
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from fnmatch import translate
 from functools import cached_property
 from glob import escape
@@ -21,8 +20,7 @@ from nodeplug.host.sysfs import names_in
 _WILD: Final = re.compile(r"[*?\[]")
 
 
-@dataclass(frozen=True)
-class Step:
+class Step(msgspec.Struct, frozen=True, dict=True):
     """One step of a pattern: a name, or a name with `*`, `?` or `[...]`."""
 
     text: str

@@ -24,7 +24,7 @@ _DEPTH: Final = 10
 _IN_MEMORY: Final = ("/dev/", "/sys/", "/proc/")
 
 
-class Owner(NamedTuple):
+class Owner(msgspec.Struct, frozen=True):
     """Who has a node: the rank of its resource in the configuration, the device, the resource.
 
     Others that want it `shared` as well may have it, too.
@@ -50,7 +50,7 @@ class Entry(msgspec.Struct, frozen=True):
         return self.device.path or self.device.regex
 
 
-class Inner(NamedTuple):
+class Inner(msgspec.Struct, frozen=True):
     """A device node in a directory that stands for its nodes."""
 
     path: str
@@ -83,7 +83,7 @@ class Sighting(NamedTuple):
         return Seen(self.kind, self.number).key
 
 
-class Found(NamedTuple):
+class Found(msgspec.Struct, frozen=True):
     """What one entry selects, and where a change would matter; `folder` is what it selects from."""
 
     sightings: tuple[Sighting, ...] = ()
@@ -112,7 +112,7 @@ class View(msgspec.Struct, frozen=True):
     places: set[Place] = msgspec.field(default_factory=set)
 
 
-class Way(NamedTuple):
+class Way(msgspec.Struct, frozen=True):
     """One of the ways that lead to a thing."""
 
     entry: Entry
