@@ -28,6 +28,7 @@ class Nodes:
 
     def __init__(self, dev: Path, boards: int) -> None:
         self._dev = dev
+        self._left = ""
         self.boards = [f"board-{number}" for number in range(boards)]
         for number, name in enumerate(self.boards):
             _make(dev / name, number)
@@ -58,6 +59,14 @@ class Nodes:
         """Return the twins that are links."""
         return [name for name in TWINS if (self._dev / name).is_symlink()]
 
+    def linkable(self) -> list[str]:
+        """Return the boards that a new link may lead to.
+
+        To that which the last one led to it may not: where no look falls between the two, the
+        thing was never away and keeps its id.
+        """
+        return [board for board in self.boards if board != self._left]
+
     def copy(self, name: str, board: str) -> None:
         """Make a twin that is another node of the same number."""
         found = (self._dev / board).stat()
@@ -74,6 +83,8 @@ class Nodes:
 
     def remove(self, name: str) -> None:
         """Let a twin go."""
+        if name in self.links():
+            self._left = self.leads(name)
         (self._dev / name).unlink()
 
     def swap(self, one: str, other: str) -> None:

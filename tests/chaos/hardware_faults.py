@@ -31,7 +31,7 @@ async def resource_is_renamed_by_a_restart(world: World) -> None:
 async def twin_comes_or_goes(world: World) -> None:
     """Another node of the same number, or a link, of another backend."""
     nodes = world.hardware.nodes
-    name, board = world.dice.choice(TWINS), world.dice.choice(nodes.boards)
+    name, board = world.dice.choice(TWINS), world.dice.choice(nodes.linkable())
     # Of two links to one node either may give it its id, which then stays: one is enough.
     make = world.dice.choice((nodes.copy, nodes.copy if nodes.links() else nodes.link))
     if name in nodes.twins():
@@ -46,7 +46,7 @@ async def link_moves(world: World) -> None:
     missing = [name for name in TWINS if name not in nodes.twins()]
     names = nodes.links() or missing
     if names:
-        nodes.link(world.dice.choice(names), world.dice.choice(nodes.boards))
+        nodes.link(world.dice.choice(names), world.dice.choice(nodes.linkable()))
 
 
 async def mode_changes(world: World) -> None:

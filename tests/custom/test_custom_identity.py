@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 from contextlib import aclosing
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from nodeplug.host.identities import Identities
 from nodeplug_custom.backend import CustomBackend

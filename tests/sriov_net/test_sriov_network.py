@@ -4,11 +4,11 @@ import asyncio
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from nodeplug.host.identities import Identities
 from nodeplug_sriov_net.adapters import address_of, function_place, intel_adapter
