@@ -12,6 +12,7 @@ import grpc.aio
 from nodeplug.host.files import remove_quietly
 from nodeplug.kubelet.service import DevicePluginService
 from nodeplug.kubelet.sockets import SocketDirectory
+from nodeplug.kubelet.target import target_of
 
 # R15: the kubelet handles the end of a stream after the fact, and may then drop the next one.
 SETTLE_SECONDS = 0.5
@@ -38,7 +39,6 @@ class DevicePluginServer:
         self._bound = Path()
         self._link = Path()
         self._inode = 0
-        self._disk = directory.disk
 
     @property
     def path(self) -> Path:
@@ -47,14 +47,14 @@ class DevicePluginServer:
 
     async def start(self) -> None:
         """Bind a new path and serve on it."""
-        await self._disk.call(self.directory.open)
+        self.directory.open()
         self._bound = self._link = self.directory.new_path()
-        server = grpc.aio.server(options=_OPTIONS)
-        server.add_generic_rpc_handlers((self.service.handlers(), *self._beside))
-        await self._disk.call(_bind, server, self._bound)
-        self._server = server
-        await _to_its_end(server.start())
-        self._inode = await self._disk.call(_made_private, self._bound)
+        self._server = grpc.aio.server(options=_OPTIONS)
+        self._server.add_generic_rpc_handlers((self.service.handlers(), *self._beside))
+        self._server.add_insecure_port(target_of(self._bound))
+        await _to_its_end(self._server.start())
+        self._bound.chmod(0o600)
+        self._inode = _inode(self._bound)
 
     async def stop(self) -> None:
         """End all streams, close the socket, remove its files."""
@@ -63,8 +63,8 @@ class DevicePluginServer:
             if server is not None:
                 await _to_its_end(server.stop(grace=None))
         finally:
-            if self._bound.name:
-                await self._disk.tidy(_remove, self._bound, self._link)
+            remove_quietly(self._bound)
+            remove_quietly(self._link)
 
     async def restart(self) -> None:
         """End all streams and serve on a new path, ready to be registered."""
@@ -80,15 +80,11 @@ class DevicePluginServer:
             self.service.end_streams()
             await asyncio.sleep(SETTLE_SECONDS)
 
-    async def new_endpoint(self) -> str:
+    def new_endpoint(self) -> str:
         """Return the endpoint for one more registration; the previous one ends to exist.
 
-        On a full disk it is one that there was before. Raises TimeoutError where the disk does
-        not answer.
+        On a full disk it is one that there was before.
         """
-        return await self._disk.call(self._new_endpoint)
-
-    def _new_endpoint(self) -> str:
         previous = self._link
         source = self._bound if _inode(self._bound) == self._inode else previous
         self._link = self.directory.new_link(source)
@@ -96,18 +92,16 @@ class DevicePluginServer:
             remove_quietly(previous)
         return self.directory.endpoint(self._link)
 
-    async def repair(self) -> bool:
+    def repair(self) -> bool:
         """Put back a socket file that somebody removed; return False where none is left.
 
         So it is, too, where a restart was broken off and nobody serves. One that cannot be put
-        back, on a full disk or one that hangs, is left for later: the kubelet's connection needs
-        no file.
+        back, on a full disk, is left for later: the kubelet's connection needs no file.
 
         R115: a file of that name may also be another server's by now.
         """
-        return self._server is not None and await self._disk.ask(True, self._repair)
-
-    def _repair(self) -> bool:
+        if self._server is None:
+            return False
         paths = {self._bound, self._link}
         intact = {path for path in paths if _inode(path) == self._inode}
         for path in paths - intact if intact else ():
@@ -115,28 +109,6 @@ class DevicePluginServer:
             with suppress(OSError):
                 os.link(next(iter(intact)), path)
         return bool(intact)
-
-
-def _bind(server: grpc.aio.Server, path: Path) -> None:
-    # gRPC looks at the path again, on the event loop, before it closes the socket. This one leads
-    # nowhere by then, so that it is not the disk which is asked.
-    folder = os.open(path.parent, os.O_PATH | os.O_CLOEXEC)
-    try:
-        server.add_insecure_port(f"unix:/proc/self/fd/{folder}/{path.name}")
-    except RuntimeError as error:
-        raise OSError(str(error)) from error
-    finally:
-        os.close(folder)
-
-
-def _made_private(path: Path) -> int:
-    path.chmod(0o600)
-    return _inode(path)
-
-
-def _remove(*paths: Path) -> None:
-    for path in paths:
-        remove_quietly(path)
 
 
 async def _to_its_end(work: Coroutine[object, object, None]) -> None:

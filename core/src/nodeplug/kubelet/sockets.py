@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from nodeplug.host.disk import Disk
 from nodeplug.host.files import FileLock, remove_quietly
 from nodeplug.values.errors import KubeletDirectoryError
 
@@ -26,16 +25,9 @@ _LONGEST_ENDPOINT = f"{HOME}/01234567/99999-99999.sock"
 
 
 class SocketDirectory:
-    """The directory `.nodeplug/<instance>` with a lock held for this process's life.
+    """The directory `.nodeplug/<instance>` with a lock held for this process's life."""
 
-    What says that it blocks is to be called on its `disk`, as all that touches the `plugin_dir`;
-    `name` is what `fallbacks` calls that.
-    """
-
-    def __init__(
-        self, plugin_dir: Path, home: str = HOME, name: str = "the kubelet's directory"
-    ) -> None:
-        self.disk = Disk(name)
+    def __init__(self, plugin_dir: Path, home: str = HOME) -> None:
         self.plugin_dir = plugin_dir
         self._all = plugin_dir / home
         self._instance = os.urandom(4).hex()
@@ -47,7 +39,7 @@ class SocketDirectory:
         return self._all / self._instance
 
     def open(self) -> None:
-        """Make the directory, or make it anew; sweep what dead instances left. Blocks.
+        """Make the directory, or make it anew; sweep what dead instances left.
 
         Raises KubeletDirectoryError naming path and remedy.
         """
@@ -77,7 +69,7 @@ class SocketDirectory:
     def new_link(self, bound: Path) -> Path:
         """Return a fresh hard link to a bound socket; the socket itself where none can be made.
 
-        Blocks. R15: every registration wants a path of its own.
+        R15: every registration wants a path of its own.
         """
         number = bound.stem.lstrip(".").partition("-")[0]
         link = self._home / f"{number}-{next(self._numbers)}.sock"
@@ -92,7 +84,7 @@ class SocketDirectory:
         return str(path.relative_to(self.plugin_dir))
 
     def close(self) -> None:
-        """Remove the directory with all that is ours in it. Blocks."""
+        """Remove the directory with all that is ours in it."""
         _clear(self._home)
         self._lock.release()
 

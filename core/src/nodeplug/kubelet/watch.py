@@ -3,13 +3,11 @@
 import asyncio
 import os
 import time
-from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
-from nodeplug.host.disk import Disk
-from nodeplug.host.distant_watch import DistantWatch
+from nodeplug.host.steady_watch import SteadyWatch
 from nodeplug.kubelet.sockets import KUBELET_SOCKET, check_plugin_dir
 from nodeplug.meters.catalogue import KUBELET_RESTARTS
 
@@ -28,33 +26,29 @@ class Identity(msgspec.Struct, frozen=True):
 class KubeletWatch:
     """The identity of the kubelet that listens in the directory, or None.
 
-    While the directory's disk does not answer, that is the last one known. `wakers` are set after
-    every look, whether or not the identity changed; `looked` is when the last look was, by the
-    monotonic clock.
+    `wakers` are set after every look, whether or not the identity changed; `looked` is when the
+    last look was, by the monotonic clock.
     """
 
-    def __init__(self, plugin_dir: Path, disk: Disk) -> None:
+    def __init__(self, plugin_dir: Path) -> None:
         self.identity: Identity | None = None
         self.looked = time.monotonic()
         self.wakers: set[asyncio.Event] = set()
         self._plugin_dir = plugin_dir
-        self._disk = disk
         self._seen = False
         self._changed = asyncio.Event()
-        self._due = asyncio.Event()
 
     async def run(self) -> None:
         """Watch until cancelled. Raise KubeletDirectoryError once the mount is a dead one."""
-        watching = DistantWatch(self._due.set, "the kubelet")
-        async with watching as changes, asyncio.TaskGroup() as tasks:
-            changes.add(self._plugin_dir, frozenset({KUBELET_SOCKET}))
+        async with SteadyWatch("the kubelet") as changes, asyncio.TaskGroup() as tasks:
+            changes.add(self._plugin_dir, names=frozenset({KUBELET_SOCKET}))
             tasks.create_task(self._poll())
             async for _ in changes:
-                await self._look()
+                self.look()
 
-    async def _look(self) -> None:
+    def look(self) -> None:
         """Compare with what is there now."""
-        found = await self._disk.ask(self.identity, self._find)
+        found = self._find()
         self.looked = time.monotonic()
         if found != self.identity:
             if found is not None and self._seen:
@@ -79,11 +73,8 @@ class KubeletWatch:
 
     async def _poll(self) -> None:
         while True:
-            self._due.clear()
-            await self._look()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(POLL_SECONDS):
-                    await self._due.wait()
+            self.look()
+            await asyncio.sleep(POLL_SECONDS)
 
     def _find(self) -> Identity | None:
         try:

@@ -57,11 +57,11 @@ class WatchedRegistration:
     async def _show(self) -> None:
         await self._vigil.sound()
         self._introduction.accepted = False
-        await self._server.new_endpoint()
+        self._server.new_endpoint()
         if self._server.path.name.startswith("."):
             # R72: the kubelet overlooks the name that it is bound to.
             raise KubeletDirectoryError(
                 f"{self._server.directory.plugin_dir}: its file system has no hard links; "
                 "set kubelet.registration: socket"
             )
-        await self._lock.announce(str(self._server.path))
+        self._lock.announce(str(self._server.path))

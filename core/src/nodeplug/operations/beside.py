@@ -9,11 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from nodeplug.backend import BackendSpec
 from nodeplug.config.settings import AgentSettings, ClusterSettings
-from nodeplug.host.calls import call
 from nodeplug.operations.view import View
 from nodeplug.quarantine import QuarantineRule
 from nodeplug.supervisor.agent import Agent
-from nodeplug.supervisor.files import DISK_SECONDS
 from nodeplug.supervisor.reload import Reloader, ReloadReport
 
 if TYPE_CHECKING:
@@ -56,19 +54,14 @@ async def run_beside(
             tasks.create_task(_kept_up("cluster", announcer.run))
 
 
-async def recalled(settings: AgentSettings) -> Sequence[QuarantineRule]:
+def recalled(settings: AgentSettings) -> Sequence[QuarantineRule]:
     """Return what an annotation of the node took out of service when an agent last knew it."""
     annotation = settings.cluster.quarantine_annotation
     if not annotation:
         return ()
     from nodeplug.operations.cluster.annotated import recall  # noqa: PLC0415
 
-    folder = Path(settings.kubelet.device_plugin_dir)
-    try:
-        return await call(recall, annotation, folder, timeout=DISK_SECONDS)
-    except TimeoutError:
-        _log.warning("annotation not recalled, the disk does not answer")
-        return ()
+    return recall(annotation, Path(settings.kubelet.device_plugin_dir))
 
 
 def _followed(
