@@ -6,12 +6,10 @@ import sys
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import click
 import msgspec
 
-from nodeplug.backend import BackendSpec
 from nodeplug.cli.discovered import ask_each
 from nodeplug.cli.named import backends_of
 from nodeplug.cli.options import (
@@ -27,7 +25,6 @@ from nodeplug.cli.options import (
 from nodeplug.cli.tables import print_json, print_table, printable
 from nodeplug.config.load import Configuration
 from nodeplug.config.settings import AgentSettings
-from nodeplug.host.identities import Identities
 from nodeplug.operations.allocations import Sources, look
 from nodeplug.operations.difference import Difference, Offered, differences
 from nodeplug.operations.discovery import discover
@@ -61,7 +58,7 @@ def command(old: str, new: str, output: str) -> None:
     specs = load_or_report(tuple(names)) if names else {}
     configurations = [load_or_leave([source], specs) for source in sources]
     known = known_ids(sources[:1], configurations[0])
-    ask = partial(_inventory, known)
+    ask = partial(discover, known=known)
     answers = [asyncio.run(ask_each(ask, specs, each)) for each in configurations]
     (old_found, first), (new_found, second) = answers
     both = old_found.keys() & new_found.keys()  # nobody knows what becomes of the others
@@ -87,10 +84,6 @@ def _offers(agent: AgentSettings, found: Mapping[str, Inventory]) -> dict[str, O
             report(printable(refusal.detail))
         offers |= {public: Offered(name, each) for public, each in advertised.offers.items()}
     return offers
-
-
-async def _inventory(known: Identities, spec: BackendSpec, settings: Any, root: str) -> Inventory:
-    return await discover(spec, settings, root, known=known)
 
 
 async def _pods(configuration: Configuration) -> dict[tuple[str, str], list[str]]:

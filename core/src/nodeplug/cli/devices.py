@@ -31,7 +31,6 @@ from nodeplug.operations.discovery import SECONDS, discover
 from nodeplug.operations.rules import idle, offered
 from nodeplug.quarantine import isolate
 from nodeplug.values.device import Device
-from nodeplug.values.inventory import Inventory
 
 _COLUMNS = (
     *("backend", "resource", "offeredAs", "replicas", "policy", "inject"),
@@ -69,7 +68,7 @@ def command(names: tuple[str, ...], sources: list[Source], explain: bool, output
 def _device_rows(
     known: Identities, specs: Mapping[str, BackendSpec], configuration: Configuration
 ) -> tuple[dict[str, list[_Row]], int]:
-    found, code = asyncio.run(ask_each(partial(_inventory, known), specs, configuration))
+    found, code = asyncio.run(ask_each(partial(discover, known=known), specs, configuration))
     for each in idle(configuration.agent, found, all_known=found.keys() == specs.keys()):
         report(printable(f"{each.place}: {each.why}"))
     rules = configuration.agent.quarantine
@@ -105,10 +104,6 @@ def _explained_rows(
     plugin_dir = Path(configuration.agent.kubelet.device_plugin_dir)
     held = asyncio.run(held_devices(plugin_dir))
     return {name: _with_holds(rows, held) for name, rows in answers.items()}, code
-
-
-async def _inventory(known: Identities, spec: BackendSpec, settings: Any, root: str) -> Inventory:
-    return await discover(spec, settings, root, known=known)
 
 
 async def _verdicts(known: Identities, spec: BackendSpec, settings: Any, root: str) -> list[_Row]:
