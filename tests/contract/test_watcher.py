@@ -7,8 +7,10 @@ import stat
 import sys
 import time
 from asyncio.subprocess import PIPE
+from pathlib import Path
 
 import grpc.aio
+from asyncinotify import Inotify, Mask
 
 from kubelets.kinds import AnyKubelet, Kind
 from nodeplug.kubelet.api import pluginregistration_v1_pb2 as api
@@ -66,6 +68,20 @@ async def test_c23_a_lost_stream_is_replaced_by_a_socket_of_a_new_name(kind: Kin
         first, second = registrations(play.kubelet)
         assert first not in shown(play)
         assert second in shown(play)
+
+
+async def test_c23_the_old_socket_goes_before_the_new_one_is_shown(kind: Kind) -> None:
+    """R77: up to 1.36 a kubelet that looks between the two drops the new one for the old."""
+    async with stage(watcher=True, kind=kind) as play:
+        first, *_ = map(Path, shown(play))
+        with Inotify(sync_timeout=0) as inotify:
+            inotify.add_watch(first.parent, Mask.CREATE | Mask.MOVED_TO | Mask.DELETE)
+            await play.kubelet.drop_streams(BOARD)
+            await play.listed(allocatable=0)
+            await play.listed(allocatable=4)
+            events = list(iter(inotify.sync_get, None))
+        plain = [each for each in events if not str(each.name).startswith(".")]
+        assert [bool(each.mask & Mask.DELETE) for each in plain] == [True, False]
 
 
 async def test_a_socket_that_somebody_removed_is_put_back(kind: Kind) -> None:

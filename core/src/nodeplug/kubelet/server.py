@@ -87,7 +87,7 @@ class DevicePluginServer:
         """
         previous = self._link
         source = self._bound if _inode(self._bound) == self._inode else previous
-        self._link = self.directory.new_link(source)
+        self._link = self.directory.new_link(source, previous)
         if previous not in {self._bound, self._link}:
             remove_quietly(previous)
         return self.directory.endpoint(self._link)

@@ -66,17 +66,22 @@ class SocketDirectory:
         """Return a path never used before, for a server to bind."""
         return self._home / f".{next(self._numbers)}.sock"
 
-    def new_link(self, bound: Path) -> Path:
+    def new_link(self, bound: Path, previous: Path) -> Path:
         """Return a fresh hard link to a bound socket; the socket itself where none can be made.
 
-        R15: every registration wants a path of its own.
+        R15: every registration wants a path of its own. R77: the previous one goes before, or up
+        to 1.36 a kubelet that looks between the two drops the new one for its end.
         """
         number = bound.stem.lstrip(".").partition("-")[0]
         link = self._home / f"{number}-{next(self._numbers)}.sock"
+        hidden = link.with_name(f".{link.name}")
         try:
-            os.link(bound, link)
+            os.link(bound, hidden)
         except OSError:
             return bound
+        if not previous.name.startswith("."):
+            remove_quietly(previous)
+        hidden.rename(link)
         return link
 
     def endpoint(self, path: Path) -> str:

@@ -1,10 +1,10 @@
 """Registration by sockets that the kubelet finds: its plugin manager (R72 to R80)."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import grpc.aio
 
@@ -81,24 +81,23 @@ class PluginManager:
         wanted = self._watch.sockets
         for path, known in list(self._registered.items()):
             if wanted.get(path) != known.number:
-                self._operate(path, self._unregister(path, known))
+                self._operate(path, partial(self._unregister, path, known))
         for path, number in list(wanted.items()):
             if path not in self._registered:
-                self._operate(path, self._register(path, number))
+                self._operate(path, partial(self._register, path, number))
 
-    def _operate(self, path: Path, operation: Coroutine[Any, Any, None]) -> None:
+    def _operate(self, path: Path, operation: Callable[[], Awaitable[None]]) -> None:
         """Start an operation on a socket unless one runs or a failure was not long ago (R73)."""
         backoff = self._backoffs.get(path)
         if path in self._operations or (backoff and self._clock.now() < backoff.until):
-            operation.close()
             return
         task = asyncio.create_task(self._tried(path, operation))
         self._operations[path] = task
         task.add_done_callback(lambda _: self._operations.pop(path))
 
-    async def _tried(self, path: Path, operation: Coroutine[Any, Any, None]) -> None:
+    async def _tried(self, path: Path, operation: Callable[[], Awaitable[None]]) -> None:
         try:
-            await operation
+            await operation()
         except (Refusal, TimeoutError, grpc.aio.AioRpcError):
             last = self._backoffs.get(path)
             seconds = min(2 * last.seconds, _LONGEST_BACKOFF) if last else _FIRST_BACKOFF
