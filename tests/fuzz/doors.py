@@ -7,7 +7,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from unittest import mock
 
@@ -65,14 +65,18 @@ def _running() -> Iterator[int]:
         port: int = probe.getsockname()[1]
     loop = asyncio.new_event_loop()
     server = loop.create_task(_serve(port))
-    thread = threading.Thread(target=loop.run_forever)
+
+    def work() -> None:
+        with suppress(asyncio.CancelledError):
+            loop.run_until_complete(server)
+
+    thread = threading.Thread(target=work)
     thread.start()
     try:
         _wait_for(port)
         yield port
     finally:
         loop.call_soon_threadsafe(server.cancel)
-        server.add_done_callback(lambda _: loop.stop())
         thread.join()
         loop.close()
 

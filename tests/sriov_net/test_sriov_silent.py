@@ -95,6 +95,8 @@ async def test_a_hung_function_costs_one_thread_however_often_it_is_asked(host: 
                 flip(host, driver)
                 await until(inventories, _has(driver))
             await discover(host.backend(settings({}), first.memory))
+            for each in {*threading.enumerate()} - before:
+                await asyncio.to_thread(each.join, 0.1)
             new = {*threading.enumerate()} - before
             assert sum(each.name == "read" for each in new) == 1
 
