@@ -385,3 +385,26 @@ async def test_ids_are_those_of_the_release_before_where_nothing_is_ambiguous(ag
         "usb-046d-0825-" + "L" * 40,
         "usb-1-3",
     ]
+
+
+async def test_a_link_keeps_its_disk_whatever_the_kernel_calls_it(agent: Agent) -> None:
+    """Row C20: at another start disks may be found in another order."""
+    by_name = {"hardware": [{"udev": {"subsystem": "block"}}]}
+    by_link = {"devices": [{"path": "/dev/disk/by-id/*"}]}
+    link, name = ("dev:disk:by-id:A", "dev:disk:by-id:B"), ("udev-sda", "udev-sdb")
+    (agent.tree.folder / "dev/disk/by-id").mkdir(parents=True)
+
+    def start(*letters: str) -> None:
+        agent.restart()
+        for disk, letter in zip("AB", letters, strict=True):
+            agent.tree.at(f"/devices/platform/{disk}/block/sd{letter}", "block")
+            agent.link(f"/dev/disk/by-id/{disk}", f"../../sd{letter}")
+
+    start("a", "b")
+    nodes = "/dev/sda", "/dev/sdb"
+    assert await agent.serves(by_link) == dict(zip(link, nodes, strict=True))
+    for disk in "AB":
+        agent.tree.unplug(f"/devices/platform/{disk}")
+    start("b", "a")
+    assert await agent.serves(by_link) == dict(zip(link, reversed(nodes), strict=True))
+    assert await agent.serves(by_name) == dict(zip(name, nodes, strict=True))

@@ -31,12 +31,15 @@ ROUNDS = 30
 
 @asynccontextmanager
 async def serving(
-    *globs: str, rules: Rules | None = None, hardware: Sequence[object] = ()
+    *globs: str,
+    rules: Rules | None = None,
+    hardware: Sequence[object] = (),
+    reconcile: float = 0,
 ) -> AsyncGenerator[Kubelet, None]:
-    """Serve devices of the true host, without any polling."""
+    """Serve devices of the true host, without any polling unless asked to."""
     devices = [{"path": glob} for glob in globs]
     resource = {"name": RESOURCE, "devices": devices, "hardware": list(hardware)}
-    section = {"resources": [resource], "reconcileSeconds": 0}
+    section = {"resources": [resource], "reconcileSeconds": reconcile}
     settings = msgspec.convert(section, SPEC.settings)
     folder = Path(tempfile.mkdtemp(prefix="np", dir="/tmp"))
     backend = ConfiguredBackend(SPEC, settings)
@@ -119,6 +122,20 @@ async def test_loop_devices_and_terminals_are_picked_by_what_they_are() -> None:
     async with serving(hardware=[{"udev": {"subsystem": "tty", "sysname": "tty"}}]) as kubelet:
         runs = await kubelet.admit(Pod.of({RESOURCE: 1}))
         assert [*runs["c0"].devices] == ["/dev/tty"]
+
+
+async def test_a_disk_that_is_set_read_only_is_seen_at_the_next_look() -> None:
+    """Row C19: the kernel tells of it by no event; nothing but the configured looks finds it."""
+    require(Path("/dev/loop7").exists() and os.geteuid() == 0, "this host has no /dev/loop7")
+    loop = {
+        "udev": {"subsystem": "block", "sysname": "loop7"},
+        "health": {"attributes": {"ro": "0"}},
+    }
+    async with serving(hardware=[loop], reconcile=0.2) as kubelet:
+        await _until_health(kubelet, "loop7", "Healthy")
+        for option, health in (("--setro", "Unhealthy"), ("--setrw", "Healthy")):
+            await asyncio.to_thread(subprocess.run, ["blockdev", option, "/dev/loop7"], check=True)
+            await _until_health(kubelet, "loop7", health)
 
 
 def test_an_unprivileged_process_serves_what_root_serves(tmp_path: Path) -> None:
