@@ -242,7 +242,7 @@ def test_what_is_left_of_a_shared_resource_has_its_policy(text: str) -> None:
         ("{name: gpu, replicas: 1}", "replicas: 1 must be 2 or more"),
         ("{name: gpu, replicas: many}", "replicas: 'many' must be 2 or more"),
         ("{name: gpu}", "replicas: None must be 2 or more"),
-        ("{name: gpu, replicas: 1001}", "replicas: 1001 must be at most 1000"),
+        ("{name: gpu, replicas: 100001}", "replicas: 100001 must be at most 100000"),
         ("{replicas: 2}", "name: is missing"),
         ("{name: gpu, replicas: 2, devices: 0}", "devices: a count, 0, must be of GPUs and 1 or"),
         ("{name: mig-1g.5gb, replicas: 2, devices: 1}", "devices: a count, 1, must be of GPUs"),

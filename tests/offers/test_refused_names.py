@@ -6,8 +6,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from nodeplug.offers import Advertised, OfferRule, advertise
-from nodeplug.values.device import Device
+from nodeplug.kubelet.translate import encode_listed
+from nodeplug.offers import LIST_LIMIT, Advertised, OfferRule, advertise
+from nodeplug.offers.size import listed_size
+from nodeplug.pool import ListedDevice
+from nodeplug.values.device import Device, Health
 from nodeplug.values.inventory import Inventory
 
 GPU = "vendor.example/gpu"
@@ -108,3 +111,44 @@ def test_a_rule_that_no_device_reaches_is_in_nobody_s_way() -> None:
     """One before it holds for all: so is a rule overridden for a node."""
     found = advertise(PAIR, rules({"policy": "spread"}, {"policy": "packed", "rename": "a.b/c"}))
     assert [(name, offer.policy) for name, offer in found.offers.items()] == [(GPU, "spread")]
+
+
+MANY = [Device(id=f"gpu{n}", resource=GPU, numa_nodes=(n % 2,)) for n in range(8)]
+FULL = Inventory.of(MANY)
+
+
+def test_replicas_of_which_no_list_would_fit_are_refused() -> None:
+    """R22: of all devices, also where a part would fit; what is called otherwise is not meant."""
+    both = rules({"devices": {"id": "gpu0"}, "rename": "a.b/c", "replicas": 5}, {"replicas": 50000})
+    found = advertise(FULL, both)
+    assert {name: len(found) for name, found in ids(found).items()} == {"a.b/c": 5, GPU: 7}
+    assert [refusal.why for refusal in found.refusals] == [
+        "the kubelet takes no list with so many replicas"
+    ]
+
+
+def test_replicas_that_would_not_fit_leave_what_the_former_rules_say() -> None:
+    """With the devices of now."""
+    former = {GPU: rules({"rename": "a.b/c", "replicas": 2})}
+    found = advertise(FULL, rules({"rename": "a.b/d", "replicas": 50000}), former)
+    assert {name: len(found) for name, found in ids(found).items()} == {"a.b/c": 16}
+
+
+def test_as_many_replicas_are_offered_as_the_kubelet_takes() -> None:
+    """Here 15,000 of each; the size is that of the message."""
+    [offer] = advertise(FULL, rules({"replicas": 15000})).offers.values()
+    assert len(offer.devices) == 8 * 15000
+    listed = b"".join(
+        encode_listed(ListedDevice(each.id, Health.HEALTHY, each.device.numa_nodes))
+        for each in offer.devices
+    )
+    assert len(listed) == sum(listed_size(device, 15000) for device in MANY) <= LIST_LIMIT
+    assert not advertise(FULL, rules({"replicas": 17000})).offers[GPU].devices[8:]
+
+
+def test_devices_too_many_for_rules_that_worked_take_no_more_memory_than_a_list() -> None:
+    """The list is refused as a whole, and the former one stays."""
+    shared = rules({"replicas": 90000})
+    found = advertise(FULL, shared, {GPU: shared})
+    assert found.refusals == ()
+    assert LIST_LIMIT < len(found.offers[GPU].devices) * 24 < 2 * LIST_LIMIT

@@ -84,6 +84,18 @@ async def test_a_list_that_is_too_large_is_told(
     await watch.until("/readyz", 200, "ok")
 
 
+async def test_replicas_that_no_list_can_hold_leave_those_of_before(
+    play: Stage, watch: Watch
+) -> None:
+    """With the devices of now; told as any rule that is refused."""
+    await play.agent.apply(Rules([OfferRule(resource=BOARD, replicas=2)]), {})
+    await play.listed(BOARD, allocatable=8)
+    await play.agent.apply(Rules([OfferRule(resource=BOARD, replicas=100_000)]), {})
+    await watch.until("/readyz", 200, f"degraded: {BOARD} of backend awkward: a rule")
+    play.set(State(boards=5))
+    await play.listed(BOARD, allocatable=10)
+
+
 async def test_a_list_that_grows_too_large_by_itself_ends_nothing(
     play: Stage, watch: Watch, monkeypatch: pytest.MonkeyPatch
 ) -> None:

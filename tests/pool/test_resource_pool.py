@@ -9,7 +9,8 @@ from msgspec.structs import replace
 from nodeplug.holdings import Holdings
 from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2 as api
 from nodeplug.kubelet.translate import encode_listed
-from nodeplug.pool import LIST_LIMIT, ResourcePool
+from nodeplug.offers import LIST_LIMIT
+from nodeplug.pool import ResourcePool
 from nodeplug.values.errors import ListTooLargeError, UnhealthyDeviceError, UnknownDeviceError
 from nodeplug.values.hardware import EXCLUSIVE
 from support.listing import RESOURCE, device, healths, listing, offer
@@ -223,6 +224,14 @@ def test_a_refused_list_buries_nothing(pool: ResourcePool, holdings: Holdings) -
     with pytest.raises(ListTooLargeError):
         pool.replace(offer(*(device(f"{'x' * 40}-{n:06}") for n in range(LIST_LIMIT // 60))))
     assert not holdings.is_buried(RESOURCE, "a")
+
+
+def test_a_long_list_gives_way_to_another_one(pool: ResourcePool) -> None:
+    """Both would fit, not both at once: what nobody was given need not stay listed."""
+    for name in ("x", "y"):
+        pool.replace(offer(*(device(f"{name * 40}-{n:06}") for n in range(LIST_LIMIT // 70))))
+    assert pool.trouble == ""
+    assert healths(pool)[f"{'y' * 40}-000000"] == "ok"
 
 
 def test_resolving_gives_each_device_once_in_order(pool: ResourcePool) -> None:

@@ -75,6 +75,23 @@ def test_a_rule_without_effect_is_a_warning(host: Path) -> None:
     assert (found.code, found.out, found.err) == (0, "", problem)
 
 
+@pytest.mark.parametrize("whose", ["ours", "a peer's"])
+def test_replicas_that_no_list_can_hold_are_a_warning(host: Path, whose: str) -> None:
+    """In either file; how many there are is known by the devices of this machine."""
+    if whose == "a peer's":
+        names = ", ".join(f"{{path: /dev/{n}}}" for n in ("null", "zero", "full"))
+        groups = ", ".join(f"{{count: 70000, paths: [{name}]}}" for name in names.split(", "))
+        file = host.parent / "theirs.yaml"
+        file.write_text(f"[{{name: aa, groups: [{groups}]}}]")
+        found = nodeplug("config", "check", f"custom={file}")
+    else:
+        for number in range(3):
+            (host / "dev" / f"t{number}").touch()
+        found = check(host, offers=[{"resource": "example.com/t", "replicas": 70000}])
+    assert (found.code, found.out) == (0, "")
+    assert "the kubelet takes no list with so many replicas" in found.err
+
+
 def test_where_there_is_no_device_nothing_is_said_of_rules(host: Path) -> None:
     """As where changes are reviewed."""
     (host / "dev" / "t0").unlink()

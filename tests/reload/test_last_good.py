@@ -29,7 +29,7 @@ RULES: dict[str, Any] = {
 }
 # All are YAML, and none can be read whole.
 WRONG: Sequence[Mapping[str, Any]] = [
-    {"offers": [{"resource": BOARD, "replicas": 5000}]},
+    {"offers": [{"resource": BOARD, "replicas": 0}]},
     {"log": {"level": "loud"}},
     {"unknown": 1},
     {"quarantine": [{"devices": {}}]},

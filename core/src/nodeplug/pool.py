@@ -11,15 +11,12 @@ import msgspec
 from msgspec.structs import replace
 
 from nodeplug.holdings import Holdings
-from nodeplug.offers import Offer, OfferedDevice
+from nodeplug.offers import LIST_LIMIT, Offer, OfferedDevice
 from nodeplug.values.device import Device, Health
 from nodeplug.values.errors import ListTooLargeError, UnhealthyDeviceError, UnknownDeviceError
 
 # R22: a message above 4 MiB ends the stream for good.
 KUBELET_LIMIT = 4 * 1024 * 1024
-# What an inventory may take: the rest is room for devices that fall sick ("Unhealthy" is two bytes
-# longer) and for ids that stay listed after they vanished.
-LIST_LIMIT = 3_670_016
 # A driver that goes takes all its devices along; the first lines tell enough.
 _LOGGED_DEVICES = 10
 
@@ -115,7 +112,8 @@ class ResourcePool:
         offered = {entry.id: entry for entry in offer.devices}
         left = self._offered.keys() - offered.keys()
         gone = {i: self._offered[i].device.numa_nodes for i in sorted(left)}
-        tombs = {i: numa for i, numa in (self._tombs | gone).items() if i not in offered}
+        former = {i: numa for i, numa in (self._tombs | gone).items() if i not in offered}
+        tombs = self._without_oldest(former)
         self._suspects = {
             i: suspicion
             for i, suspicion in self._suspects.items()
@@ -134,9 +132,8 @@ class ResourcePool:
         finally:
             self._news = 0
         self._refused = ""
-        self._holdings.bury(self.resource, gone)
-        self._holdings.revive(self.resource, offered)
-        self._forget_oldest_tombs()
+        self._holdings.bury(self.resource, gone.keys() & tombs.keys())
+        self._holdings.revive(self.resource, {*offered, *(former.keys() - tombs.keys())})
 
     def condemn(self, reason: str) -> None:
         """Turn every device Unhealthy until the next `replace`."""
@@ -237,14 +234,13 @@ class ResourcePool:
             await self._changed.wait()
         return self.snapshot
 
-    def _forget_oldest_tombs(self) -> None:
-        spare = len(self._tombs) - _TOMBS_LIMIT
-        if spare > 0:
-            free = (i for i in self._tombs if not self._holdings.handed_out(self.resource, i))
-            forgotten = set(itertools.islice(free, spare))
-            self._tombs = {i: n for i, n in self._tombs.items() if i not in forgotten}
-            self._holdings.revive(self.resource, forgotten)
-            self.refresh()
+    def _without_oldest(self, tombs: dict[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
+        spare = len(tombs) - _TOMBS_LIMIT
+        if spare <= 0:
+            return tombs
+        free = (i for i in tombs if not self._holdings.handed_out(self.resource, i))
+        forgotten = set(itertools.islice(free, spare))
+        return {i: numa for i, numa in tombs.items() if i not in forgotten}
 
     def _tell_holdings(self) -> None:
         offer = self.offer
@@ -354,7 +350,7 @@ class ResourcePool:
         payload = b"".join([entry.encoded for entry in ordered])
         if len(payload) > limit:
             raise ListTooLargeError(
-                f"{self.resource}: the list of {len(ordered)} devices takes {len(payload)} bytes, "
+                f"{self.resource}: the list of its devices takes {len(payload)} bytes or more, "
                 f"the limit is {limit}; spread them over several resources"
             )
         devices = tuple(entry.listed for entry in ordered)

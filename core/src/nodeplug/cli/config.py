@@ -47,9 +47,10 @@ def check(files: tuple[str, ...]) -> None:
     """Check files; print one line per error, or nothing. Exit 2 if there is any.
 
     Overrides for nodes are tried in every combination that a node can have. A rule of offers or
-    quarantine that no device of this machine matches is a warning, where its backends find any.
-    NAME=FILE checks the file of the device plugin that a backend replaces, and shows what of it is
-    ignored, and what its author may not expect.
+    quarantine that no device of this machine matches, or of offers that cannot hold for those that
+    it has, is a warning, where its backends find any. NAME=FILE checks the file of the device
+    plugin that a backend replaces, and shows what of it is ignored, and what its author may not
+    expect.
     """
     logging.disable()  # backends that look at this machine would say what is wrong with it
     errors = [error for file in files for error in _errors(source_of(file))]
@@ -84,8 +85,7 @@ def _errors(source: Source) -> list[NodeplugError]:
             click.echo(f"ignored: {printable(line)}")
         for line in said.notes:
             click.echo(f"note: {printable(line)}")
-        if not source.backend:  # the rules that another plugin's file makes have no place in it
-            _warn(file, said, specs)
+        _warn(source, said, specs)
     return [*broken, *_once(found, specs)]
 
 
@@ -114,12 +114,18 @@ def _wrong(
         yield ConfigError(f"{origin}: offers: {refusal.detail}")
 
 
-def _warn(file: Path, configuration: Configuration, specs: Mapping[str, BackendSpec]) -> None:
-    """Print what has no effect on this machine, as far as it has the hardware."""
+def _warn(source: Source, configuration: Configuration, specs: Mapping[str, BackendSpec]) -> None:
+    """Print what does not work on this machine, as far as it has the hardware."""
     inventories = asyncio.run(_found(configuration, specs))
-    all_known = bool(specs) and inventories.keys() == specs.keys()
-    for each in idle(configuration.agent, inventories, all_known=all_known):
-        click.echo(f"warning: {file}: {each.place}: {printable(each.why)}", err=True)
+    anyway = {*refused(configuration.agent, expected(configuration, specs))}
+    here = {*refused(configuration.agent, inventories)} - anyway
+    warnings = sorted(f"offers: {refusal.detail}" for _, refusal in here)
+    if not source.backend:  # the rules that another plugin's file makes have no place in it
+        all_known = bool(specs) and inventories.keys() == specs.keys()
+        found = idle(configuration.agent, inventories, all_known=all_known)
+        warnings += (f"{each.place}: {each.why}" for each in found)
+    for warning in warnings:
+        click.echo(f"warning: {source.path}: {printable(warning)}", err=True)
 
 
 async def _found(

@@ -5,8 +5,10 @@ from nodeplug.offers.keys import contradictions
 from nodeplug.offers.making import Advertised, Refusal
 from nodeplug.offers.offer import Offer, OfferedDevice
 from nodeplug.offers.rules import Injection, OfferRule, Policy
+from nodeplug.offers.size import LIST_LIMIT
 
 __all__ = [
+    "LIST_LIMIT",
     "Advertised",
     "Injection",
     "Offer",

@@ -1,12 +1,14 @@
 """From an inventory and rules to offers; what a rule asks for in vain is told."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 
 from nodeplug.offers.making import Advertised, Making, value_of
 from nodeplug.offers.offer import Offer, OfferedDevice
 from nodeplug.offers.rules import OfferRule
+from nodeplug.offers.size import LIST_LIMIT, LONGEST, listed_size
 from nodeplug.offers.split import split_names
 from nodeplug.selectors import facts_of, test_for
 from nodeplug.values.device import Device
@@ -41,7 +43,7 @@ def advertise(
     _report_unknown_attributes(inventory, rules)
     wanted = _Reading(inventory, dict.fromkeys(inventory.resources, rules))
     before = _Reading(inventory, former)
-    making = Making(inventory, taken)
+    making = Making(inventory, taken, {*wanted.overlong(before)})
     for native in sorted(inventory.resources):
         if all(rule.devices for rule in wanted.rules[native]):
             making.open(native, native)
@@ -90,6 +92,21 @@ class _Reading:
         }
         self._inventory = inventory
         self._split: dict[tuple[str, int], Mapping[str, str]] = {}
+
+    def overlong(self, before: "_Reading") -> Iterator[tuple[str, int]]:
+        """Yield names whose lists would not fit, each with a rule that is none of `before`."""
+        devices = self._inventory.devices.values()
+        most = max((rule.replicas for own in self.rules.values() for rule in own), default=1)
+        if most == 1 or len(devices) * most * LONGEST <= LIST_LIMIT:
+            return
+        sizes: Counter[str] = Counter()
+        for device in devices:
+            name, rule = self.of(device)
+            sizes[name] += listed_size(device, rule.replicas if rule else 1)
+        for device in devices:
+            name, rule = self.of(device)
+            if sizes[name] > LIST_LIMIT and rule and rule not in before.rules[device.resource]:
+                yield name, id(rule)
 
     def whole_names(self, native: str) -> list[_Named]:
         """Return the names that are given whatever devices there are, each with its rule."""

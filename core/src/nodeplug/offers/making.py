@@ -1,12 +1,14 @@
 """The offers of one backend as they come about: who may have which name, with which keys."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 
 from nodeplug.offers.keys import Keys
 from nodeplug.offers.offer import Offer, OfferedDevice
 from nodeplug.offers.rules import OfferRule
+from nodeplug.offers.size import LIST_LIMIT, listed_size
 from nodeplug.selectors import facts_of, text_of
 from nodeplug.values.device import Device
 from nodeplug.values.errors import InvalidValueError
@@ -39,11 +41,18 @@ class Advertised(msgspec.Struct, frozen=True):
 
 
 class Making:
-    """The offers of one backend as they come about; `devices` are those of each open name."""
+    """The offers of one backend as they come about; `devices` are those of each open name.
 
-    def __init__(self, inventory: Inventory, taken: Mapping[str, str]) -> None:
+    A name is not opened to a rule where the two are `overlong`.
+    """
+
+    def __init__(
+        self, inventory: Inventory, taken: Mapping[str, str], overlong: Collection[tuple[str, int]]
+    ) -> None:
         self._inventory = inventory
         self._taken = taken
+        self._overlong = overlong
+        self._sizes: Counter[str] = Counter()
         self._natives: dict[str, str] = {}
         self._keys: dict[str, Keys] = {}
         self._values: dict[str, str] = {}
@@ -57,7 +66,7 @@ class Making:
         """Let a resource have a name, with all that a rule says; return why it may not."""
         attempt = name, native, id(rule), value
         if attempt not in self._tried:
-            self._tried[attempt] = refusal = self._refusal(name, native, Keys.of(rule), value)
+            self._tried[attempt] = refusal = self._refusal(name, native, rule, value)
             if refusal is None:
                 self._natives[name], self._values[name] = native, value
                 self._keys[name] = self._keys.get(name, Keys()).merged(Keys.of(rule))
@@ -71,7 +80,10 @@ class Making:
     def add(self, device: Device, name: str, rule: OfferRule | None) -> Refusal | None:
         """Offer a device under a name; return why that may not be."""
         value = value_of(device, rule) if rule and rule.split_by else ""
-        if (refusal := self.open(name, device.resource, rule, value)) is None:
+        refusal = self.open(name, device.resource, rule, value)
+        # More of what is refused as a whole would only take memory.
+        if refusal is None and self._sizes[name] <= LIST_LIMIT:
+            self._sizes[name] += listed_size(device, rule.replicas if rule else 1)
             self.devices[name] += _replicas(device, rule)
         return refusal
 
@@ -80,19 +92,25 @@ class Making:
         offers = {name: self._offer(name, devices) for name, devices in self.devices.items()}
         return Advertised(offers, tuple(self._refusals))
 
-    def _refusal(self, name: str, native: str, keys: Keys, value: str) -> Refusal | None:
+    def _refusal(
+        self, name: str, native: str, rule: OfferRule | None, value: str
+    ) -> Refusal | None:
         if name in self._taken:
             return Refusal(native, name, f"that is {self._taken[name]}", held=True)
+        why = self._why_not(name, native, rule, value)
+        return Refusal(native, name, why) if why else None
+
+    def _why_not(self, name: str, native: str, rule: OfferRule | None, value: str) -> str:
         other = name if name in self._inventory.resources else self._natives.get(name, native)
         if other != native:
-            return Refusal(native, name, f"that is the name of {other}")
+            return f"that is the name of {other}"
+        if (name, id(rule)) in self._overlong:
+            return "the kubelet takes no list with so many replicas"
         if name not in self._natives:
-            return _unfit(name, native)
-        if key := self._keys[name].conflict(keys):
-            return Refusal(native, name, f"another rule gives that name with another {key}")
-        if self._values[name] != value:
-            return Refusal(native, name, "devices with another value have that name")
-        return None
+            return _unfit(name)
+        if key := self._keys[name].conflict(Keys.of(rule)):
+            return f"another rule gives that name with another {key}"
+        return "devices with another value have that name" if self._values[name] != value else ""
 
     def _offer(self, name: str, devices: Sequence[OfferedDevice]) -> Offer:
         native, keys = self._natives[name], self._keys[name]
@@ -109,12 +127,12 @@ class Making:
         )
 
 
-def _unfit(name: str, native: str) -> Refusal | None:
+def _unfit(name: str) -> str:
     try:
         check_resource_name(name)
     except InvalidValueError as error:
-        return Refusal(native, name, str(error))
-    return None
+        return str(error)
+    return ""
 
 
 def value_of(device: Device, rule: OfferRule) -> str:

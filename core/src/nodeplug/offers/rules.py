@@ -11,8 +11,8 @@ from nodeplug.values.section import Section
 Policy = Literal["packed", "spread", "aligned"]
 Injection = Literal["devices", "cdi", "cdi-annotations"]
 
-# Four digits fit behind the longest native id (R23): 56 + 2 + 4 <= 63.
-_REPLICAS_LIMIT = 1000
+# Five digits fit behind the longest native id (R23): 56 + 2 + 5 <= 63.
+_REPLICAS_LIMIT = 100_000
 
 
 class OfferRule(Section, frozen=True):
@@ -50,7 +50,7 @@ class OfferRule(Section, frozen=True):
             ge=1,
             le=_REPLICAS_LIMIT,
             description="How many containers may share each device. There is no isolation between "
-            "them.",
+            "them. The kubelet takes lists of 4 MiB: 50,000 to 100,000 replicas of a resource.",
         ),
     ] = 1
     mark_shared: Annotated[

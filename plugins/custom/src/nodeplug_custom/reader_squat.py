@@ -20,6 +20,8 @@ _PATH_KEYS = frozenset(
 )
 _TYPES = {"Device": "nodes", "Mount": "mount"}
 _RIGHTS = "rwm"
+# What it limits are rows of different nodes, of which no host has so many.
+_LIMIT = 1000
 _USB_ID = re.compile(r"(0x)?([0-9a-f]{1,4})")
 
 
@@ -115,7 +117,7 @@ def _path(where: str, path: Any) -> dict[str, object]:
         "permissions": _rights(where, path),
         "type": _TYPES[text(where, path, "type", "Device")],
         "optional": truth(where, path, "optional"),
-        "limit": count(where, path, "limit"),
+        "limit": min(count(where, path, "limit"), _LIMIT),
         "followLinks": True,
     }
 

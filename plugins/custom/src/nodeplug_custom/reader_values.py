@@ -9,7 +9,7 @@ from nodeplug.values.errors import InvalidValueError
 Values = TypeVarTuple("Values")
 
 # What an offer may say (nodeplug.offers).
-_COUNT_LIMIT = 1000
+_COUNT_LIMIT = 100_000
 
 
 def known_map(where: str, values: Any, known: Collection[str]) -> Mapping[str, Any]:

@@ -10,7 +10,7 @@ from nodeplug_nvidia_gpu.naming import GPU_RESOURCE, is_profile, is_uuid, mig_re
 _POLICIES: Final = {"distributed": "spread", "packed": "packed"}
 _FLAGS: Final = ("renameByDefault", "failRequestsGreaterThanOne")
 # What an offer may say (nodeplug.offers).
-_REPLICAS_LIMIT: Final = 1000
+_REPLICAS_LIMIT: Final = 100_000
 # What all rules of one name must say alike.
 _OF_ALL: Final = ("policy", "failRequestsGreaterThanOne")
 
