@@ -13,6 +13,8 @@ from msgspec.structs import replace
 
 from nodeplug.host.identities import Identities
 from nodeplug_sriov_net.adapters import address_of, function_place, intel_adapter
+from nodeplug_sriov_net.backend import SriovNetBackend
+from nodeplug_sriov_net.memory import Memory
 from nodeplug_sriov_net.network import Network
 from nodeplug_sriov_net.plugin import build
 from support.network import Cable, another_network, ip, private_network
@@ -119,8 +121,10 @@ async def test_a_link_in_another_namespace_is_in_use_and_not_gone(cabled: FakeHo
             "route add ::/0 nexthop via fe80::1 dev far-ens1 nexthop via fe80::2 dev ens1v0",
             "route del ::/0",
         ),
+        ("route add 128.0.0.0/1 dev ens1v0", "route del 128.0.0.0/1"),
+        ("route add 2000::/3 dev ens1v0", "route del 2000::/3"),
     ],
-    ids=["IPv4", "IPv6", "policy", "multipath IPv4", "multipath IPv6"],
+    ids=["IPv4", "IPv6", "policy", "multipath IPv4", "multipath IPv6", "half", "all public IPv6"],
 )
 async def test_a_function_with_a_default_route_is_not_advertised(
     cabled: FakeHost, come: str, go: str
@@ -145,6 +149,37 @@ async def test_a_port_of_a_bridge_with_a_default_route_is_not_advertised(
         await play.healthy(VF1)
         ip("link set ens1v0 nomaster")
         await play.healthy(VF0, VF1)
+
+
+async def test_a_pair_of_links_leads_into_the_bridge_of_its_other_end(cabled: FakeHost) -> None:
+    """So hosts are connected to a bridge that has no address of its own."""
+    async with served(cabled, listening({})) as play:
+        await play.healthy(VF0, VF1)
+        ip("link add br0 type bridge", "link set br0 up", "link set ens1v0 master br0")
+        ip("link add host0 type veth peer name host1", "link set host1 master br0 up")
+        ip("link set host0 up", "route add default dev host0")
+        await play.healthy(VF1)
+        ip("link set host1 nomaster")
+        await play.healthy(VF0, VF1)
+
+
+async def test_an_uplink_that_loses_its_driver_is_known_when_it_has_one_again(
+    cabled: FakeHost,
+) -> None:
+    """Its link is there before its route."""
+    memory, place = Memory(), function_place(0, 0)
+
+    async def advertised() -> set[str]:
+        backend = SriovNetBackend(listening({}), cabled.host, memory)
+        return {*(await discover(backend)).devices}
+
+    ip("route add default dev ens1v0")
+    assert await advertised() == {VF1}
+    ip("link set ens1v0 down")
+    cabled.tree.driver(place, "")
+    await advertised()
+    cabled.tree.driver(place, "ice-vf")
+    assert await advertised() == {VF1}
 
 
 async def test_an_uplink_that_goes_down_is_not_advertised_meanwhile(cabled: FakeHost) -> None:

@@ -9,6 +9,7 @@ from nodeplug_sriov_net.adapters import address_of, intel_adapter, mellanox_adap
 from nodeplug_sriov_net.changes import addresses_in
 from nodeplug_sriov_net.explain import explain
 from nodeplug_sriov_net.facts import Link
+from nodeplug_sriov_net.findings import findings
 from nodeplug_sriov_net.pools import UPLINK
 from nodeplug_sriov_net.uplinks import read_uplinks, uplinks_among
 from support.needs import require
@@ -40,10 +41,39 @@ def test_default_routes_of_both_families_count(fake: FakeHost) -> None:
         fake,
         ipv4("eth0"),
         ipv4("eth1", "0000A8C0", "0000FFFF"),
-        ipv4("eth2", mask="00000080"),
+        ipv4("eth2", "0000000A", "000000FF"),
         ipv6=ipv6("eth3") + ipv6("eth4", f"fe80{ZERO[4:]}", "40"),
     )
     assert read_uplinks(fake.host.root) == {"eth0", "eth3"}
+
+
+def test_routes_to_half_of_the_world_are_default_routes(fake: FakeHost) -> None:
+    """Tunnels and routers put them before a default route, or in its place."""
+    half, public = f"8{ZERO[1:]}", f"2{ZERO[1:]}"
+    routes(
+        fake,
+        ipv4("eth0", mask="00000080"),
+        ipv4("eth1", "00000080", "00000080"),
+        ipv6=ipv6("eth2", half, "01") + ipv6("eth3", public, "03") + ipv6("eth4", half, "04"),
+    )
+    assert read_uplinks(fake.host.root) == {"eth0", "eth1", "eth2", "eth3"}
+
+
+def test_what_netlink_does_not_tell_of_a_link_sysfs_does(fake: FakeHost) -> None:
+    """What a VXLAN lies upon, or what an HSR ring has."""
+    fake.tree.put("/class/net/vxlan7/lower_bond0")
+    fake.tree.put("/class/net/bond0/lower_ens1")
+    assert read_uplinks(fake.host.root, {"vxlan7"}) == {"vxlan7", "bond0", "ens1"}
+
+
+def test_a_tunnel_is_told_of(fake: FakeHost) -> None:
+    """What WireGuard sends leaves by whatever routes say, which may be served."""
+    for name, below in (("wg0", "mtu"), ("ens1", "device"), ("bond0", "lower_ens1")):
+        fake.tree.put(f"/class/net/{name}/{below}")
+        fake.tree.put(f"/class/net/{name}/ifindex")
+    routes(fake, ipv4("wg0"), ipv4("ens1"), ipv4("bond0"))
+    told = findings(settings(), fake.host.root)
+    assert [each.subject for each in told if "lies upon" in each.finding] == ["wg0"]
 
 
 def test_a_route_leads_through_vlan_and_bond_to_its_ports(fake: FakeHost) -> None:

@@ -10,6 +10,7 @@ from nodeplug_sriov_net.nodes import SharedNodes, shared_nodes
 from nodeplug_sriov_net.pools import NO_CDEV, NO_GROUP, Member, Pools
 from nodeplug_sriov_net.settings import PoolSettings, SriovNetSettings
 from nodeplug_sriov_net.survey import SILENT, Survey, blind
+from nodeplug_sriov_net.uplinks import tunnels
 from nodeplug_sriov_net.view import Heard, Viewer
 
 
@@ -23,6 +24,7 @@ def findings(settings: SriovNetSettings, root: HostRoot) -> Sequence[Finding]:
     shared = shared_nodes(root)
     return [
         *_namespace(functions.values()),
+        *map(_tunnel, sorted(tunnels(root))),
         *map(_silent, survey.reads.silent),
         *(found for pool in settings.pools for found in _pool(pool, members, shared)),
         *(found for member in members for found in _member(member)),
@@ -38,6 +40,15 @@ def _namespace(functions: Collection[Function]) -> Iterator[Finding]:
             finding=f"none of {count} adapters shows a network device",
             remedy="run the agent in the host's network namespace (hostNetwork: true)",
         )
+
+
+def _tunnel(name: str) -> Finding:
+    return Finding(
+        severity="warning",
+        subject=name,
+        finding="a default route leads out of it, and the kernel does not tell what it lies upon",
+        remedy="leave out by selectors (`!`) what carries it; it is not guarded as an uplink",
+    )
 
 
 def _silent(address: str) -> Finding:

@@ -27,6 +27,7 @@ from nodeplug_sriov_net.netlink import (
     text_of,
 )
 from nodeplug_sriov_net.reading import KINDS
+from nodeplug_sriov_net.uplinks import SHORT
 
 T = TypeVar("T")
 
@@ -162,8 +163,12 @@ def _carrier(found: Any) -> bool | None:
 
 
 def is_default(message: Message) -> bool:
-    """Return whether a message is about a default route: a node may have a million of others."""
-    return len(message.body) >= _ROUTE.size and message.body[1] == 0
+    """Return whether a message is about a default route, or one as good as that.
+
+    A node may have a million of others.
+    """
+    family, length = message.body[:2] if len(message.body) >= _ROUTE.size else (0, 0)
+    return length <= SHORT.get(family, -1)
 
 
 def route_links(message: Message) -> list[int]:

@@ -97,7 +97,8 @@ def _with_own(found: Candidate, before: Candidate) -> Candidate:
 
 
 def _is_no_uplink(found: Candidate) -> bool:
-    return _is_user_space(found.driver) or any(link.carrier for link in found.links)
+    handed_over = bool(found.driver) and _is_user_space(found.driver)
+    return handed_over or any(link.carrier for link in found.links)
 
 
 def _driver_of(function: Function | None) -> str | None:

@@ -1,6 +1,8 @@
 """The network devices that carry the node's default routes. They must never reach a container."""
 
+import socket
 from collections.abc import Collection, Iterator, Mapping
+from typing import Final
 
 from nodeplug.host.root import HostRoot
 from nodeplug.host.shortage import refuse_shortage
@@ -8,8 +10,11 @@ from nodeplug.host.sysfs import names_in
 from nodeplug_sriov_net.facts import Link
 
 # Fields of /proc/net/route and ipv6_route (kernel, net/ipv4/fib_trie.c, net/ipv6/route.c).
-_V4_NAME, _V4_TARGET, _V4_FLAGS, _V4_MASK = 0, 1, 3, 7
-_V6_TARGET, _V6_LENGTH, _V6_FLAGS, _V6_NAME = 0, 1, 8, 9
+_V4_NAME, _V4_FLAGS, _V4_MASK = 0, 3, 7
+_V6_LENGTH, _V6_FLAGS, _V6_NAME = 1, 8, 9
+# Prefixes as good as none: 0.0.0.0/1 and 128.0.0.0/1 for IPv4, 2000::/3 for IPv6.
+SHORT: Final[Mapping[int, int]] = {socket.AF_INET: 1, socket.AF_INET6: 3}
+_SHORT_MASKS: Final = {"00000000", "00000080"}
 # linux/route.h: it leads nowhere. IPv6 always has such a default route, of "lo".
 _REJECT = 0x200
 _LIMIT = 1 << 20
@@ -18,13 +23,15 @@ _LIMIT = 1 << 20
 _OPEN_VSWITCH = "openvswitch"
 # What Open vSwitch calls the link that has all ports of it.
 _SWITCH = "ovs-system"
+# Links of these kinds lie upon their other end: what is sent goes where that one is a port.
+_PAIRS = frozenset({"veth", "netkit"})
 
 
 def uplinks_among(routes: Collection[int], links: Mapping[int, Link]) -> frozenset[str]:
     """Return the names of network devices by the indexes that default routes lead out of.
 
-    Ports of bonds, bridges and teams are among them, what VLANs and the like lie upon, and all
-    ports of an Open vSwitch through one of whose links a route leads.
+    Ports of bonds, bridges and teams are among them, what VLANs and the like lie upon, what a pair
+    of links leads into, and all ports of an Open vSwitch through one of whose links a route leads.
     """
     return frozenset(links[index].name for index in all_below(routes, links) if index in links)
 
@@ -37,10 +44,17 @@ def all_below(routes: Collection[int], links: Mapping[int, Link]) -> set[int]:
         found |= todo
         ports = {link.index for link in links.values() if link.master in todo}
         below = {links[index].lower for index in todo if index in links}
+        below |= {into for index in todo for into in _other_ends_master(index, links)}
         if any(links[index].driver == _OPEN_VSWITCH for index in todo if index in links):
             ports |= {index for index, link in links.items() if _is_switched(link, links)}
         todo = (ports | below) - found - {0}
     return found
+
+
+def _other_ends_master(index: int, links: Mapping[int, Link]) -> Iterator[int]:
+    link = links.get(index)
+    if link is not None and link.driver in _PAIRS and link.lower in links:
+        yield links[link.lower].master
 
 
 def _is_switched(link: Link, links: Mapping[int, Link]) -> bool:
@@ -48,25 +62,39 @@ def _is_switched(link: Link, links: Mapping[int, Link]) -> bool:
     return link.port_of == _OPEN_VSWITCH or (above is not None and above.driver == _OPEN_VSWITCH)
 
 
-def read_uplinks(root: HostRoot) -> frozenset[str]:
-    """Return the same from /proc and /sys; of a multipath route for IPv4, the first hop only."""
+def read_uplinks(root: HostRoot, heard: Collection[str] = ()) -> frozenset[str]:
+    """Return the same from /proc and /sys; of a multipath route for IPv4, the first hop only.
+
+    What was `heard` of by netlink is followed, too: there, links such as VXLANs do not say what
+    they lie upon.
+    """
     found: set[str] = set()
-    todo = {*_ipv4(root), *_ipv6(root)}
+    todo = {*_ipv4(root), *_ipv6(root), *heard}
     while todo:
         found |= todo
         todo = {below for name in todo for below in _lower(root, name)} - found
     return frozenset(found)
 
 
+def tunnels(root: HostRoot) -> frozenset[str]:
+    """Return those that have neither a device nor anything below, as WireGuard's and programs'."""
+    return frozenset(name for name in read_uplinks(root) if _is_tunnel(root, name))
+
+
+def _is_tunnel(root: HostRoot, name: str) -> bool:
+    names = names_in(root.sys / "class/net" / name)
+    return "ifindex" in names and "device" not in names and not any(_lower(root, name))
+
+
 def _ipv4(root: HostRoot) -> Iterator[str]:
     for fields in _lines(root, "route"):
-        if len(fields) > _V4_MASK and fields[_V4_TARGET] == fields[_V4_MASK] == "00000000":
+        if len(fields) > _V4_MASK and fields[_V4_MASK] in _SHORT_MASKS:
             yield from _way_out(fields[_V4_NAME], fields[_V4_FLAGS])
 
 
 def _ipv6(root: HostRoot) -> Iterator[str]:
     for fields in _lines(root, "ipv6_route"):
-        if len(fields) > _V6_NAME and (fields[_V6_TARGET], fields[_V6_LENGTH]) == ("0" * 32, "00"):
+        if len(fields) > _V6_NAME and int(fields[_V6_LENGTH], 16) <= SHORT[socket.AF_INET6]:
             yield from _way_out(fields[_V6_NAME], fields[_V6_FLAGS])
 
 

@@ -80,7 +80,7 @@ class Viewer:
 
     def candidates(self, functions: Mapping[str, Function], heard: Heard) -> list[Candidate]:
         """Return all that could be served, whatever the configuration says."""
-        uplinks = read_uplinks(self._root) | uplinks_among(heard.routes, heard.links or {})
+        uplinks = read_uplinks(self._root, uplinks_among(heard.routes, heard.links or {}))
         places = (devpath_at(self._root, f"/sys/class/net/{name}") for name in uplinks)
         known = {each for each in places if each}
         around = Surroundings(heard.links, uplinks, known, heard.ddp, heard.rdma)
