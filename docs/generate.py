@@ -26,7 +26,9 @@ YAML (or JSON) files hold everything; one is enough:
   Overrides for nodes are tried in every combination that a node can have, so that what breaks on
   one node is found before. A rule that no device of this machine matches is a warning.
 - `nodeplug config diff OLD NEW` shows what this node would offer otherwise by another file: names
-  and devices that come and go, and the pods that have what would go. Exit 1 if anything changes.
+  and devices that come and go, and the pods that have what would go. Exit 1 if anything changes,
+  2 if a part cannot be compared: a section that is wrong, or overrides while `NODE_NAME` and
+  `NODE_LABELS_FILE` do not say which node this is.
 - Values are read as YAML 1.2 has them: `0000:03:02.0`, `on`, `1_2` and `0403` are text as it
   stands. Where text is wanted, `8086` is text, too.
   [What kubectl and Helm read otherwise](yaml.md).

@@ -110,6 +110,39 @@ def test_a_backend_that_cannot_be_compared_is_not_said_to_lose_anything(root: Pa
     ]
 
 
+def test_what_the_wrong_part_of_a_file_may_give_is_not_said_to_go(root: Path) -> None:
+    """Nor to come, where it is the old file's; that it is not compared is said."""
+    whole = file(root, "old", entry(T, "/dev/t*"), entry(U, "/dev/u*"))
+    part = file(root, "new", entry(T, "/dev/t1"), entry("wrong", "/dev/u*"))
+    for old, new in ((whole, part), (part, whole)):
+        found = diff(old, new)
+        assert (found.code, found.out) == (USAGE, "")
+        assert f"{part}: backend custom: is wrong in part" in found.err
+
+
+def test_an_override_counts_where_the_node_is_known(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where it is not, nobody can say that all stays as it is."""
+    plain = entry(T, "/dev/t*")
+    more = {"backends": {"custom": {"resources": [entry(U, "/dev/u*")]}}}
+    nodes = [{"names": ["worker-*"], "config": more}, {"labels": {"a": "b"}, "config": {}}]
+    old, new = file(root, "old", plain), file(root, "new", plain, nodes=nodes)
+    monkeypatch.delenv("NODE_NAME", raising=False)
+    found = diff(old, new)
+    assert (found.code, found.out) == (USAGE, "")
+    assert found.err.splitlines()[:2] == [
+        f"nodeplug: {new}: nodes[0]: is left out, NODE_NAME not being set",
+        f"nodeplug: {new}: nodes[1]: is left out, NODE_LABELS_FILE not being set",
+    ]
+    labels = root / "labels"
+    labels.write_text('{"a": "c"}')
+    monkeypatch.setenv("NODE_LABELS_FILE", str(labels))
+    for name, changed in (("worker-1", [U]), ("control-1", [])):
+        monkeypatch.setenv("NODE_NAME", name)
+        assert [*changes(old, new)] == changed
+
+
 def test_devices_that_containers_share_otherwise_are_altered(root: Path) -> None:
     """Nothing else of them is another."""
     old, new = (
@@ -147,25 +180,35 @@ def test_a_backend_that_is_not_installed_is_named(root: Path) -> None:
     assert (found.code, "nowhere" in found.err) == (USAGE, True)
 
 
+HIT: dict[str, tuple[Any, str]] = {
+    "another path": ({"entry": entry(T, "/dev/t1")}, "removed"),
+    "another name": ({"offers": [{"resource": T, "rename": U}]}, "removed"),
+    "replicas": ({"offers": [{"resource": T, "replicas": 2}]}, "removed"),
+    "quarantine": ({"quarantine": [{"devices": {"id": "dev:t0"}}]}, "sick"),
+    "environment": ({"entry": entry(T, "/dev/t*", env={"A": "1"})}, "altered"),
+}
+
+
 async def test_pods_that_have_what_would_go_are_named() -> None:
-    """And no others."""
+    """And no others: whatever it is that changes."""
     async with backends_stage() as play:
         for name in ("t0", "t1"):
             (play.root / "dev").mkdir(exist_ok=True)
             (play.root / "dev" / name).touch()
         play.start(custom(entry(T, "/dev/t*")))
         await play.listed(T, 2)
-        pods = [Pod.of({T: 1}) for _ in range(2)]
-        for each in pods:
-            await play.kubelet.admit(each)
+        pod = Pod.of({T: 1})
+        await play.kubelet.admit(pod)
         kubelet = {
             "devicePluginDir": str(play.directory),
             "podResourcesSocket": str(play.pod_resources),
         }
         old = file(play.root, "old", entry(T, "/dev/t*"), kubelet=kubelet)
-        new = file(play.root, "new", entry(T, "/dev/t1"), kubelet=kubelet)
-        [found] = await asyncio.to_thread(told, old, new)
-        table = await asyncio.to_thread(diff, old, new)
-    [(device, [pod])] = found["held"].items()
-    assert (device, pod.partition("/")[2] in {each.name for each in pods}) == ("dev:t0", True)
-    assert pod in table.out
+        for way, (keys, what) in HIT.items():
+            changed = keys.pop("entry", entry(T, "/dev/t*"))
+            new = file(play.root, "new", changed, kubelet=kubelet, **keys)
+            [found, *_] = await asyncio.to_thread(told, old, new)
+            table = await asyncio.to_thread(diff, old, new)
+            assert (way, found["resource"], "dev:t0" in found[what]) == (way, T, True)
+            assert (way, found["held"]) == (way, {"dev:t0": [f"{pod.namespace}/{pod.name}"]})
+            assert f"{pod.namespace}/{pod.name}" in table.out

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from nodeplug.backend import BackendSpec, Verdict
-from nodeplug.cli.discovered import ask_each
+from nodeplug.cli.discovered import ask_each, shown
 from nodeplug.cli.options import (
     backends_option,
     config_option,
@@ -25,11 +25,10 @@ from nodeplug.cli.tables import print_json, print_table, printable
 from nodeplug.config.load import Configuration, Source
 from nodeplug.host.host import open_host
 from nodeplug.host.identities import Identities
-from nodeplug.offers import Advertised
+from nodeplug.offers import Offer
 from nodeplug.operations.allocations import held_devices
 from nodeplug.operations.discovery import SECONDS, discover
-from nodeplug.operations.rules import idle, offered
-from nodeplug.quarantine import isolate
+from nodeplug.operations.rules import idle
 from nodeplug.values.device import Device
 
 _COLUMNS = (
@@ -71,19 +70,15 @@ def _device_rows(
     found, code = asyncio.run(ask_each(partial(discover, known=known), specs, configuration))
     for each in idle(configuration.agent, found, all_known=found.keys() == specs.keys()):
         report(printable(f"{each.place}: {each.why}"))
-    rules = configuration.agent.quarantine
-    isolated = {name: isolate(inventory, rules) for name, inventory in found.items()}
     rows = {}
-    for name, advertised in offered(configuration.agent, isolated):
-        for refusal in advertised.refusals:
-            report(printable(refusal.detail))
-        ways = _ways(advertised)
-        devices = isolated[name].devices.values()
+    for name, (inventory, offers) in shown(configuration.agent, found):
+        ways = _ways(offers)
+        devices = inventory.devices.values()
         rows[name] = [{**_described(each), **ways.get(each.id, _NOT_OFFERED)} for each in devices]
     return rows, code
 
 
-def _ways(advertised: Advertised) -> Mapping[str, _Row]:
+def _ways(offers: Mapping[str, Offer]) -> Mapping[str, _Row]:
     """Return how each device is offered, by its id."""
     return {
         device_id: {
@@ -92,7 +87,7 @@ def _ways(advertised: Advertised) -> Mapping[str, _Row]:
             "policy": offer.policy or "",
             "inject": offer.inject,
         }
-        for offer in advertised.offers.values()
+        for offer in offers.values()
         for device_id, count in Counter(each.device.id for each in offer.devices).items()
     }
 

@@ -10,6 +10,7 @@ import click
 import msgspec
 
 from nodeplug.backend import BackendSpec
+from nodeplug.cli.tables import printable
 from nodeplug.config.load import Configuration, NodeFacts, Source, load_configuration
 from nodeplug.host.identities import Identities
 from nodeplug.loader import load_each
@@ -87,9 +88,12 @@ def fail(message: str, code: int) -> NoReturn:
 def load_or_leave(sources: Sequence[Source], specs: Mapping[str, BackendSpec]) -> Configuration:
     """Return the configuration; leave where a file as a whole is unusable."""
     try:
-        return load_configuration(sources, specs, node_facts())
+        configuration = load_configuration(sources, specs, node_facts())
     except ConfigError as error:
         fail(str(error), USAGE)
+    for override in configuration.undecided:
+        report(printable(override))
+    return configuration
 
 
 def load_or_report(names: tuple[str, ...]) -> Mapping[str, BackendSpec]:

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from nodeplug.backend import BackendSpec
 from nodeplug.config.document import convert, parse_document, read_document
-from nodeplug.config.merge import for_node, merge, with_overrides
+from nodeplug.config.merge import for_node, merge, undecided, with_overrides
 from nodeplug.config.section import read_section
 from nodeplug.config.settings import AgentSettings
 from nodeplug.values.errors import BrokenSectionError, ConfigError, InvalidValueError
@@ -27,8 +28,9 @@ class Configuration(msgspec.Struct, frozen=True):
     """What files say: for the agent, and per backend its settings or what is wrong with them.
 
     `ignored` names what has no meaning here, `notes` what is meant otherwise than it may look, one
-    line each. `whole` says that nothing of another
-    plugin's file was left out. `refused` is why it is not what the files say but what was kept.
+    line each. `undecided` names overrides that may hold on this node, which is not known. `whole`
+    says that nothing of another plugin's file was left out. `refused` is why it is not what the
+    files say but what was kept.
     """
 
     agent: AgentSettings
@@ -37,6 +39,7 @@ class Configuration(msgspec.Struct, frozen=True):
     whole: bool = True
     refused: Sequence[ConfigError] = ()
     notes: Sequence[str] = ()
+    undecided: Sequence[str] = ()
 
     @property
     def errors(self) -> list[ConfigError]:
@@ -88,7 +91,13 @@ def load_configuration(
     parts = [_part(source, specs) for source in sources]
     here = [for_node(part.document, facts.name, facts.labels) for part in parts]
     origin = Path(" + ".join(str(source.path) for source in sources) or "(defaults)")
-    return _configuration(parts, reduce(merge, here, {}), specs, origin)
+    found = _configuration(parts, reduce(merge, here, {}), specs, origin)
+    unknown = [
+        f"{source.path}: {place}"
+        for source, part in zip(sources, parts, strict=True)
+        for place in undecided(part.document, facts.name, facts.labels)
+    ]
+    return replace(found, undecided=unknown)
 
 
 class Combination(NamedTuple):

@@ -1,6 +1,6 @@
 """One document out of several: files in their order, and what holds for this node alone."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -23,6 +23,17 @@ def for_node(document: Any, node: str, labels: Mapping[str, str]) -> Any:
     """Return the document with the overrides for this node merged in, and no others."""
     chosen = [n for n, each in enumerate(overrides_in(document)) if _holds(each, node, labels)]
     return with_overrides(document, chosen)
+
+
+def undecided(document: Any, node: str, labels: Mapping[str, str]) -> Iterator[str]:
+    """Yield the overrides that might hold were the node known, and what does not tell of it."""
+    variables = {"names": not node and "NODE_NAME", "labels": not labels and "NODE_LABELS_FILE"}
+    unknown = {key: variable for key, variable in variables.items() if variable}
+    for number, each in enumerate(overrides_in(document)):
+        if isinstance(each, dict) and not _holds(each, node, labels):
+            lacking = " and ".join(unknown[key] for key in unknown if each.get(key))
+            if _holds({**each, **dict.fromkeys(unknown)}, node, labels):
+                yield f"nodes[{number}]: is left out, {lacking} not being set"
 
 
 def overrides_in(document: Any) -> list[Any]:

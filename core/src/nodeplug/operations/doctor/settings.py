@@ -24,7 +24,7 @@ def offered(patient: Patient) -> Iterator[Finding]:
     """Name rules that cannot hold, and those that no device matches."""
     for name, refusal in refused(patient.agent, patient.found):
         rule = f"until then the resource of backend {name} has what it had before, or its own name"
-        yield problem(refusal.resource, refusal.detail, "choose another name in offers", rule)
+        yield problem(refusal.resource, refusal.detail, "change the rule in offers", rule)
     all_known = patient.found.keys() == patient.specs.keys() and not patient.broken
     for each in idle(patient.agent, patient.found, all_known=all_known):
         yield warning(each.place, each.why, each.instead, "the rule has no effect")
