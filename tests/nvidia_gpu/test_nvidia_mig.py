@@ -5,7 +5,9 @@ from collections import Counter
 import pytest
 
 from nodeplug.values.inventory import Inventory
-from support.nvml_host import GPU, NvmlHost, reasons, slice_uuid, uuid
+from nodeplug_nvidia_gpu.nvml import RESET_REQUIRED
+from support.nvml_host import GPU, NvmlHost, reasons, slice_uuid, until, uuid, watching
+from support.nvml_state import LOST
 
 ODD_PROFILE = "its profile 3g.20gb is not 1g.5gb, that of the node's other slices"
 
@@ -134,3 +136,96 @@ async def test_ids_of_old_drivers_are_served(eight: NvmlHost) -> None:
     device = inventory.devices[old.replace("/", ":")]
     edits = await backend.allocate(device.resource, [device])
     assert edits.envs["NVIDIA_VISIBLE_DEVICES"] == old
+
+
+SHAPE = (
+    "nvmlDeviceGetMigMode",
+    "nvmlDeviceGetMaxMigDeviceCount",
+    "nvmlDeviceGetMigDeviceHandleByIndex",
+)
+
+
+@pytest.mark.parametrize("error", [4, 10, 999])
+@pytest.mark.parametrize("function", SHAPE)
+async def test_what_a_gpu_was_given_as_stands_while_it_cannot_be_told(
+    eight: NvmlHost, function: str, error: int
+) -> None:
+    """Slices that pods have must not become a whole GPU; at a start nobody knows what it is."""
+    eight.cut(1, "3g.20gb", "3g.20gb")
+    async with watching(eight.backend(migStrategy="mixed")) as inventories:
+        before = await anext(inventories)
+        eight.fault(function, 1, error=error)
+        eight.state.gpus[2].error = LOST
+        later = await until(inventories, lambda inventory: bool(reasons(inventory)))
+    assert reasons(later).keys() == {uuid(2)}
+    assert later.devices.keys() == before.devices.keys()
+    eight.state.gpus[2].error = 0
+    started = await eight.inventory(migStrategy="mixed")
+    assert resources(started) == {GPU: 7}
+    assert [*started.left_out] == ["GPU 1"]
+
+
+@pytest.mark.parametrize("error", [4, 10, 999])
+@pytest.mark.parametrize(
+    "function",
+    [
+        "nvmlDeviceGetAttributes",
+        "nvmlDeviceGetGpuInstanceId",
+        "nvmlDeviceGetComputeInstanceId",
+        "nvmlDeviceGetName",
+    ],
+)
+async def test_a_fact_of_slices_that_is_not_told_costs_none(
+    eight: NvmlHost, function: str, error: int
+) -> None:
+    """At the start."""
+    eight.cut(1, "3g.20gb", "3g.20gb")
+    eight.fault(function, 1, error=error)
+    found = await eight.inventory(migStrategy="mixed")
+    assert resources(found) == {GPU: 7, "nvidia.com/mig-3g.20gb": 2}
+    assert not reasons(found)
+
+
+@pytest.mark.parametrize("strategy", ["mixed", "single"])
+async def test_a_slice_of_which_nothing_is_known_has_no_resource(
+    eight: NvmlHost, strategy: str
+) -> None:
+    """It is none of no slices and no memory."""
+    eight.cut(1, "3g.20gb")
+    eight.state.gpus[1].slices[0].name = b"slice"
+    fault = eight.fault("nvmlDeviceGetAttributes", 1, error=999)
+    async with watching(eight.backend(migStrategy=strategy)) as inventories:
+        assert slice_uuid(1, 0) not in (await anext(inventories)).devices
+        fault.error = 0
+        await until(inventories, lambda inventory: slice_uuid(1, 0) in inventory.devices)
+
+
+async def test_a_gpu_without_known_node_is_sick_until_it_is_known(eight: NvmlHost) -> None:
+    """It is listed, for all the rest is known."""
+    fault = eight.fault("nvmlDeviceGetMinorNumber", 1, error=999)
+    async with watching(eight.backend()) as inventories:
+        reason = "its minor number, and so its device node, is not known"
+        assert reasons(await anext(inventories)) == {uuid(1): reason}
+        fault.error = 0
+        await until(inventories, lambda inventory: not reasons(inventory))
+
+
+@pytest.mark.parametrize(
+    "function",
+    ["nvmlDeviceGetTotalEccErrors", "nvmlDeviceGetRemappedRows", "nvmlDeviceGetMigMode"],
+)
+async def test_a_gpu_that_waits_for_a_reset_says_so_whatever_it_is_asked(
+    eight: NvmlHost, function: str
+) -> None:
+    """And is listed at a start, if it says what it is."""
+    fault = eight.fault(function, 1, error=RESET_REQUIRED)
+    known = function != "nvmlDeviceGetMigMode"
+    first = await eight.inventory()
+    reason = "the driver asks for a reset of the GPU"
+    assert reasons(first) == ({uuid(1): reason} if known else {})
+    fault.error = 0
+    async with watching(eight.backend()) as inventories:
+        await anext(inventories)
+        fault.error = RESET_REQUIRED
+        later = await until(inventories, lambda inventory: bool(reasons(inventory)))
+    assert reasons(later) == {uuid(1): reason}

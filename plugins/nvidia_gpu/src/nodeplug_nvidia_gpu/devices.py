@@ -76,7 +76,10 @@ class Maker:
 
 
 def _reason(unit: Unit, book: HealthBook) -> str:
-    return unit.oddity or book.reason(unit.gpu.uuid, unit.part)
+    gpu = unit.gpu
+    nameless = "its minor number, and so its device node, is not known"
+    unknown = nameless if gpu.minor is None and "minor" in gpu.failed else ""
+    return unit.oddity or book.reason(gpu.uuid, unit.part) or unknown
 
 
 def _attributes(unit: Unit, versions: Versions) -> dict[str, Attribute]:

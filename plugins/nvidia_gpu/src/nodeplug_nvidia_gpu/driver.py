@@ -30,6 +30,11 @@ class DriverError(Exception):
         """Whether no GPU can be asked until the driver is opened again."""
         return self.code in {UNINITIALIZED, DRIVER_NOT_LOADED, VERSION_MISMATCH, NO_LIBRARY}
 
+    @property
+    def of_gone(self) -> bool:
+        """Whether that is so, or of one GPU: then nothing is worth another question."""
+        return self.code == GPU_IS_LOST or self.of_driver
+
 
 class Driver(Protocol):
     """A driver. Every method may block, and may raise DriverError.

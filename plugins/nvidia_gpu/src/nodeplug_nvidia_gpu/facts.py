@@ -55,7 +55,11 @@ class Gpu(msgspec.Struct, frozen=True, kw_only=True):
         """Return it with what was known before of fields that failed."""
         if known is None or not self.failed:
             return self
-        return msgspec.structs.replace(self, **{name: getattr(known, name) for name in self.failed})
+        fields = {name: getattr(known, name) for name in self.failed}
+        if "slices" in fields:
+            before = {part.uuid: part for part in known.slices}
+            fields["slices"] = tuple(before.get(part.uuid, part) for part in self.slices)
+        return msgspec.structs.replace(self, **fields)
 
 
 class Versions(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,13 +72,14 @@ class Versions(msgspec.Struct, frozen=True, kw_only=True):
 class Pulse(msgspec.Struct, frozen=True, kw_only=True):
     """What is looked at often: who a GPU is, and what is wrong with it.
 
-    `conditions` says by its source what is wrong as long as it is; `uncorrectable` counts memory
+    `slices` is None where neither these nor `mig` could be told. `conditions` says by its source
+    what is wrong as long as it is; `uncorrectable` counts memory
     errors since the driver was loaded, None where that is not counted.
     """
 
     uuid: str
     mig: bool | None = None
-    slices: tuple[str, ...] = ()
+    slices: tuple[str, ...] | None = ()
     conditions: Mapping[str, str] = msgspec.field(default_factory=dict)
     uncorrectable: int | None = None
 

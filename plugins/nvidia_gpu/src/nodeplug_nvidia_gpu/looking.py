@@ -5,6 +5,8 @@ from contextlib import suppress
 from functools import partial
 from typing import Final
 
+import msgspec
+
 from nodeplug_nvidia_gpu.asking import Asker
 from nodeplug_nvidia_gpu.driver import (
     GPU_IS_LOST,
@@ -166,6 +168,8 @@ class Looker:
         try:
             pulse = self._driver.pulse(index)
             known = gpu = self._known.get(pulse.uuid)
+            if gpu is not None and pulse.slices is None:  # what it was given as stands
+                return msgspec.structs.replace(gpu, index=index, failed=("mig", "slices")), pulse
             if gpu is None or gpu.failed or _differs(gpu, index, pulse):
                 gpu = self._driver.gpu(index).filled(known)
         except DriverError as error:

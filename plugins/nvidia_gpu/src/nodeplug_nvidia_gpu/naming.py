@@ -48,8 +48,13 @@ def profile_in(name: str) -> str:
 
 
 def profile_of(gpu_slices: int, compute_slices: int, memory: int, whole: int) -> str:
-    """Return the profile of a slice, by its share of the GPU's memory; both in bytes."""
-    share = math.ceil(_EIGHTHS * memory / whole) / _EIGHTHS if whole else 0.0
+    """Return the profile of a slice, by its share of the GPU's memory; both in bytes.
+
+    Empty where the share or the number of slices is not known.
+    """
+    if not (gpu_slices and memory and whole):
+        return ""
+    share = math.ceil(_EIGHTHS * memory / whole) / _EIGHTHS
     size = round(share * -(-whole // _GIB))
     compute = f"{compute_slices}c." if compute_slices != gpu_slices else ""
     return f"{compute}{gpu_slices}g.{size}gb"

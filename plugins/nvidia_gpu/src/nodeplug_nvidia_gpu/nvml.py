@@ -7,13 +7,15 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
-from nodeplug_nvidia_gpu.driver import GPU_IS_LOST, NO_LIBRARY, NONSENSE, DriverError
+from nodeplug_nvidia_gpu.driver import NO_LIBRARY, NONSENSE, DriverError
 from nodeplug_nvidia_gpu.lean import NotLeanError, load
 from nodeplug_nvidia_gpu.library import NAME, Identity, identity
 
 # NVML: what this library, or this GPU, cannot tell.
 _UNKNOWABLE: Final = frozenset({2, 3, 4, 6, 13, 25})
+INVALID_ARGUMENT: Final = 2
 NOT_SUPPORTED: Final = 3
+NOT_FOUND: Final = 6
 FUNCTION_NOT_FOUND: Final = 13
 TIMEOUT: Final = 10
 RESET_REQUIRED: Final = 16
@@ -96,7 +98,7 @@ class Nvml:
         try:
             return self.ask(function, *arguments)
         except DriverError as error:
-            if error.code == GPU_IS_LOST or error.of_driver:
+            if error.of_gone:
                 raise
             return default
 

@@ -1,12 +1,20 @@
 """All that NVML says of a GPU and its slices."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 from typing import Any, Final
 
-from nodeplug_nvidia_gpu.driver import GPU_IS_LOST, DriverError
+from nodeplug_nvidia_gpu.driver import NONSENSE, DriverError
 from nodeplug_nvidia_gpu.facts import NO_INSTANCE, Gpu, Slice
 from nodeplug_nvidia_gpu.naming import printable, profile_in, profile_of
-from nodeplug_nvidia_gpu.nvml import Nvml
+from nodeplug_nvidia_gpu.nvml import (
+    FUNCTION_NOT_FOUND,
+    INVALID_ARGUMENT,
+    NOT_FOUND,
+    NOT_SUPPORTED,
+    Nvml,
+)
 
 _MIB: Final = 1 << 20
 # NVML: NVML_GPU_FABRIC_STATE_COMPLETED.
@@ -15,6 +23,8 @@ _ATTACHED: Final = 3
 _VGPU: Final = 2
 # NVIDIA, MIG User Guide: a GPU has seven slices at most. Far more are nonsense.
 _SLICES_LIMIT: Final = 64
+# NVML, nvmlDeviceGetMigDeviceHandleByIndex: there is none at this index, or it goes just now.
+_NO_SLICE: Final = frozenset({INVALID_ARGUMENT, NOT_FOUND, NONSENSE})
 _ENGINES: Final = ("Copy", "Decoder", "Encoder", "Jpeg", "Ofa")
 _FABRIC: Final = (
     ("nvmlDeviceGetGpuFabricInfoV", "c_nvmlGpuFabricInfo_v2_t"),
@@ -26,13 +36,13 @@ def read_gpu(nvml: Nvml, index: int) -> Gpu:
     """Return the facts of a GPU; raise DriverError where it does not answer."""
     handle = nvml.ask("nvmlDeviceGetHandleByIndex", index)
     facts = _Facts(nvml, handle)
-    # What is served, and by which node, is told or the GPU cannot be served.
-    mode = nvml.try_(None, "nvmlDeviceGetMigMode", handle)
-    minor = nvml.try_(None, "nvmlDeviceGetMinorNumber", handle)
+    sliced = mig_mode(nvml, handle)
+    minor = facts.ask("minor", "nvmlDeviceGetMinorNumber")
     memory = facts.ask("memory", "nvmlDeviceGetMemoryInfo")
     capability = facts.ask("capability", "nvmlDeviceGetCudaComputeCapability")
     address = facts.ask("address", "nvmlDeviceGetPciInfo")
     total = int(memory.total) if memory else 0
+    slices = read_slices(facts, handle, total) if sliced else ()
     return Gpu(
         index=index,
         uuid=str(nvml.ask("nvmlDeviceGetUUID", handle)),
@@ -42,26 +52,40 @@ def read_gpu(nvml: Nvml, index: int) -> Gpu:
         memory=total,
         capability=f"{capability[0]}.{capability[1]}" if capability else "",
         clique=_clique(nvml, handle),
-        mig=bool(mode[0]) if mode else None,
+        mig=sliced,
         vgpu=facts.ask("vgpu", "nvmlDeviceGetVirtualizationMode") == _VGPU,
-        slices=read_slices(nvml, handle, total) if mode and mode[0] else (),
+        slices=slices,
         failed=tuple(facts.failed),
     )
+
+
+def mig_mode(nvml: Nvml, gpu: Any) -> bool | None:
+    """Return whether a GPU is given as slices; None where it never is.
+
+    Raise DriverError where that cannot be told: a GPU must not be taken for a whole one.
+    """
+    try:
+        return bool(nvml.ask("nvmlDeviceGetMigMode", gpu)[0])
+    except DriverError as error:
+        if error.code in {NOT_SUPPORTED, FUNCTION_NOT_FOUND}:
+            return None
+        raise
 
 
 class _Facts:
     """Asks for what a GPU can be served without; `failed` says which fields could not be told."""
 
     def __init__(self, nvml: Nvml, gpu: Any) -> None:
-        self._nvml = nvml
-        self._gpu = gpu
+        self.nvml = nvml
         self.failed: list[str] = []
+        self._gpu = gpu
 
-    def ask(self, field: str, function: str) -> Any:
+    def ask(self, field: str, function: str, handle: Any = None) -> Any:
+        """Ask the GPU, or the slice with a handle."""
         try:
-            return self._nvml.try_(None, function, self._gpu)
+            return self.nvml.try_(None, function, self._gpu if handle is None else handle)
         except DriverError as error:
-            if error.code == GPU_IS_LOST or error.of_driver:
+            if error.of_gone:
                 raise
             self.failed.append(field)
             return None
@@ -70,36 +94,49 @@ class _Facts:
 def slice_handles(nvml: Nvml, gpu: Any) -> dict[str, tuple[int, Any]]:
     """Return MIG index and handle of each slice, by UUID; a slice that goes meanwhile is left out.
 
-    Indices have gaps where slices have been destroyed.
+    Indices have gaps where slices have been destroyed. Raise DriverError where one cannot be told.
     """
     found = {}
-    for index in range(min(nvml.try_(0, "nvmlDeviceGetMaxMigDeviceCount", gpu), _SLICES_LIMIT)):
-        handle = nvml.try_(None, "nvmlDeviceGetMigDeviceHandleByIndex", gpu, index)
-        uuid = nvml.try_("", "nvmlDeviceGetUUID", handle) if handle is not None else ""
-        if uuid:
-            found[str(uuid)] = index, handle
+    for index in range(min(nvml.ask("nvmlDeviceGetMaxMigDeviceCount", gpu), _SLICES_LIMIT)):
+        with _no_slice():
+            handle = nvml.ask("nvmlDeviceGetMigDeviceHandleByIndex", gpu, index)
+            found[str(nvml.ask("nvmlDeviceGetUUID", handle))] = index, handle
     return found
 
 
-def read_slices(nvml: Nvml, gpu: Any, whole: int) -> tuple[Slice, ...]:
+@contextmanager
+def _no_slice() -> Iterator[None]:
+    try:
+        yield
+    except DriverError as error:
+        if error.code not in _NO_SLICE:
+            raise
+
+
+def read_slices(facts: _Facts, gpu: Any, whole: int) -> tuple[Slice, ...]:
     """Return the slices of a GPU that has so many bytes of memory."""
-    handles = slice_handles(nvml, gpu)
-    return tuple(_slice(nvml, uuid, *found, whole) for uuid, found in handles.items())
+    handles = slice_handles(facts.nvml, gpu)
+    return tuple(_slice(facts, uuid, *found, whole) for uuid, found in handles.items())
 
 
-def _slice(nvml: Nvml, uuid: str, index: int, handle: Any, whole: int) -> Slice:
-    found = nvml.optional(None, "nvmlDeviceGetAttributes", handle)
-    memory = int(found.memorySizeMB) * _MIB if found else _memory(nvml, handle)
+def _slice(facts: _Facts, uuid: str, index: int, handle: Any, whole: int) -> Slice:
+    def ask(function: str) -> Any:
+        return facts.ask("slices", function, handle)
+
+    found = ask("nvmlDeviceGetAttributes")
+    size = None if found else ask("nvmlDeviceGetMemoryInfo")
+    memory = int(found.memorySizeMB) * _MIB if found else int(size.total) if size else 0
     gpu_slices = found.gpuInstanceSliceCount if found else 0
     compute_slices = found.computeInstanceSliceCount if found else 0
     # NVML, nvmlDeviceGetName: the name of a MIG device identifies it by its attributes.
-    profile = profile_in(str(nvml.optional("", "nvmlDeviceGetName", handle)))
+    profile = profile_in(str(ask("nvmlDeviceGetName") or ""))
+    instances = (ask("nvmlDeviceGetGpuInstanceId"), ask("nvmlDeviceGetComputeInstanceId"))
     return Slice(
         uuid=uuid,
         index=index,
         profile=profile or profile_of(gpu_slices, compute_slices, memory, whole),
-        instance=nvml.try_(NO_INSTANCE, "nvmlDeviceGetGpuInstanceId", handle),
-        compute_instance=nvml.try_(NO_INSTANCE, "nvmlDeviceGetComputeInstanceId", handle),
+        instance=NO_INSTANCE if instances[0] is None else instances[0],
+        compute_instance=NO_INSTANCE if instances[1] is None else instances[1],
         memory=memory,
         multiprocessors=found.multiprocessorCount if found else 0,
         gpu_slices=gpu_slices,
@@ -109,11 +146,6 @@ def _slice(nvml: Nvml, uuid: str, index: int, handle: Any, whole: int) -> Slice:
             for name in (_ENGINES if found else ())
         },
     )
-
-
-def _memory(nvml: Nvml, handle: Any) -> int:
-    found = nvml.optional(None, "nvmlDeviceGetMemoryInfo", handle)
-    return int(found.total) if found else 0
 
 
 def pci_address(info: Any) -> str:

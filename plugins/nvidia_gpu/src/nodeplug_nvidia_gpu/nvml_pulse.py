@@ -1,11 +1,12 @@
 """What is asked of NVML at every look: few calls, none of them slow."""
 
+from collections.abc import Collection
 from typing import Any, Final
 
-from nodeplug_nvidia_gpu.driver import GPU_IS_LOST, DriverError
+from nodeplug_nvidia_gpu.driver import DriverError
 from nodeplug_nvidia_gpu.facts import Pulse
 from nodeplug_nvidia_gpu.nvml import FUNCTION_NOT_FOUND, NOT_SUPPORTED, RESET_REQUIRED, Nvml
-from nodeplug_nvidia_gpu.nvml_facts import slice_handles
+from nodeplug_nvidia_gpu.nvml_facts import mig_mode, slice_handles
 
 # NVML: NVML_MEMORY_ERROR_TYPE_UNCORRECTED, NVML_VOLATILE_ECC, NVML_TEMPERATURE_GPU,
 # NVML_FI_DEV_GET_GPU_RECOVERY_ACTION.
@@ -40,24 +41,40 @@ class Pulses:
         handle = self._nvml.ask("nvmlDeviceGetHandleByIndex", index)
         uuid = str(self._nvml.ask("nvmlDeviceGetUUID", handle))
         conditions: dict[str, str] = {}
+        uncorrectable = shape = None
         try:
             self._touch(handle)
             conditions |= self._remapping(uuid, handle) | self._recovery(uuid, handle)
+            uncorrectable = self._optional(
+                uuid, "nvmlDeviceGetTotalEccErrors", handle, _UNCORRECTED, _VOLATILE
+            )
+            shape = self._shape(uuid, handle)
         except DriverError as error:
             if error.code != RESET_REQUIRED:
                 raise
             conditions["recovery"] = _ACTIONS[1]
-        mode = self._optional(uuid, "nvmlDeviceGetMigMode", handle)
-        slices = slice_handles(self._nvml, handle) if mode and mode[0] else {}
         return Pulse(
             uuid=uuid,
-            mig=bool(mode[0]) if mode else None,
-            slices=tuple(slices),
+            mig=shape[0] if shape else None,
+            slices=tuple(shape[1]) if shape else None,
             conditions=conditions,
-            uncorrectable=self._optional(
-                uuid, "nvmlDeviceGetTotalEccErrors", handle, _UNCORRECTED, _VOLATILE
-            ),
+            uncorrectable=uncorrectable,
         )
+
+    def _shape(self, uuid: str, handle: Any) -> tuple[bool | None, Collection[str]] | None:
+        """Return whether it is given as slices, and as which; None where it cannot tell now."""
+        if (uuid, "shape") in self._unsupported:
+            return None, ()
+        try:
+            sliced = mig_mode(self._nvml, handle)
+            found = slice_handles(self._nvml, handle) if sliced else ()
+        except DriverError as error:
+            if error.of_gone or error.code == RESET_REQUIRED:
+                raise
+            return None
+        if sliced is None:
+            self._unsupported.add((uuid, "shape"))
+        return sliced, found
 
     def _touch(self, handle: Any) -> None:
         """Ask what needs the GPU itself: to live it must say one thing that any GPU can say.
@@ -73,7 +90,7 @@ class Pulses:
         try:
             self._nvml.try_(None, function, *arguments)
         except DriverError as error:
-            if error.code in {GPU_IS_LOST, RESET_REQUIRED} or error.of_driver:
+            if error.of_gone or error.code == RESET_REQUIRED:
                 raise
             return error
         return None
@@ -101,7 +118,7 @@ class Pulses:
         try:
             return self._nvml.ask(function, *arguments)
         except DriverError as error:
-            if error.code in {GPU_IS_LOST, RESET_REQUIRED} or error.of_driver:
+            if error.of_gone or error.code == RESET_REQUIRED:
                 raise
             if error.code in {NOT_SUPPORTED, FUNCTION_NOT_FOUND}:
                 self._unsupported.add((uuid, function))

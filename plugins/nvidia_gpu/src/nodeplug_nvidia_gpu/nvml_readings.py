@@ -1,8 +1,9 @@
 """What can be measured of GPUs through NVML."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from nodeplug_nvidia_gpu.driver import DriverError
 from nodeplug_nvidia_gpu.facts import Gpu, Readings
 from nodeplug_nvidia_gpu.nvml import Nvml
 from nodeplug_nvidia_gpu.nvml_facts import slice_handles
@@ -18,10 +19,18 @@ def read_readings(nvml: Nvml, gpu: Gpu) -> Mapping[str, Readings]:
     """Return readings of a GPU and its slices by UUID; raise DriverError where it is lost."""
     handle = nvml.ask("nvmlDeviceGetHandleByIndex", gpu.index)
     found = {gpu.uuid: _readings(nvml, handle)}
-    for uuid, (_, part) in slice_handles(nvml, handle).items() if gpu.slices else ():
+    for uuid, part in _slices(nvml, handle) if gpu.slices else ():
         used, size = _memory(nvml, part)
         found[uuid] = Readings(memory_used=used, memory_size=size)
     return found
+
+
+def _slices(nvml: Nvml, gpu: Any) -> Iterator[tuple[str, Any]]:
+    try:
+        yield from ((uuid, handle) for uuid, (_, handle) in slice_handles(nvml, gpu).items())
+    except DriverError as error:
+        if error.of_gone:
+            raise
 
 
 def _readings(nvml: Nvml, handle: Any) -> Readings:

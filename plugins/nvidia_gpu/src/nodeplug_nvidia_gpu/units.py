@@ -48,10 +48,12 @@ def units(gpus: Iterable[Gpu], strategy: MigStrategy) -> tuple[list[Unit], list[
         mine = [*_units(gpu, strategy, profile)]
         if gpu.name in _DISPLAYS:
             omitted.append(Omission(gpu, "only drives a display"))
-        elif not mine:
+            continue
+        if not mine:
             omitted.append(Omission(gpu, "MIG is on and there are no slices"))
-        else:
-            found += mine
+        odd = [unit for unit in mine if unit.part and not unit.part.profile]
+        omitted += [Omission(gpu, f"the profile of {unit.uuid} is not known") for unit in odd]
+        found += [unit for unit in mine if unit not in odd]
     return found, omitted
 
 
@@ -77,5 +79,6 @@ def _odd(part: Slice, profile: str) -> str:
 
 def _node_profile(gpus: Sequence[Gpu]) -> str:
     """Return the profile that most slices have; of several, the first by name."""
-    counts = Counter(part.profile for gpu in gpus if gpu.mig for part in gpu.slices)
+    parts = (part for gpu in gpus if gpu.mig for part in gpu.slices if part.profile)
+    counts = Counter(part.profile for part in parts)
     return min(counts, key=lambda profile: (-counts[profile], profile), default="")
