@@ -180,9 +180,12 @@ async def test_an_unusual_name_is_served(fake: FakeHost, name: str) -> None:
     assert (device.healthy, device.edits.envs) == (True, {"NAME": name})
 
 
-async def test_a_long_path_keeps_its_end_among_the_attributes(fake: FakeHost) -> None:
-    """The end is what tells devices apart; an attribute holds 64 characters."""
-    path = f"/dev/{'x' * 70}7"
+@pytest.mark.parametrize(("letter", "kept"), [("x", 61), ("é", 29)])
+async def test_a_long_path_keeps_its_end_among_the_attributes(
+    fake: FakeHost, letter: str, kept: int
+) -> None:
+    """The end is what tells devices apart; an attribute holds 64 bytes."""
+    path = f"/dev/{letter * 70}7"
     fake.file(path)
     device = await only(fake, {"path": "/dev/*"})
-    assert device.attributes["hostPath"] == f"…{path[-63:]}"
+    assert device.attributes["hostPath"] == f"…{path[-kept:]}"

@@ -136,6 +136,15 @@ async def test_a_function_with_nodes_of_its_own_brings_those(tree: HardwareTree)
     assert nodes(device) == ["/dev/adc0"]
 
 
+async def test_disks_behind_expanders_are_nodes_of_their_function(tree: HardwareTree) -> None:
+    """However many there are in a row."""
+    place = tree.pci("0000:05:00.0", driver="mpt3sas")
+    place += "/host0/port-0:0/expander-0:0/port-0:0:1/expander-0:1/port-0:1:3/end_device-0:1:3"
+    tree.node(f"{place}/target0:0:9/0:0:9:0", "block", "sdb")
+    function = (await found(tree, {"pci": {"vendor": "8086"}}))["pci-0000:05:00.0"]
+    assert nodes(function) == ["/dev/sdb"]
+
+
 async def test_a_function_without_nodes_is_sick_and_says_so(tree: HardwareTree) -> None:
     """Rather than to give a container nothing."""
     tree.pci("0000:00:05.0", "1234:0001")

@@ -137,6 +137,15 @@ def test_a_probe_may_name_the_path() -> None:
     assert probe.command == ("check", "{path}", "{hostPath}")
 
 
+async def test_all_of_udevs_database_counts(tree: HardwareTree) -> None:
+    """A disk with many paths has links before, of more than a page."""
+    tree.node("/devices/platform/port", "tty", "ttyX0")
+    links = (f"S:disk/by-id/{number}-{'x' * 80}" for number in range(80))
+    tree.database("c81:1", *links, "E:ID_MODEL=thing", "Q:mine", "V:1")
+    udev = {"tags": ["mine"], "properties": {"ID_MODEL": "thing"}}
+    assert (await discover(tree, several({"name": RESOURCE, "hardware": [{"udev": udev}]}))).devices
+
+
 @pytest.mark.parametrize(
     ("lines", "chosen"),
     [

@@ -70,7 +70,7 @@ def test_a_resource_is_checked(keys: dict[str, Any], text: str) -> None:
         ({"path": "/dev/\n"}, r"path: '/dev/\n' must hold printable characters only"),
         ({"labels": {"a b": ""}}, "labels: 'a b' must be a word, and none that devices have"),
         ({"labels": {"realPath": "x"}}, "labels: 'realPath' must be a word, and none that"),
-        ({"labels": {"a": "x" * 64}}, "labels: a must be printable, at most 63 characters"),
+        ({"labels": {"a": "é" * 32}}, "labels: a must be printable, at most 63 bytes"),
         ({"labels": {f"a{n}": "" for n in range(9)}}, "labels: more than 8"),
         ({"type": "blob"}, "Invalid enum value 'blob' - at `$.resources[0].devices[0].type`"),
         ({"permissions": ""}, "permissions: '' must be one or more of 'r', 'w' and 'm', each once"),

@@ -57,6 +57,13 @@ async def test_what_the_driver_does_not_know_is_left_out(eight: NvmlHost) -> Non
     assert "cudaVersion" not in attributes
 
 
+async def test_a_name_of_many_bytes_costs_no_gpu(eight: NvmlHost) -> None:
+    """Attributes hold 64 of them."""
+    eight.state.gpus[3].name = ("é" * 40).encode()
+    found = (await eight.inventory()).devices
+    assert found[uuid(3)].attributes["model"] == "é" * 32
+
+
 async def test_gpus_on_switches_are_linked_to_all_others(eight: NvmlHost) -> None:
     """NVML shows the switch as the other end."""
     for number in range(3):

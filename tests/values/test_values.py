@@ -72,8 +72,14 @@ def test_a_reason_belongs_to_unhealthy_devices_alone(health: Health, reason: str
 
 @pytest.mark.parametrize(
     "attributes",
-    [{"bad name": 1}, {"a" * 33: 1}, {"a": "x" * 65}, {f"n{n}": n for n in range(33)}],
-    ids=["name", "long name", "long value", "too many"],
+    [
+        {"bad name": 1},
+        {"a" * 33: 1},
+        {"a": "x" * 65},
+        {"a": "é" * 33},
+        {f"n{n}": n for n in range(33)},
+    ],
+    ids=["name", "long name", "long value", "more bytes", "too many"],
 )
 def test_attributes_beyond_the_limits_of_dra_are_refused(attributes: dict[str, str | int]) -> None:
     """R101, from day one."""

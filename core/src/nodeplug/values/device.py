@@ -20,7 +20,7 @@ _NUMA_LIMIT = 64
 # R101: what a DRA ResourceSlice holds for one device.
 _FACTS_LIMIT = 32
 _FACT_NAME = re.compile(r"([a-z0-9.-]{1,63}/)?[A-Za-z_][A-Za-z0-9_]{0,31}")
-_FACT_VALUE_LIMIT = 64
+_FACT_VALUE_LIMIT = 64  # bytes
 
 Attribute = str | int | bool
 _NO_ATTRIBUTES: Mapping[str, Attribute] = MappingProxyType({})
@@ -90,6 +90,15 @@ def check_device_id(device_id: str) -> str:
     return device_id
 
 
+def as_attribute(text: str, *, end: bool = False) -> str:
+    """Return as much of a text as an attribute holds, from its beginning or its end."""
+    data = _bytes(text)
+    if len(data) <= _FACT_VALUE_LIMIT:
+        return data.decode()
+    kept = data[-_FACT_VALUE_LIMIT:] if end else data[:_FACT_VALUE_LIMIT]
+    return kept.decode(errors="ignore")
+
+
 def _check_facts(device: Device) -> None:
     if len(device.attributes) + len(device.capacity) > _FACTS_LIMIT:
         raise InvalidValueError(f"device {device.id}: more than {_FACTS_LIMIT} attributes")
@@ -99,7 +108,11 @@ def _check_facts(device: Device) -> None:
                 f"device {device.id}: attribute name {name!r} is not DRA's form"
             )
     for name, value in device.attributes.items():
-        if isinstance(value, str) and len(value) > _FACT_VALUE_LIMIT:
+        if isinstance(value, str) and len(_bytes(value)) > _FACT_VALUE_LIMIT:
             raise InvalidValueError(
-                f"device {device.id}: attribute {name} exceeds {_FACT_VALUE_LIMIT} characters"
+                f"device {device.id}: attribute {name} exceeds {_FACT_VALUE_LIMIT} bytes"
             )
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode(errors="replace")

@@ -52,8 +52,8 @@ def check_labels(labels: Mapping[str, str]) -> None:
     for name, value in labels.items():
         if name in _OWN_FACTS or not _LABEL.fullmatch(name):
             raise ValueError(f"{name!r} must be a word, and none that devices have of themselves")
-        if len(value) > _LABEL_LIMIT or not value.isprintable():
-            raise ValueError(f"{name} must be printable, at most {_LABEL_LIMIT} characters")
+        if len(value.encode()) > _LABEL_LIMIT or not value.isprintable():
+            raise ValueError(f"{name} must be printable, at most {_LABEL_LIMIT} bytes")
 
 
 def check_node_permissions(permissions: str) -> None:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from nodeplug.host.nodes import NodeType
-from nodeplug.values.device import Device, Health
+from nodeplug.values.device import Device, Health, as_attribute
 from nodeplug.values.edits import EMPTY, NO_EDITS, ContainerEdits, DeviceNode, Mount
 from nodeplug.values.hardware import NO_USES
 from nodeplug_custom.selection import Entry, Sighting, leads_out
@@ -14,8 +14,6 @@ from nodeplug_custom.uses import of_path
 
 # What a resource's name may have behind its domain, less what may stand before the device's.
 _NAME_LIMIT = 40
-# R101: the longest text that an attribute may have.
-_ATTRIBUTE_LIMIT = 64
 
 
 def device_of(entry: Entry, seen: Sighting) -> Device:
@@ -76,7 +74,8 @@ def _is_fit(seen: Sighting) -> bool:
 
 def _shown(path: str) -> str:
     text = path if path.isprintable() else ascii(path)[1:-1]
-    return text if len(text) <= _ATTRIBUTE_LIMIT else f"…{text[1 - _ATTRIBUTE_LIMIT :]}"
+    shown = as_attribute(text, end=True)
+    return shown if shown == text else f"…{shown[3:]}"
 
 
 def _edits(entry: Entry, seen: Sighting) -> ContainerEdits:

@@ -6,10 +6,13 @@ from functools import cached_property
 
 from nodeplug.host.identities import natural
 from nodeplug.host.root import HostRoot
-from nodeplug.host.sysfs import ancestors, link_name, names_in, read_text
+from nodeplug.host.sysfs import ancestors, link_name, names_in, read_bytes, read_text
 
-# A device's folder holds its children; deeper than this no node of a USB or PCI device lies.
-_DEPTH = 8
+# A device's folder holds its children. A disk behind a SAS expander lies nine steps below its
+# function, and two more for each further expander.
+_DEPTH = 32
+# A disk with many paths has dozens of links, each of which has a line.
+_DATABASE_LIMIT = 1 << 20
 
 
 class KernelDevice:
@@ -74,8 +77,9 @@ class KernelDevice:
     def _database(self) -> tuple[dict[str, str], frozenset[str]]:
         # The form of these files is systemd's (sd-device); they are the only way to udev's
         # findings from within a container that has no udev.
-        text = read_text(self._root.path(f"/run/udev/data/{self._key}")) if self._key else None
-        lines = (text or "").splitlines()
+        file = self._root.path(f"/run/udev/data/{self._key}")
+        data = read_bytes(file, _DATABASE_LIMIT) if self._key else None
+        lines = (data or b"").decode(errors="replace").splitlines()
         pairs = [
             line[2:].partition("=")[::2] for line in lines if line.startswith("E:") and "=" in line
         ]

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Final
 
 from nodeplug.backend import Omissions
-from nodeplug.values.device import Attribute, Device, Health
+from nodeplug.values.device import Attribute, Device, Health, as_attribute
 from nodeplug.values.errors import InvalidValueError
 from nodeplug.values.inventory import Inventory
 from nodeplug_nvidia_gpu.facts import Gpu, Slice, Versions
@@ -19,8 +19,6 @@ from nodeplug_nvidia_gpu.units import Unit, units
 from nodeplug_nvidia_gpu.view import View
 
 _GIB: Final = 1 << 30
-# R101: the longest text that an attribute may have.
-_TEXT_LIMIT: Final = 64
 
 
 class Maker:
@@ -123,7 +121,7 @@ def _gib(size: int) -> Attribute:
 
 
 def _fit(value: Attribute) -> Attribute:
-    return printable(value)[:_TEXT_LIMIT] if isinstance(value, str) else value
+    return as_attribute(printable(value)) if isinstance(value, str) else value
 
 
 def _links(view: View, served: Sequence[Unit]) -> dict[tuple[str, str], int]:

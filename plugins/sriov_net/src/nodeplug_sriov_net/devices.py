@@ -1,14 +1,11 @@
 """From a member of a pool to a device."""
 
-from nodeplug.values.device import Attribute, Device, Health
+from nodeplug.values.device import Attribute, Device, Health, as_attribute
 from nodeplug.values.edits import NO_EDITS, ContainerEdits
 from nodeplug_sriov_net.candidates import Candidate
 from nodeplug_sriov_net.hardware import hardware_of
 from nodeplug_sriov_net.nodes import SharedNodes, nodes_of
 from nodeplug_sriov_net.pools import Member
-
-# R101: the longest text that an attribute may have, in bytes.
-_ATTRIBUTE_LIMIT = 64
 
 
 def device_of(member: Member, shared: SharedNodes, reason: str) -> Device:
@@ -53,7 +50,7 @@ def _attributes(found: Candidate) -> dict[str, Attribute]:
         "vdpaDevice": found.part.vdpa[0].name if found.part.vdpa else "",
         "vdpaDriver": found.vdpa_driver,
     }
-    facts: dict[str, Attribute] = {name: _short(text) for name, text in texts.items() if text}
+    facts: dict[str, Attribute] = {name: as_attribute(text) for name, text in texts.items() if text}
     facts["rdma"] = found.part.capable
     if found.index is not None:
         facts["sfNumber" if found.sub else "vfIndex"] = found.index
@@ -62,7 +59,3 @@ def _attributes(found: Candidate) -> dict[str, Attribute]:
     if found.uplink:
         facts["uplink"] = True
     return facts
-
-
-def _short(text: str) -> str:
-    return text.encode(errors="replace")[:_ATTRIBUTE_LIMIT].decode(errors="ignore")
