@@ -64,6 +64,11 @@ def load(tmp_path: Path, text: str) -> Configuration:
         ("\0", "c.yaml: is not YAML"),
         ("a: !!timestamp 2024-99-99", "c.yaml: line 1, column 4: is not a value of its type"),
         ("a: !!timestamp 2V24-01-01", "c.yaml: line 1, column 4: is not a value of its type"),
+        (
+            "{apiVersion: v1, kind: ConfigMap, data: {a.yaml: '', b.yaml: ''}}",
+            "c.yaml: is a whole ConfigMap; give a file of its data by itself: 'a.yaml', 'b.yaml'",
+        ),
+        ("{kind: ConfigMap, data: 3}", "by itself: there is nothing"),
         (f"a: !!int {'1' * 5000}", "c.yaml: line 1, column 4: is not a value of its type"),
         ("a: !!int 0x1" + 64 * "0", "c.yaml: line 1, column 4: is too large a number"),
         (LAUGHS, "c.yaml: line 6, column 45: that makes more than 200000 values"),

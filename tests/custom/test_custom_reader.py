@@ -244,6 +244,21 @@ async def test_groups_of_optional_paths_are_what_is_there(tree: HardwareTree) ->
     assert shown == {"squat.ai/any": [("zip-dev:b", ["/dev/b"])]}
 
 
+@pytest.mark.parametrize("mandatory", [True, False])
+async def test_an_optional_path_that_is_there_is_of_every_device(
+    tree: HardwareTree, *, mandatory: bool
+) -> None:
+    """As in that plugin: with fewer matches than others it is what limits the devices."""
+    for name in ("ttyUSB0", "ttyUSB1", "ttyUSB2", "gpio0"):
+        tree.char(f"/dev/{name}")
+    tty = f'{{path: "/dev/ttyUSB*", optional: {str(not mandatory).lower()}}}'
+    text = f'[{{name: x, groups: [{{paths: [{tty}, {{path: "/dev/gpio*", optional: true}}]}}]}}]'
+    shown = await served(tree, text)
+    assert shown == {"squat.ai/x": [("zip-dev:ttyUSB0", ["/dev/ttyUSB0", "/dev/gpio0"])]}
+    tree.remove("/dev/gpio0")
+    assert [len(found) for found in (await served(tree, text)).values()] == [3]
+
+
 async def test_the_generic_device_plugin_s_flags_are_yaml(tree: HardwareTree) -> None:
     """As its manifests have them, text by text."""
     tree.char("/dev/fuse")

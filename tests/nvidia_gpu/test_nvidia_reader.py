@@ -285,6 +285,48 @@ def test_two_models_may_have_one_name(second: str, devices: dict[str, Any]) -> N
     assert first == {"resource": GPU, **devices, "rename": "nvidia.com/b", "policy": "aligned"}
 
 
+@pytest.mark.parametrize(
+    ("pattern", "model"),
+    [
+        ("A100", "*A100*"),
+        ("A100-*-40GB", "*A100-*-40GB*"),
+        ("!T4", "*!T4*"),
+        (">=4", "*>=4*"),
+        ("A?[0]", "*A[?][[]0]*"),
+    ],
+)
+def test_a_pattern_is_a_part_of_a_name(pattern: str, model: str) -> None:
+    """Nothing but `*` is special in it, as in that plugin."""
+    text = f'resources: {{gpus: [{{pattern: "{pattern}", name: b}}]}}'
+    [renamed, _] = msgspec.convert({"offers": list(translated(text).offers)}, AgentSettings).offers
+    assert renamed.devices == {"model": model}
+
+
+def test_a_pattern_that_is_too_long_costs_its_entry_alone() -> None:
+    """The others are served."""
+    gpus = f"[{{pattern: {'a' * 300}, name: a}}, {{pattern: T4, name: t4}}]"
+    found = translated(f"resources: {{gpus: {gpus}}}")
+    assert found.refused == [
+        "resources.gpus[0].pattern: 'aaaaaaaaaaaaaaaaaaaa'... is longer than any name of a GPU"
+    ]
+    assert [each.get("rename") for each in found.offers] == ["nvidia.com/t4", None]
+
+
+def test_what_takes_effect_here_alone_is_told() -> None:
+    """That plugin reads these keys and passes over them."""
+    found = translated(
+        """
+        resources: {gpus: [{pattern: "*", name: a}]}
+        sharing: {timeSlicing: {resources: [{name: a, devices: all, rename: b, replicas: 2}]}}
+        """
+    )
+    passed_over = "takes effect here; that plugin passes over it"
+    assert found.notes == [
+        f"resources.gpus[0]: {passed_over}",
+        f"sharing.timeSlicing.resources[0].rename: {passed_over}",
+    ]
+
+
 def test_a_name_is_not_for_gpus_and_slices() -> None:
     """What a pod gets would be either."""
     text = 'resources: {gpus: [{pattern: "*", name: b}], mig: [{pattern: 1g.5gb, name: b}]}'

@@ -208,6 +208,11 @@ def _as_json(text: str, origin: Path) -> str:
 
 def _document(file: Path) -> Any:
     document = read_document(file)
+    if isinstance(document, dict) and document.get("kind") == "ConfigMap":
+        data = document.get("data")
+        names = ", ".join(map(repr, data)) if isinstance(data, dict) else "there is nothing"
+        problem = f"is a whole ConfigMap; give a file of its data by itself: {names}"
+        raise ConfigError(f"{file}: {problem}", str(file))
     settings = convert({} if document is None else document, AgentSettings, file)
     for number, override in enumerate(settings.nodes):
         convert(override.config, AgentSettings, file, f"nodes[{number}].config")

@@ -363,6 +363,13 @@ class ZippedSettings(Section, frozen=True):
         tuple[ZippedPath, ...],
         msgspec.Meta(min_length=1, description="What a device consists of, one match of each."),
     ]
+    uneven: Annotated[
+        bool,
+        msgspec.Meta(
+            description="Whether devices that lack an optional path are served while it has "
+            "matches, which others have."
+        ),
+    ] = True
     labels: Labels = msgspec.field(default_factory=dict)
 
     def __post_init__(self) -> None:

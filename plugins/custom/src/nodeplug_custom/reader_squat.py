@@ -95,7 +95,7 @@ def _entry(where: str, group: Mapping[str, Any], notes: list[str]) -> tuple[str,
             for place, path in zip(places, zipped, strict=True)
             if not str(path["path"]).startswith("/dev/")
         ]
-        return "zipped", {"paths": zipped}
+        return "zipped", {"paths": zipped, "uneven": False}
     if isinstance(usbs, list) and usbs and not paths:
         members = [{"usb": _usb(f"{where}.usb[{n}]", usb)} for n, usb in enumerate(usbs)]
         return "sets", {"members": members, "take": "all"}

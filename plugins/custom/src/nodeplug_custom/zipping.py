@@ -43,6 +43,8 @@ def rows_of(
     for unit_id, copies in zip(ids, rows, strict=True):
         row = [copy.partition(_COPY)[0] for copy in copies]
         there = [path in paths for path, paths in zip(row, columns, strict=True)]
+        if not zipped.uneven and any(columns[n] and not there[n] for n in optional):
+            continue
         gone = [row[n] for n, is_there in enumerate(there) if not is_there and n not in optional]
         seen = {n: columns[n][path] for n, path in enumerate(row) if there[n]}
         parts = (_nodes(zipped.paths[n], each, n, companions) for n, each in seen.items())

@@ -88,6 +88,7 @@ def read(document: object) -> Translation:
         offers=offers.entries(),
         refused=reading.refused,
         ignored=reading.ignored,
+        notes=offers.notes,
     )
 
 

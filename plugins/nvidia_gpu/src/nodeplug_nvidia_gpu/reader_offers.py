@@ -11,6 +11,8 @@ _POLICIES: Final = {"distributed": "spread", "packed": "packed"}
 _FLAGS: Final = ("renameByDefault", "failRequestsGreaterThanOne")
 # What an offer may say (nodeplug.offers).
 _REPLICAS_LIMIT: Final = 100_000
+_TERM_LIMIT: Final = 255
+_PASSED_OVER: Final = "takes effect here; that plugin passes over it"
 # What all rules of one name must say alike.
 _OF_ALL: Final = ("policy", "failRequestsGreaterThanOne")
 
@@ -18,9 +20,13 @@ Keys = dict[str, Any]
 
 
 class Offers:
-    """Collects offers from one file; what cannot be is told in `refused`."""
+    """Collects offers from one file; what cannot be is told in `refused`.
+
+    `notes` are what has an effect that it has not with that plugin.
+    """
 
     def __init__(self, refused: list[str], policy: object) -> None:
+        self.notes: list[str] = []
         self._refused = refused
         self._renamed: dict[str, Keys] = {}
         self._shared: list[Keys] = []
@@ -49,6 +55,7 @@ class Offers:
                 self._known(place, entry, {"pattern", "name"})
                 try:
                     self._rename(kind, entry)
+                    self.notes.append(f"{place}: {_PASSED_OVER}")
                 except ValueError as error:
                     self._refused.append(f"{place}.{error}")
 
@@ -74,6 +81,8 @@ class Offers:
                 continue
             try:
                 self._shared += self._share(slicing, entry)
+                keys = [key for key in ("devices", "rename") if entry.get(key, "all") != "all"]
+                self.notes += (f"{place}.{key}: {_PASSED_OVER}" for key in keys)
             except ValueError as error:
                 self._refused.append(f"{place}.{error}")
 
@@ -90,18 +99,18 @@ class Offers:
     ) -> Iterator[tuple[str, Mapping[str, Any]]]:
         """Yield the maps of a list with their places; one alone is as good as a list."""
         found = section.get(key) if isinstance(section, Mapping) else None
-        entries = found if isinstance(found, list) else [found] if found else []
+        entries = found if isinstance(found, list) else [] if found is None else [found]
         for number, each in enumerate(entries):
             yield f"{place}.{key}[{number}]", each if isinstance(each, Mapping) else {}
 
     def _rename(self, kind: str, entry: Mapping[str, Any]) -> None:
-        pattern, name = str(entry.get("pattern", "")), _name(entry.get("name"))
-        if not pattern:
-            raise ValueError("pattern: is missing")
+        pattern, name = entry.get("pattern"), _name(entry.get("name"))
+        if not isinstance(pattern, str) or not pattern:
+            raise ValueError("pattern: is missing, or no text")
         if kind == "gpus":
             offer: Keys = {"resource": GPU_RESOURCE}
-            if pattern != "*":
-                offer["devices"] = {"model": pattern}
+            if pattern.strip("*"):
+                offer["devices"] = {"model": _anywhere(pattern)}
         elif is_profile(pattern):
             offer = {"resource": mig_resource(pattern)}
         else:
@@ -145,6 +154,14 @@ def _either(one: Keys, other: Keys) -> Keys:
     found = one["devices"]["model"]
     models = [*([found] if isinstance(found, str) else found), other["devices"]["model"]]
     return {**one, "devices": {"model": models}}
+
+
+def _anywhere(pattern: str) -> str:
+    """Return what matches a name in which the pattern occurs; nothing but `*` is special in it."""
+    plain = pattern.strip("*").replace("[", "[[]").replace("?", "[?]")
+    if len(plain) > _TERM_LIMIT - 2:
+        raise ValueError(f"pattern: {pattern[:20]!a}... is longer than any name of a GPU")
+    return f"*{plain}*"
 
 
 def _public_name(offer: Keys) -> str:
