@@ -38,6 +38,18 @@ def registrations(kubelet: AnyKubelet) -> list[str]:
     return [event.request.endpoint for event in found if event.request]
 
 
+async def renewed(inotify: Inotify) -> Path:
+    """Wait for a new name of a socket and return it."""
+    path = (await inotify.get()).path
+    assert path is not None
+    return path
+
+
+def number(path: Path) -> str:
+    """Return what all names of one socket have in common."""
+    return path.name.partition("-")[0]
+
+
 async def test_c23_a_resource_is_found_and_never_registered_by_a_call(kind: Kind) -> None:
     """R82: one mode for one resource; pods get their devices as ever."""
     async with stage(watcher=True, kind=kind) as play:
@@ -82,6 +94,20 @@ async def test_c23_the_old_socket_goes_before_the_new_one_is_shown(kind: Kind) -
             events = list(iter(inotify.sync_get, None))
         plain = [each for each in events if not str(each.name).startswith(".")]
         assert [bool(each.mask & Mask.DELETE) for each in plain] == [True, False]
+
+
+async def test_c23_what_was_accepted_is_renewed_before_what_was_not() -> None:
+    """R78: its stream may have been lost before it was seen here."""
+    async with stage(watcher=True) as play:
+        folder = Path(shown(play)[0]).parent
+        await play.kubelet.stop()
+        with Inotify() as inotify:
+            inotify.add_watch(folder, Mask.MOVED_TO)
+            *_, path = [await renewed(inotify) for _ in range(2) for _ in shown(play)]
+            async with grpc.aio.insecure_channel(f"unix:{path}") as channel:
+                accepted = api.RegistrationStatus(plugin_registered=True)
+                await api_grpc.RegistrationStub(channel).NotifyRegistrationStatus(accepted)
+            assert number(await renewed(inotify)) == number(path)
 
 
 async def test_a_socket_that_somebody_removed_is_put_back(kind: Kind) -> None:

@@ -1,6 +1,7 @@
 """The Registration service: what a socket in the plugin registry says of itself."""
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 import grpc
@@ -22,7 +23,10 @@ class Introduction:
     """Tells the kubelet what is served here, and keeps its verdict.
 
     `accepted` and `error` are the last verdict; `error` is empty until one is bad.
+    `when_accepted` is called with each that is good.
     """
+
+    when_accepted: Callable[[], None]
 
     def __init__(self, resource: str) -> None:
         self.accepted = False
@@ -56,6 +60,8 @@ class Introduction:
         self.accepted = status.plugin_registered
         self.error = "" if status.plugin_registered else status.error or "refused without a reason"
         self._report()
+        if self.accepted:
+            self.when_accepted()
         return api.RegistrationStatusResponse()
 
     def _report(self) -> None:

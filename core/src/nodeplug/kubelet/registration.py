@@ -76,6 +76,7 @@ class Registration:
             await self._register_until_accepted()
         while True:
             self._accepted, self.registered = identity, True
+            self._vigil.expect_stream()
             await self._vigil.trouble()
             self._accepted, self.registered = None, False
             await self._register_until_accepted()

@@ -28,6 +28,7 @@ class Vigil:
         self._lock = lock
         self._wakers = watch.wakers, server.service.wakers
         self._told = self._service.options()
+        self._since, self._patience = 0.0, 0.0
 
     def __enter__(self) -> None:
         for waiting in self._wakers:
@@ -43,12 +44,16 @@ class Vigil:
             await self._server.restart()
         self._told = self._service.options()
 
-    async def trouble(self, patience: float = WATCHDOG_SECONDS) -> None:
-        """Return when registering again is due, at first after so many seconds without a stream.
+    def expect_stream(self, patience: float = WATCHDOG_SECONDS) -> None:
+        """Begin to wait for a stream, so many seconds from now."""
+        self._since, self._patience = time.monotonic(), patience
+        self._wake.set()
+
+    async def trouble(self) -> None:
+        """Return when registering again is due: for one thing, when no stream came in time.
 
         Raise ResourceLostError when another instance has taken the resource over.
         """
-        streamless_since = time.monotonic()
         while True:
             self._wake.clear()
             if self._lock.lost():
@@ -59,11 +64,11 @@ class Vigil:
                 return None
             now = time.monotonic()
             if self._service.streams:
-                streamless_since, patience = now, WATCHDOG_SECONDS
-            elif now - streamless_since >= patience:
+                self._since, self._patience = now, WATCHDOG_SECONDS
+            elif now - self._since >= self._patience:
                 facts = {"resource": self._resource}
                 return _log.warning("stream lost, registering again", extra={"nodeplug": facts})
-            await self._wait(streamless_since + patience - now)
+            await self._wait(self._since + self._patience - now)
 
     async def _wait(self, seconds: float) -> None:
         try:

@@ -30,6 +30,7 @@ class WatchedRegistration:
         self._introduction = introduction
         self._lock = lock
         self._vigil = Vigil(resource, server, lock, watch)
+        introduction.when_accepted = self._vigil.expect_stream
 
     @property
     def registered(self) -> bool:
@@ -49,14 +50,15 @@ class WatchedRegistration:
         pause = WATCHDOG_SECONDS
         with self._vigil:
             while True:
-                await self._show()
-                await self._vigil.trouble(pause)
+                await self._show(pause)
+                await self._vigil.trouble()
                 known = self._introduction.accepted
                 pause = WATCHDOG_SECONDS if known else min(2 * pause, _LONGEST_PAUSE)
 
-    async def _show(self) -> None:
+    async def _show(self, pause: float) -> None:
         await self._vigil.sound()
         self._introduction.accepted = False
+        self._vigil.expect_stream(pause)
         self._server.new_endpoint()
         if self._server.path.name.startswith("."):
             # R72: the kubelet overlooks the name that it is bound to.
