@@ -8,7 +8,7 @@ import jsonschema
 import pytest
 
 from nodeplug.cdi.spec import kind_of
-from nodeplug.cdi.store import SpecStore
+from nodeplug.cdi.store import SpecStore, nodes_of
 from nodeplug.offers import Injection, Offer, OfferedDevice
 from nodeplug.values.device import Device
 from nodeplug.values.edits import ContainerEdits, DeviceNode, Hook, Mount
@@ -174,3 +174,29 @@ def test_what_an_earlier_agent_has_written_is_known(tmp_path: Path) -> None:
         SpecStore(folder, "lamps", ledger).reconcile({}, in_use)
         assert len(list(folder.iterdir())) == left
     assert json.loads(ledger.read_text()) == {}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"kind": "a.b/c", "devices": null}',
+        '{"kind": "a.b/c", "devices": 5}',
+        '{"kind": "a.b/c", "devices": [{"name": ["x"], "containerEdits": 7}, 7]}',
+        "[" * 100_000,
+    ],
+    ids=["none", "a number", "odd entries", "endless depth"],
+)
+def test_an_odd_file_of_somebody_else_says_nothing(tmp_path: Path, text: str) -> None:
+    """What Go writes of no devices is null."""
+    reconcile(tmp_path, offer("a"))
+    before = nodes_of(tmp_path)
+    (tmp_path / "other.json").write_text(text)
+    assert nodes_of(tmp_path) == before != {}
+
+
+def test_a_ledger_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    """Who comes later would not know whose the files are; no device is the worse for it."""
+    (tmp_path / "file").touch()
+    store = SpecStore(tmp_path / "cdi", "lamps", tmp_path / "file/ledger.json")
+    failures = store.reconcile({RESOURCE: offer("a")}, {})
+    assert list(failures) == [("", "")]

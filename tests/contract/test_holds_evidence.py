@@ -167,7 +167,9 @@ async def test_an_id_of_another_vendor_s_plugin_that_is_equal_to_ours_holds_noth
             await play.given(THING)
 
 
-@pytest.mark.parametrize("error", [ShortageError("no files"), RuntimeError("no new thread")])
+@pytest.mark.parametrize(
+    "error", [ShortageError("no files"), RuntimeError("no new thread"), TypeError("an odd file")]
+)
 async def test_without_files_or_threads_no_pod_is_taken_for_ended(
     error: Exception, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

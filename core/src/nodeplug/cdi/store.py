@@ -55,7 +55,7 @@ class SpecStore:
             if offer.inject != "devices":
                 wanted[self._folder / _file_name(self._backend, kind_of(name))] = offer
         known = self._known()
-        self._note({*known, *wanted}, known)
+        self._note({*known, *wanted}, known, failures)
         for file, offer in wanted.items():
             try:
                 self._write(file, offer, held)
@@ -66,7 +66,7 @@ class SpecStore:
         idle = {file for file in known - wanted.keys() if not _needed(_read(file), held)}
         for file in idle:
             remove_quietly(file)
-        self._note({*known, *wanted} - idle, {*known, *wanted})
+        self._note({*known, *wanted} - idle, {*known, *wanted}, failures)
         return failures
 
     def _known(self) -> set[Path]:
@@ -74,7 +74,9 @@ class SpecStore:
             return set(files_of(self._folder, self._backend))
         return {self._folder / Path(name).name for name in _read(self._ledger)}
 
-    def _note(self, files: Collection[Path], noted: Collection[Path]) -> None:
+    def _note(
+        self, files: Collection[Path], noted: Collection[Path], failures: dict[Key, str]
+    ) -> None:
         if self._ledger is None or files == noted:
             return
         data = json.dumps(dict.fromkeys(sorted(file.name for file in files))).encode()
@@ -82,7 +84,7 @@ class SpecStore:
             self._ledger.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             write_atomically(self._ledger, data)
         except OSError as error:
-            _log.error("specifications not noted", extra={"nodeplug": {"error": str(error)}})
+            failures["", ""] = f"{self._ledger}: {error.strerror}"
 
     def _write(self, file: Path, offer: Offer, held: InUse) -> None:
         entries = self._entries(offer)
@@ -171,16 +173,21 @@ def _completed(now: Entry | None, before: Entry) -> Entry:
 
 
 def _needed(spec: Entry, held: InUse) -> list[Entry]:
-    found = spec.get("devices", [])
-    entries = [entry for entry in found if isinstance(entry, dict) and "name" in entry]
+    found = spec.get("devices")
+    listed = found if isinstance(found, list) else ()
+    entries = [entry for entry in listed if isinstance(entry, dict) and _is_named(entry)]
     if held is None:
         return entries
     return [entry for entry in entries if entry["name"] in held.get(str(spec.get("kind")), ())]
 
 
+def _is_named(entry: Entry) -> bool:
+    return isinstance(entry.get("name"), str)
+
+
 def _read(file: Path) -> Entry:
     try:
         found = json.loads(file.read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -1,6 +1,5 @@
 """What the host says of the kubelet's records: hardware, and pods that still have processes."""
 
-import logging
 import time
 from collections.abc import Callable, Collection, Mapping
 from typing import TypeVar
@@ -9,7 +8,7 @@ from msgspec.structs import replace
 
 from nodeplug.holdings import Key, Listing, Named, Record
 from nodeplug.host.calls import call
-from nodeplug.host.shortage import ShortageError
+from nodeplug.host.fallbacks import fall_back, recover
 from nodeplug.kubelet.evidence import Checkpoint
 from nodeplug.supervisor.hardware import HardwareLook
 
@@ -20,8 +19,6 @@ _STALE_SECONDS = 60.0
 
 _Asked = TypeVar("_Asked")
 _Answer = TypeVar("_Answer")
-
-_log = logging.getLogger("nodeplug.supervisor")
 
 
 class HostEvidence:
@@ -72,7 +69,9 @@ class HostEvidence:
 
     async def _ask(self, method: Callable[[_Asked], _Answer], asked: _Asked) -> _Answer | None:
         try:
-            return await call(method, asked, timeout=_HOST_SECONDS)
-        except (OSError, RuntimeError, ShortageError, TimeoutError) as error:  # no threads or files
-            _log.warning("hardware not looked at", extra={"nodeplug": {"error": repr(error)}})
+            answer = await call(method, asked, timeout=_HOST_SECONDS)
+        except Exception as error:  # noqa: BLE001 - whatever files there are, or no more threads
+            fall_back("hardware of what is in use", "not looked at", repr(error))
             return None
+        recover("hardware of what is in use")
+        return answer
