@@ -43,7 +43,7 @@ from pathlib import Path
 from nodeplug.host.orphans import reap_orphans
 
 def states():
-    files = [each / "stat" for each in Path("/proc").iterdir() if each.name.isdigit()]
+    files = [Path(each.path) / "stat" for each in os.scandir("/proc") if each.name.isdigit()]
     return [file.read_text().rpartition(")")[2].split()[0] for file in files]
 
 async def main():
@@ -65,6 +65,27 @@ asyncio.run(main())
 def test_process_1_reaps_what_it_inherits_and_waits_for_its_own() -> None:
     """Whoever started them; the exit code of a child is told to who has started that."""
     command = [*in_own_processes(), sys.executable, "-c", ORPHANS]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == f"{-signal.SIGKILL}\n"
+
+
+NO_DESCRIPTORS = """
+listdir, failures = os.listdir, iter([OSError(24, "Too many open files")] * 3)
+
+def few(path):
+    for failure in failures:
+        raise failure
+    return listdir(path)
+
+os.listdir = few
+asyncio.run(main())
+"""
+
+
+def test_process_1_reaps_when_it_has_descriptors_again() -> None:
+    """Until then it does without, and lives."""
+    script = ORPHANS.replace("asyncio.run(main())", NO_DESCRIPTORS)
+    command = [*in_own_processes(), sys.executable, "-c", script]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout == f"{-signal.SIGKILL}\n"
 

@@ -28,7 +28,11 @@ def _reap(dead: Collection[int]) -> None:
 
 def _dead_children(proc: Path) -> Iterator[int]:
     own = str(os.getpid())
-    for name in os.listdir(proc):  # noqa: PTH208 - names are all that is needed
+    try:
+        names = os.listdir(proc)  # noqa: PTH208 - names are all that is needed
+    except OSError:  # no descriptor is left; the dead can wait
+        return
+    for name in names:
         with suppress(OSError, IndexError):
             if name.isdigit():
                 # proc(5): state and parent stand behind the program's name in parentheses.
