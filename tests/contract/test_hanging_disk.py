@@ -25,7 +25,7 @@ async def test_settings_that_cannot_be_kept_end_no_backend(
         kept.parent.mkdir(parents=True)
         os.mkfifo(kept)  # whoever reads it waits for ever
         play.start_agent()
-        while "configuration not kept" not in caplog.text and "failed" not in caplog.text:  # noqa: ASYNC110 - a log has no events
+        while "not kept for another start" not in caplog.text and "failed" not in caplog.text:  # noqa: ASYNC110 - a log has no events
             await asyncio.sleep(0.01)
         play.set(State(boards=5))
         await play.listed(allocatable=5)

@@ -1,11 +1,17 @@
 """Claims about watching directories while the kernel's limits are reached."""
 
+import errno
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from nodeplug.host import calls, lane
+from nodeplug.host.steady_watch import SteadyWatch
+from nodeplug.host.uevents import Resync
+from nodeplug.host.watch import PathWatch
 from support.namespaces import with_own_limits
 
 SCRIPT = """
@@ -109,3 +115,26 @@ def test_changes_are_told_without_the_kernel(tmp_path: Path, case: str, seen: st
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout == f"{seen}\n"
     assert done.stderr.count("directory not watched") == 1
+
+
+async def test_a_look_for_which_there_is_no_thread_is_made_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever polls goes on polling."""
+    looks = 0
+
+    def begun(*args: Any) -> Any:
+        nonlocal looks
+        looks += 1
+        if looks == 1:
+            raise RuntimeError("can't start new thread")
+        return calls.begun(*args)
+
+    async def no_instance(_: PathWatch) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(lane, "begun", begun)
+    monkeypatch.setattr(PathWatch, "__aenter__", no_instance)
+    async with SteadyWatch("x", pause=0.01) as watch:
+        watch.add(tmp_path)
+        assert isinstance(await anext(aiter(watch)), Resync)

@@ -14,6 +14,7 @@ import pytest_asyncio
 
 from nodeplug.config.load import Configuration
 from nodeplug.config.settings import AgentSettings
+from nodeplug.host.fallbacks import fallbacks
 from nodeplug.operations.cluster import annotated
 from nodeplug.operations.cluster.annotated import AnnotatedQuarantine, recall
 from nodeplug.quarantine import QuarantineRule
@@ -171,8 +172,10 @@ async def test_an_api_server_that_refuses_costs_one_line(
         async with patience(20):
             while len(play.server.calls) < 3:  # noqa: ASYNC110 - counted elsewhere
                 await asyncio.sleep(0.01)
+        assert fallbacks()[f"annotation {KEY}"].startswith("annotation not followed: ")
         play.server.forbid = False
         await play.stage.listed(allocatable=3)
+        assert fallbacks() == {}
     lines = [r for r in caplog.records if r.message == "annotation not followed"]
     assert [r.nodeplug["error"] for r in lines] == [  # type: ignore[attr-defined]
         "ConnectionError: the API server refuses: 403 Forbidden"

@@ -13,6 +13,7 @@ import pytest_asyncio
 
 from nodeplug.allocation import BackendHandle
 from nodeplug.config.settings import ClusterSettings
+from nodeplug.host.fallbacks import fallbacks
 from nodeplug.offers import OfferRule
 from nodeplug.operations.cluster import announcer, condition, courier
 from nodeplug.operations.cluster.announcer import Announcer, _keep_telling
@@ -321,6 +322,7 @@ async def test_without_a_node_s_name_nothing_is_told(
     await play.announcer(node="../../secrets", events=True).run()
     assert play.server.calls == []
     assert "NODE_NAME is not the name of a node" in caplog.text
+    assert "API server" in fallbacks()
 
 
 def refused_events(status: int) -> Callable[[str, Any], int | None]:

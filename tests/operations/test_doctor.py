@@ -13,6 +13,7 @@ import pytest
 from nodeplug.backend import Backend, HostMount
 from nodeplug.config.load import Configuration
 from nodeplug.config.settings import AgentSettings, HostSettings
+from nodeplug.host.fallbacks import fall_back
 from nodeplug.host.host import Host
 from nodeplug.operations.doctor.backends import discover_all
 from nodeplug.operations.doctor.patient import Patient
@@ -166,6 +167,15 @@ async def test_what_an_agent_does_not_do_as_it_should_is_found() -> None:
         assert (found.severity, found.subject) == ("warning", "backend awkward")
         assert "the former stay: InvalidValueError" in found.finding
         assert "NOT-A-DOMAIN" in found.finding
+
+
+async def test_what_an_agent_does_without_is_found() -> None:
+    """Its log may be far away."""
+    async with ward() as node:
+        fall_back("annotation", "not kept for another start", "no space")
+        (found,) = await node.examine()
+        assert (found.severity, found.subject) == ("warning", "annotation")
+        assert "not kept for another start: no space" in found.finding
 
 
 async def test_a_name_that_is_taken_is_found_with_or_without_an_agent() -> None:

@@ -23,8 +23,8 @@ def kept(plugin_dir: Path, installation: str) -> AgentSettings | None:
     last_good = LastGood(plugin_dir, installation)
     try:
         return asyncio.run(call(last_good.load, timeout=DISK_SECONDS))
-    except TimeoutError:
-        report(f"{last_good.file}: the disk does not answer")
+    except (RuntimeError, TimeoutError):  # too many threads, or a disk that hangs
+        report(f"{last_good.file}: cannot be read now")
         return None
 
 

@@ -35,6 +35,7 @@ from nodeplug.kubelet.sockets import check_plugin_dir
 from nodeplug.log import set_up
 from nodeplug.operations.beside import recalled, run_beside
 from nodeplug.supervisor.agent import Agent, ConfiguredBackend, Node, Rules
+from nodeplug.supervisor.kept_up import kept_up
 from nodeplug.supervisor.reload import Reloader
 from nodeplug.values.errors import BrokenSectionError, ConfigError, KubeletDirectoryError
 from nodeplug.values.trouble import Trouble
@@ -179,7 +180,8 @@ async def _serve(
     reloader = Reloader(files, load, agent, configuration.errors, missing)
     beside = run_beside(agent, reloader, settings, [spec for spec, _ in backends])
     loop = asyncio.get_running_loop()
-    works = agent.run(), reloader.run(), beside, reap_orphans()
+    reloading, reaping = kept_up("reloading", reloader.run), kept_up("reaping", reap_orphans)
+    works = agent.run(), reloading, beside, reaping
     parts = [loop.create_task(each) for each in works]
     running = asyncio.gather(*parts)
     for number in (signal.SIGTERM, signal.SIGINT):

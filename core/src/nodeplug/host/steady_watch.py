@@ -136,7 +136,7 @@ class SteadyWatch:
         wanted = {directory: self._wanted[directory].names for directory in self._polled}
         try:
             found = await self._lane.call(_stamps, wanted, timeout=_DISK_SECONDS)
-        except TimeoutError:
+        except (RuntimeError, TimeoutError):  # too many threads, or a disk that hangs
             return
         news = {d: seen for d, seen in found.items() if self._polled.get(d, seen) != seen}
         self._polled.update(news)

@@ -85,5 +85,9 @@ class KubeletWatch:
         return Identity(found.st_dev, found.st_ino, found.st_mtime_ns)
 
     def _check_mount(self) -> None:
-        if self._plugin_dir.is_dir() and self._plugin_dir.stat().st_nlink == 0:
+        try:
+            dead = self._plugin_dir.stat().st_nlink == 0
+        except OSError:
+            return
+        if dead:
             check_plugin_dir(self._plugin_dir)

@@ -1,25 +1,21 @@
 """What runs beside the agent. Whatever happens to it, the agent serves on."""
 
 import asyncio
-import logging
 import os
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from nodeplug.backend import BackendSpec
 from nodeplug.config.settings import AgentSettings, ClusterSettings
 from nodeplug.operations.view import View
 from nodeplug.quarantine import QuarantineRule
 from nodeplug.supervisor.agent import Agent
+from nodeplug.supervisor.kept_up import kept_up
 from nodeplug.supervisor.reload import Reloader, ReloadReport
 
 if TYPE_CHECKING:
     from nodeplug.operations.cluster.annotated import AnnotatedQuarantine
-
-_PAUSE_SECONDS = 30.0
-
-_log = logging.getLogger("nodeplug.operations")
 
 
 async def run_beside(
@@ -39,19 +35,19 @@ async def run_beside(
     view = View(agent.report, configuration, Path(settings.kubelet.pod_resources_socket))
     async with asyncio.TaskGroup() as tasks:
         for each in followed:
-            tasks.create_task(_kept_up("quarantine", each.run))
+            tasks.create_task(kept_up("quarantine", each.run))
         if settings.metrics.enabled:
             from nodeplug.operations.observatory import Observatory, port_of  # noqa: PLC0415
 
             port = port_of(settings.metrics, specs)
             observatory = Observatory(view, settings.metrics)
-            tasks.create_task(_kept_up("metrics", lambda: observatory.run(port)))
+            tasks.create_task(kept_up("metrics", lambda: observatory.run(port)))
         if cluster.events or cluster.condition or cluster.remove_taint:
             from nodeplug.operations.cluster.announcer import Announcer  # noqa: PLC0415
             from nodeplug.operations.cluster.courier import ACCOUNT, Courier  # noqa: PLC0415
 
             announcer = Announcer(cluster, node, view, Courier(ACCOUNT))
-            tasks.create_task(_kept_up("cluster", announcer.run))
+            tasks.create_task(kept_up("cluster", announcer.run))
 
 
 def recalled(settings: AgentSettings) -> Sequence[QuarantineRule]:
@@ -73,12 +69,3 @@ def _followed(
     from nodeplug.operations.cluster.courier import ACCOUNT  # noqa: PLC0415
 
     return [AnnotatedQuarantine(cluster.quarantine_annotation, node, directory, agent, ACCOUNT)]
-
-
-async def _kept_up(part: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    while True:
-        try:
-            return await run()
-        except Exception:  # noqa: BLE001 - logged, and tried again
-            _log.exception("a part beside the agent failed", extra={"nodeplug": {"part": part}})
-        await asyncio.sleep(_PAUSE_SECONDS)

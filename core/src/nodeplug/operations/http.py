@@ -64,9 +64,15 @@ class PageServer:
         self._open = Lane(_ASKING)
         self._reading = Lane(_READING)
 
-    async def run(self, address: str, port: int) -> None:
-        """Serve until cancelled. Raise OSError when the port cannot be had."""
+    async def run(
+        self, address: str, port: int, serving: Callable[[], None] = lambda: None
+    ) -> None:
+        """Serve until cancelled, from when `serving` is called.
+
+        Raise OSError when the port cannot be had.
+        """
         listeners = await _listen(address, port)
+        serving()
         try:
             where = [":".join(map(str, each.getsockname()[:2])) for each in listeners]
             _log.info("serving metrics", extra={"nodeplug": {"addresses": where}})

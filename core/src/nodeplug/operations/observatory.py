@@ -1,12 +1,12 @@
 """Metrics and probes of a running agent, and where they are served."""
 
 import asyncio
-import logging
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
 from nodeplug.backend import METRICS_PORT, BackendSpec
 from nodeplug.config.settings import MetricsSettings
+from nodeplug.host.fallbacks import fall_back, recover
 from nodeplug.meters.catalogue import ALL
 from nodeplug.meters.family import Family
 from nodeplug.operations import per_device, state
@@ -20,8 +20,6 @@ from nodeplug.supervisor.report import AgentReport
 
 # Whatever has the port may let go of it.
 _RETRY_SECONDS = 2.0
-
-_log = logging.getLogger("nodeplug.metrics")
 
 
 def port_of(settings: MetricsSettings, specs: Sequence[BackendSpec]) -> int:
@@ -42,7 +40,6 @@ class Observatory:
         self._probes = Probes(view)
         self._settings = settings
         self._tally = Tally()
-        self._trouble = ""
         formats = PROMETHEUS, OPENMETRICS
         self._metrics = {each: Shared(partial(self._rendered, each), stands) for each in formats}
         self._readiness = Shared(self._probes.readyz, stands)
@@ -60,13 +57,11 @@ class Observatory:
                 each.forget()
 
     async def _serve(self, server: PageServer, port: int) -> None:
+        what = f"port {port}"
         try:
-            await server.run(self._settings.address, port)
+            await server.run(self._settings.address, port, partial(recover, what))
         except OSError as error:
-            if str(error) != self._trouble:
-                self._trouble = str(error)
-                facts = {"address": self._settings.address, "port": port, "error": str(error)}
-                _log.error("metrics cannot be served", extra={"nodeplug": facts})
+            fall_back(what, "metrics cannot be served", str(error))
 
     async def _page(self, headers: Mapping[str, str]) -> Answer:
         wants_openmetrics = "application/openmetrics-text" in headers.get("accept", "")

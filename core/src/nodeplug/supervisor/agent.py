@@ -14,7 +14,7 @@ from nodeplug.allocation import BackendHandle
 from nodeplug.holdings import Holdings
 from nodeplug.host.boot import boot_id
 from nodeplug.host.calls import call
-from nodeplug.host.fallbacks import fallbacks
+from nodeplug.host.fallbacks import fall_back, fallbacks, recover
 from nodeplug.host.host import Host
 from nodeplug.host.lane import Lane
 from nodeplug.host.ledger import Ledger
@@ -29,6 +29,7 @@ from nodeplug.supervisor.files import DISK_SECONDS, Files
 from nodeplug.supervisor.forgetting import Forgetting
 from nodeplug.supervisor.hardware import HardwareLook
 from nodeplug.supervisor.installation import identities
+from nodeplug.supervisor.kept_up import kept_up
 from nodeplug.supervisor.last_good import LastGood
 from nodeplug.supervisor.node import ConfiguredBackend, Node, Rules
 from nodeplug.supervisor.offering import Offering
@@ -40,6 +41,10 @@ from nodeplug.values.inventory import Inventory
 from nodeplug.values.trouble import Trouble
 
 __all__ = ["Agent", "ConfiguredBackend", "Node", "Rules"]
+
+# A disk that is full may have room again.
+_KEEP_SECONDS = 10.0
+_NOT_KEPT = "not kept for another start"
 
 _log = logging.getLogger("nodeplug.supervisor")
 
@@ -82,6 +87,8 @@ class Agent:
         self._offering.turn, self._offering.afterwards = self._publishing, self._keep_names
         self._keeping_settings, self._keeping_names = Lane(), Lane()
         self.settings, self._last_good = node.settings, LastGood(plugin_dir, installation)
+        self._unkept: Mapping[str, Any] = {}
+        self._keeps_again = False
         self._names = ServedNames(plugin_dir, installation)
         self._kept_names: Mapping[str, str] = {}
         self._former_names: dict[str, str] = {}
@@ -135,8 +142,8 @@ class Agent:
             await self._usage.look_once()
             async with self._tasks as tasks:
                 await self._serve_former_names()
-                tasks.create_task(self._watch.run())
-                tasks.create_task(self._usage.run())
+                tasks.create_task(kept_up("watching the kubelet", self._watch.run))
+                tasks.create_task(kept_up("watching use", self._usage.run))
                 for runner in self._runners.values():
                     tasks.create_task(runner.run())
 
@@ -148,8 +155,8 @@ class Agent:
         # R28: without its resource a container that restarts would fail.
         try:
             names = await call(self._names.load, timeout=DISK_SECONDS)
-        except TimeoutError:
-            _log.warning("former names of resources not read, the disk does not answer")
+        except Exception as error:  # noqa: BLE001 - without them the agent is as good as ever
+            _log.warning("former names not read", extra={"nodeplug": {"error": repr(error)}})
             return
         held = {name: own for name, own in names.items() if self._holdings.held_in(name)}
         self._former_names.update(held)
@@ -200,12 +207,25 @@ class Agent:
             offers, quarantine, _ = map(tuple, self.rules)
             kept = msgspec.structs.replace(self.settings, offers=offers, quarantine=quarantine)
             self.settings = kept
+        self._unkept = unkept = {**self._unkept, **sections}
         try:
             await self._keeping_settings.call(
-                self._last_good.save, self.settings, sections, timeout=DISK_SECONDS
+                self._last_good.save, self.settings, unkept, timeout=DISK_SECONDS
             )
         except Exception as error:  # noqa: BLE001 - it is for another start
-            _log.warning("configuration not kept", extra={"nodeplug": {"error": repr(error)}})
+            fall_back("configuration", _NOT_KEPT, repr(error))
+            if not self._keeps_again:
+                self._keeps_again = True
+                self._tasks.create_task(self._keep_again())
+        else:
+            left = self._unkept.items()
+            self._unkept = {name: own for name, own in left if unkept.get(name) is not own}
+            recover("configuration")
+
+    async def _keep_again(self) -> None:
+        await asyncio.sleep(_KEEP_SECONDS)
+        self._keeps_again = False
+        await self._keep({})
 
     async def publish(self, backend: BackendHandle, inventory: Inventory) -> None:
         """Take over a backend's new truth: what is gone, what has changed, what is new."""
@@ -217,10 +237,11 @@ class Agent:
         if names != self._kept_names:
             try:
                 await self._keeping_names.call(self._names.save, names, timeout=DISK_SECONDS)
-            except TimeoutError:
-                _log.warning("names of resources not kept, the disk does not answer")
+            except Exception as error:  # noqa: BLE001 - they are for another start
+                fall_back("names of resources", _NOT_KEPT, repr(error))
             else:
                 self._kept_names = names
+                recover("names of resources")
 
     def _pools(self) -> list[ResourcePool]:
         return self._resources.pools()

@@ -36,22 +36,23 @@ class LastGood:
     def save(self, agent: AgentSettings, sections: Mapping[str, Any]) -> None:
         """Keep what is in force of the agent's settings, and sections that have worked with it.
 
-        Sections of other backends stay as they are kept. A full disk is only logged.
+        Sections of other backends stay as they are kept. Raises OSError.
         """
         before = self.load() or AgentSettings()
         whole = msgspec.structs.replace(agent, nodes=(), backends={**before.backends, **sections})
         data = msgspec.json.encode(_Kept(self._installation, whole))
-        try:
-            if not self.file.exists() or self.file.read_bytes() != data:
-                self.file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-                write_atomically(self.file, data)
-        except OSError as error:
-            _log.warning("configuration not kept", extra={"nodeplug": {"error": str(error)}})
+        if not self.file.exists() or self.file.read_bytes() != data:
+            self.file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            write_atomically(self.file, data)
 
     def load(self) -> AgentSettings | None:
         """Return what is kept, each backend's section unread, or None if that is nothing."""
         try:
             kept = msgspec.json.decode(self.file.read_bytes(), type=_Kept)
-        except (OSError, ValueError, msgspec.DecodeError, RecursionError):
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, msgspec.DecodeError, RecursionError) as error:
+            facts = {"file": str(self.file), "error": str(error)}
+            _log.warning("what was kept cannot be read", extra={"nodeplug": facts})
             return None
         return kept.configuration if kept.installation == self._installation else None

@@ -9,6 +9,7 @@ from dataclasses import replace
 from nodeplug.allocation import BackendHandle
 from nodeplug.holdings import Holdings
 from nodeplug.host.calls import call
+from nodeplug.host.fallbacks import fall_back, recover
 from nodeplug.offers import Offer, OfferRule, Refusal, advertise
 from nodeplug.quarantine import isolate
 from nodeplug.supervisor import troubles
@@ -180,8 +181,9 @@ class Offering:
         try:
             found, after = await call(self._hardware.of_all, offers, before, timeout=DISK_SECONDS)
         except Exception as error:  # noqa: BLE001 - whatever files there are
-            _log.error("hardware not looked at", extra={"nodeplug": {"error": repr(error)}})
+            fall_back("hardware of devices", "not looked at", repr(error))
             return self._hardware.remembered(offers), True
+        recover("hardware of devices")
         self._holdings.derive(before, after)
         return found, False
 

@@ -1,6 +1,5 @@
 """The names of resources that an installation has served, kept where they outlive the agent."""
 
-import logging
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,8 +8,6 @@ import msgspec
 from nodeplug.host.files import write_atomically
 from nodeplug.kubelet.sockets import HOME
 from nodeplug.supervisor.installation import file_name
-
-_log = logging.getLogger("nodeplug.supervisor")
 
 
 class ServedNames:
@@ -31,9 +28,6 @@ class ServedNames:
             return {}
 
     def save(self, names: Mapping[str, str]) -> None:
-        """Keep these names and no others; a full disk is only logged."""
-        try:
-            self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            write_atomically(self._file, msgspec.json.encode(names))
-        except OSError as error:
-            _log.warning("names of resources not kept", extra={"nodeplug": {"error": str(error)}})
+        """Keep these names and no others; raise OSError."""
+        self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_atomically(self._file, msgspec.json.encode(names))

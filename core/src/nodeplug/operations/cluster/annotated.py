@@ -13,6 +13,7 @@ import msgspec
 
 from nodeplug.config.document import Limits, convert, parse_document
 from nodeplug.host.calls import call
+from nodeplug.host.fallbacks import fall_back, recover
 from nodeplug.host.files import remove_quietly, write_atomically
 from nodeplug.host.lane import Lane
 from nodeplug.kubelet.sockets import HOME
@@ -54,6 +55,7 @@ class AnnotatedQuarantine:
     ) -> None:
         self.problems: tuple[Trouble, ...] = ()
         self._annotation = annotation
+        self._what = f"annotation {annotation}"
         self._node = node
         self._plugin_dir = plugin_dir
         self._agent = agent
@@ -71,14 +73,14 @@ class AnnotatedQuarantine:
             try:
                 async with aclosing(self._values()) as values:
                     async for value in values:
+                        recover(self._what)
                         await self._take(value)
             except ClusterError as error:
                 CLUSTER_CALLS.add("failed")
                 if time.monotonic() - started > _SOUND_SECONDS:
                     pause = _SHORTEST_PAUSE
                 if pause == _SHORTEST_PAUSE:
-                    facts = {"annotation": self._annotation, "error": str(error)}
-                    _log.error("annotation not followed", extra={"nodeplug": facts})
+                    fall_back(self._what, "annotation not followed", str(error))
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
 
@@ -114,8 +116,10 @@ class AnnotatedQuarantine:
         try:
             file = _file(self._annotation, self._plugin_dir)
             await self._disk.call(_keep, file, value, timeout=_DISK_SECONDS)
-        except (RuntimeError, TimeoutError) as error:
-            _log.warning("annotation not kept", extra={"nodeplug": {"error": str(error)}})
+        except (OSError, RuntimeError) as error:
+            fall_back("annotation", "not kept for another start", repr(error))
+        else:
+            recover("annotation")
 
     def _refuse(self, value: str | None, error: Exception) -> None:
         """Let what holds hold on; the same value, told once more by another process, is no news."""
@@ -147,14 +151,11 @@ def read_rules(data: bytes, annotation: str) -> Sequence[QuarantineRule]:
 
 
 def _keep(file: Path, value: str | None) -> None:
-    try:
-        if value is None:
-            remove_quietly(file)
-        elif not file.exists() or file.read_bytes() != value.encode():
-            file.parent.mkdir(mode=0o700, exist_ok=True)
-            write_atomically(file, value.encode())
-    except OSError as error:
-        _log.warning("annotation not kept", extra={"nodeplug": {"error": str(error)}})
+    if value is None:
+        remove_quietly(file)
+    elif not file.exists() or file.read_bytes() != value.encode():
+        file.parent.mkdir(mode=0o700, exist_ok=True)
+        write_atomically(file, value.encode())
 
 
 def _file(annotation: str, plugin_dir: Path) -> Path:

@@ -12,7 +12,7 @@ from nodeplug.operations.doctor.patient import Patient, problem, warning
 
 _CONNECT_SECONDS = 1.0
 # What other checks find themselves.
-_LOOKED_AT = {"BackendFailed", "LedgerNotWritable", "Fallback", "DevicesLeftOut"}
+_LOOKED_AT = {"BackendFailed", "LedgerNotWritable", "DevicesLeftOut"}
 
 
 def instances(patient: Patient) -> Iterator[Finding]:
