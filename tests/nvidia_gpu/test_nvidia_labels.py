@@ -182,11 +182,24 @@ async def test_a_blank_is_one_dash(eight: NvmlHost) -> None:
     assert (await labels(eight))["gpu.product"] == "NVIDIA-A100---40GB"
 
 
-async def test_of_several_models_the_most_frequent_is_named(eight: NvmlHost) -> None:
-    """The same one at every start."""
+@pytest.mark.parametrize("strategy", ["none", "mixed"])
+async def test_of_several_models_the_most_frequent_is_named(eight: NvmlHost, strategy: str) -> None:
+    """The same one at every start; what is counted is of that model."""
     for number in range(3):
         eight.add(number, "Tesla T4", 15)
-    assert await labels(eight) == NODE | GPUS
+    found = await labels(eight, migStrategy=strategy)
+    assert found.pop("mig.strategy", "none") == strategy
+    assert found == NODE | GPUS | {"gpu.count": "5"}
+
+
+async def test_slices_of_several_models_are_counted_by_model(eight: NvmlHost) -> None:
+    """As whole GPUs are."""
+    for number in range(8):
+        if number < 3:
+            eight.add(number, "NVIDIA H100", 80)
+        eight.cut(number, "3g.20gb")
+    found = await labels(eight, migStrategy="mixed")
+    assert (found["gpu.product"], found["gpu.count"]) == ("NVIDIA-A100-SXM4-40GB", "5")
 
 
 async def test_a_fabric_is_named(eight: NvmlHost) -> None:

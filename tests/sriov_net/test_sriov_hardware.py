@@ -141,14 +141,16 @@ async def test_a_group_without_iommu_has_the_name_that_the_kernel_gives_it(fake:
     assert found.edits.nodes[-1].host_path == "/dev/vfio/noiommu-0"
 
 
-async def test_a_node_that_is_gone_is_not_given(fake: FakeHost) -> None:
-    """Where the process sees the host's /dev."""
+@pytest.mark.parametrize(("there", "gone"), [("vfio", "0"), ("0", "vfio")])
+async def test_a_node_that_is_gone_is_not_given(fake: FakeHost, there: str, gone: str) -> None:
+    """Where the process sees the host's /dev: no container would start with it."""
     fake.one_function("vfio-pci")
     backend = fake.backend(settings(USER))
     found = (await discover(backend)).devices[VF0]
     assert await backend.allocate(found.resource, [found])
     fake.tree.path("/dev/vfio").mkdir()
-    with pytest.raises(AllocationRefusedError, match="/dev/vfio/0 of"):
+    fake.tree.path(f"/dev/vfio/{there}").touch()
+    with pytest.raises(AllocationRefusedError, match=f"/dev/vfio/{gone} of"):
         await backend.allocate(found.resource, [found])
 
 

@@ -70,7 +70,7 @@ def _of_sliced(node: Node, strategy: MigStrategy) -> Labels:
     counts = Counter(gpu.name for gpu in sliced)
     sample = min(sliced, key=lambda gpu: (-counts[gpu.name], gpu.name, gpu.index))
     found = {"product": sample.name, "replicas": "0", "sharing-strategy": "none"}
-    found |= {"count": str(len(sliced)), **_memory(sample.memory)}
+    found |= {"count": str(counts[sample.name]), **_memory(sample.memory)}
     return {f"gpu.{name}": value for name, value in found.items()}
 
 
@@ -134,11 +134,16 @@ def _of_resource(native: str, offers: Mapping[str, Offered], node: Node, *, mixe
     sample = _most(devices)
     shared = max(offer.replicas for offer in offers.values())
     keeps_name = native in offers and offers[native].replicas > 1
-    # NVIDIA counts GPUs that are given as slices among the GPUs.
-    sliced = sum(1 for gpu in node.gpus if gpu.mig) if native == GPU_RESOURCE and mixed else 0
+    count = len(devices)
+    if (
+        native == GPU_RESOURCE and "profile" not in sample.attributes
+    ):  # NVIDIA counts those of one model, also those given as slices
+        count = sum(_product(each) == _product(sample) for each in devices)
+        model = sample.attributes.get("model", "")
+        count += sum(bool(gpu.mig) and gpu.name == model for gpu in node.gpus) if mixed else 0
     found = {
         "product": _product(sample) + ("-SHARED" if keeps_name else ""),
-        "count": str(len(devices) + sliced),
+        "count": str(count),
         "replicas": str(shared),
         "sharing-strategy": "time-slicing" if shared > 1 else "none",
         **_memory(sample.capacity.get("memory", 0)),

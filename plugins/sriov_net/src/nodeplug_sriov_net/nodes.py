@@ -78,7 +78,7 @@ def missing_node(root: HostRoot, device: Device) -> str:
     for node in device.edits.nodes:
         place = root.path(node.host_path)
         is_shown = place.parent.name != "dev" and place.parent.is_dir()
-        if node.host_path not in CONTROL and is_shown and node_type(place) is None:
+        if is_shown and node_type(place) is None:
             return node.host_path
     return ""
 
