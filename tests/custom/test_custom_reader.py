@@ -86,6 +86,25 @@ async def test_the_generic_device_plugin_s_fuse_for_ten(tree: HardwareTree) -> N
     assert [*shown] == ["squat.ai/fuse"]
 
 
+async def test_a_count_of_nothing_is_one_for_the_generic_device_plugin(tree: HardwareTree) -> None:
+    """As a limit is."""
+    tree.char("/dev/fuse")
+    groups = "[{count: 0, paths: [{path: /dev/fuse, limit: 0}]}]"
+    shown = await served(tree, f"[{{name: fuse, groups: {groups}}}]")
+    assert [len(found) for found in shown.values()] == [1]
+
+
+@pytest.mark.parametrize(
+    "match", ["^ttyUSB[[:digit:]]+$", r"\AttyUSB\d\z", "[[:alpha:]_]B0", "^t{,2}|B0$"]
+)
+async def test_an_expression_is_read_as_go_reads_it(tree: HardwareTree, match: str) -> None:
+    """Where Python reads another thing, or nothing."""
+    for name in ("ttyUSB0", "ttyACM", "other"):
+        tree.char(f"/dev/{name}")
+    shown = await served(tree, f"[{{devicematch: '{match}', nummaxdevices: 1}}]")
+    assert [*shown] == ["smarter-devices/ttyUSB0"]
+
+
 async def test_the_generic_device_plugin_s_sound_card_and_capture(tree: HardwareTree) -> None:
     """Paths of a group are one device; a mount path is kept."""
     for name in ("snd/pcmC0D0c", "snd/controlC0"):
@@ -391,7 +410,11 @@ async def test_smarter_device_manager_s_list(tree: HardwareTree) -> None:
             "colour: is not",
         ),
         ([{"name": "a", "groups": [{"usb": [], "paths": []}]}], "needs either `paths` or `usb`"),
-        ([{"name": "a", "groups": [{"count": 0, "paths": [{"path": "/a"}]}]}], "count: must be"),
+        ([{"name": "a", "groups": [{"count": -1, "paths": [{"path": "/a"}]}]}], "count: must be"),
+        ([{"name": "a", "groups": [{"count": [], "paths": [{"path": "/a"}]}]}], "count: must be"),
+        (squat_path(path="/dev/[a"), "paths[0].path: '/dev/[a' is no pattern"),
+        (squat_path(path="/dev/a]\\"), "is no pattern"),
+        ([{"devicematch": "a[[:x:]]", "nummaxdevices": 1}], "[0].devicematch: 'a[[:x:]]' is no"),
         ([{"name": "A B", "groups": [{"paths": [{"path": "/dev/a"}]}]}], "squat.ai/A B"),
         (
             [{"name": "a_", "groups": [{"count": 2, "paths": [{"path": "/dev/a"}]}]}],

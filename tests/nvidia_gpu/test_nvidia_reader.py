@@ -258,6 +258,16 @@ def test_wrong_sharing_is_refused_alone(line: str, end: str) -> None:
     assert [offer["resource"] for offer in found.offers] == ["nvidia.com/mig-2g.10gb", GPU]
 
 
+def test_what_is_shared_already_is_not_shared_otherwise() -> None:
+    """One of the two numbers would be passed over."""
+    found = sharing("{name: gpu, replicas: 3}", "{name: nvidia.com/gpu, replicas: 4}")
+    assert found.refused == [
+        "sharing.timeSlicing.resources[1].name: all of nvidia.com/gpu is shared already"
+    ]
+    parts = [f"{{name: gpu, replicas: {n}, devices: [{n}]}}" for n in (2, 3)]
+    assert sharing(*parts).refused == []
+
+
 def test_a_renamed_resource_can_be_shared() -> None:
     """By the name that it was given."""
     text = """

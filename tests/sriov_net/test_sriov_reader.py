@@ -71,6 +71,10 @@ def test_of_a_key_in_two_cases_the_last_holds() -> None:
         ({"resourceName": "a/b"}, "resourcePrefix, resourceName: 'intel.com/a/b' needs the form"),
         ({"resourcePrefix": "Bad"}, "resourcePrefix, resourceName: 'Bad/a' needs a lower-case"),
         ({"deviceType": "gpu"}, "deviceType: Invalid enum value 'gpu'"),
+        (
+            {"deviceType": "netdevice", "selectors": {"vendors": ["8086"]}},
+            "deviceType: Invalid enum value 'netdevice'",
+        ),
         ({"selector": {"vendors": ["8086"]}}, "selector: is not a known key"),
         ({"selectors": {"vendors": ["8086"], "pfName": ["a"]}}, "selectors.pfName: is not a known"),
         (

@@ -5,7 +5,7 @@ from typing import Any
 
 from nodeplug.backend import Translation
 from nodeplug.values.errors import InvalidValueError
-from nodeplug_custom.reader_values import count, fit, known_map, labelled
+from nodeplug_custom.reader_values import count, fit, go_regex, known_map, labelled
 from nodeplug_custom.regexes import check_regex
 
 _DOMAIN = "smarter-devices"
@@ -40,8 +40,9 @@ def read_smarter(entries: Sequence[Any]) -> Translation:
 def _entry(where: str, entry: Any) -> tuple[dict[str, object], int]:
     known_map(where, entry, _KEYS)
     needs = f"{where}: needs `devicematch`, a text, and `nummaxdevices`, a number"
-    if not isinstance(regex := entry.get("devicematch"), str) or not regex:
+    if not isinstance(match := entry.get("devicematch"), str) or not match:
         raise InvalidValueError(needs)
+    regex = go_regex(match)
     fit(f"{where}.devicematch", check_regex, regex)
     if "nummaxdevices" not in entry:  # which that plugin takes for none at all
         raise InvalidValueError(needs)

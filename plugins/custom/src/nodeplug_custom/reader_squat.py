@@ -80,7 +80,7 @@ def _device(
         known_map(place, group, {"count", "paths", "usb"})
         kind, entry = _entry(place, group, notes)
         resource.setdefault(kind, []).append(entry)
-        found.append((entry, count(place, group, "count")))
+        found.append((entry, count(place, group, "count", 1)))
     return resource, labelled(str(resource["name"]), found)
 
 
@@ -107,7 +107,7 @@ def _path(where: str, path: Any) -> dict[str, object]:
     if text(where, path, "type", "Device") not in _TYPES:
         raise InvalidValueError(f"{where}.type: must be Device or Mount")
     mount = text(where, path, "mountPath", "").strip().replace("{", "{{").replace("}", "}}")
-    pattern = go_glob(text(where, path, "path").strip())
+    pattern = fit(f"{where}.path", go_glob, text(where, path, "path").strip())
     fit(f"{where}.path", check_pattern, pattern)
     if mount:
         fit(f"{where}.mountPath", check_place, mount)
@@ -117,7 +117,7 @@ def _path(where: str, path: Any) -> dict[str, object]:
         "permissions": _rights(where, path),
         "type": _TYPES[text(where, path, "type", "Device")],
         "optional": truth(where, path, "optional"),
-        "limit": min(count(where, path, "limit"), _LIMIT),
+        "limit": min(count(where, path, "limit", 1), _LIMIT),
         "followLinks": True,
     }
 

@@ -2,11 +2,24 @@
 
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import Any, TypeVarTuple
+from typing import Any, TypeVar, TypeVarTuple
 
 from nodeplug.values.errors import InvalidValueError
 
 Values = TypeVarTuple("Values")
+Result = TypeVar("Result")
+
+_IN_GO = {
+    r"\z": r"\Z",
+    "{,": r"\{,",
+    "[:alnum:]": "0-9A-Za-z",
+    "[:alpha:]": "A-Za-z",
+    "[:digit:]": "0-9",
+    "[:lower:]": "a-z",
+    "[:upper:]": "A-Z",
+    "[:word:]": "0-9A-Za-z_",
+    "[:xdigit:]": "0-9A-Fa-f",
+}
 
 # What an offer may say (nodeplug.offers).
 _COUNT_LIMIT = 100_000
@@ -32,10 +45,10 @@ def text(where: str, values: Mapping[str, Any], key: str, default: str | None = 
     return value
 
 
-def fit(where: str, check: Callable[[*Values], object], *values: *Values) -> None:
+def fit(where: str, check: Callable[[*Values], Result], *values: *Values) -> Result:
     """Refuse a value that would mean nothing here either, by its place in the file."""
     try:
-        check(*values)
+        return check(*values)
     except ValueError as error:
         raise InvalidValueError(f"{where}: {error}") from error
 
@@ -48,20 +61,30 @@ def truth(where: str, values: Mapping[str, Any], key: str) -> bool:
     return bool(value)
 
 
-def count(where: str, values: Mapping[str, Any], key: str) -> int:
-    """Return by how many something may be had; one unless it is said."""
+def count(where: str, values: Mapping[str, Any], key: str, none: int = 0) -> int:
+    """Return by how many something may be had; `none` stands for 0 and for nothing said."""
     value = values.get(key)
-    number = 1 if value is None else value
+    number = none if value is None or (type(value) is int and not value) else value
     if not isinstance(number, int) or isinstance(number, bool) or not 1 <= number <= _COUNT_LIMIT:
         raise InvalidValueError(f"{where}.{key}: must be a number from 1 to {_COUNT_LIMIT}")
     return number
 
 
 def go_glob(pattern: str) -> str:
-    r"""Return a pattern of Go's path.Match in the way of a shell: with `[!a]` for `[^a]`."""
+    r"""Return a pattern of Go's path.Match in the way of a shell: with `[!a]` for `[^a]`.
+
+    Raises ValueError where Go would not take it.
+    """
+    if re.search(r"\[|\\$", re.sub(r"\[\^?(\\.|[^\]\\])+\]|\\.", "", pattern)):
+        raise ValueError(f"{pattern!r} is no pattern: a bracket or a backslash stands alone")
     text = re.sub(r"\[\^", "[\0", pattern)
     text = re.sub(r"\[!([^\]]+)\]", r"[\1!]", text).replace("\0", "!")
     return re.sub(r"\\(.)", lambda found: f"[{found[1]}]" if found[1] in "*?[" else found[1], text)
+
+
+def go_regex(pattern: str) -> str:
+    r"""Return an expression of Go's regexp in the way of Python: without `[:digit:]` and `\z`."""
+    return re.sub(r"\\.|\[:\w+:\]|\{,", lambda found: _IN_GO.get(found[0], found[0]), pattern)
 
 
 def labelled(

@@ -2,6 +2,7 @@
 
 import os
 import re
+import warnings
 from collections.abc import Iterator
 
 from nodeplug.host.root import HostRoot
@@ -43,8 +44,10 @@ def check_regex(pattern: str) -> str:
     if not pattern.isprintable() or len(pattern) > _LENGTH_LIMIT:
         raise ValueError(f"{pattern[:40]!r} must be printable, at most {_LENGTH_LIMIT} characters")
     try:
-        re.compile(pattern)
-    except (re.error, RecursionError, OverflowError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", FutureWarning)  # what others read otherwise
+            re.compile(pattern)
+    except (re.error, RecursionError, OverflowError, FutureWarning) as error:
         raise ValueError(f"{pattern!r} is no regular expression: {error}") from error
     return pattern
 

@@ -27,6 +27,7 @@ class Offers:
 
     def __init__(self, refused: list[str], policy: object) -> None:
         self.notes: list[str] = []
+        self._whole: set[str] = set()
         self._refused = refused
         self._renamed: dict[str, Keys] = {}
         self._shared: list[Keys] = []
@@ -129,6 +130,8 @@ class Offers:
         if replicas > _REPLICAS_LIMIT:
             raise ValueError(f"replicas: {replicas} must be at most {_REPLICAS_LIMIT}")
         offer = {**self._renamed.get(name, {"resource": name}), "replicas": replicas}
+        if name in self._whole:
+            raise ValueError(f"name: all of {name} is shared already")
         if entry.get("rename"):
             offer["rename"] = _name(entry["rename"])
         elif slicing.get("renameByDefault"):
@@ -137,6 +140,7 @@ class Offers:
             offer["failRequestsGreaterThanOne"] = True
         offer["policy"] = self._policy
         for devices in _devices(entry.get("devices", "all"), name):
+            self._whole |= set() if devices else {name}
             both = {**offer.get("devices", {}), **devices}
             yield {**offer, **({"devices": both} if both else {})}
 

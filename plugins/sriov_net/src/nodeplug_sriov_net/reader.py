@@ -58,6 +58,8 @@ def _pool(entry: object) -> Keys:
     if not isinstance(name, str) or not name:
         raise ValueError("resourceName: is missing")
     device_type = found.get("deviceType") or "netDevice"
+    if not any(device_type in meant for meant in MEANT_FOR.values()):
+        raise ValueError(f"deviceType: Invalid enum value {device_type!r}")
     pool = {**found, "name": f"{prefix or DEFAULT_PREFIX}/{name}", "deviceType": device_type}
     if "selectors" in found:
         pool["selectors"] = _selectors(found["selectors"], device_type)
