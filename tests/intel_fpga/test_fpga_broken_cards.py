@@ -74,7 +74,7 @@ DAMAGES: dict[str, tuple[Damage, str, str]] = {
     "odd vendor": (
         lambda card: write(card.folder / "vendor", "x" * 4000),
         BROKEN,
-        f"device {FIRST}: attribute model exceeds 64 characters",
+        f"device {FIRST}: attribute model exceeds 64 bytes",
     ),
     "odd NUMA node": (
         lambda card: write(card.folder / "numa_node", "640\n"),

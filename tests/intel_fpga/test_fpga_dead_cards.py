@@ -187,6 +187,16 @@ async def test_a_card_without_driver_is_explained(fake: FpgaHost, ids: tuple[str
     assert [each.finding for each in checks(fake.settings(), fake.host.root)] == ["has no driver"]
 
 
+def test_accelerators_of_another_kind_are_nobodys_business(fake: FpgaHost) -> None:
+    """Processors of Intel have a neural one of the same class, under its own driver."""
+    card = fake.cards.add(DFL, ADDRESS, ids=("0x8086", "0x7d1d"), interfaces=[], afus={})
+    (card.folder / "driver").unlink()
+    (card.folder / "driver").symlink_to("../intel_vpu")
+    card.place.rename(card.folder / "gone")
+    (fake.folder / "sys/class/fpga_region/region0").unlink()
+    assert not checks(fake.settings(), fake.host.root)
+
+
 async def test_what_passes_at_a_removal_is_not_logged(
     fake: FpgaHost, caplog: pytest.LogCaptureFixture
 ) -> None:

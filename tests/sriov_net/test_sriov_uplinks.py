@@ -115,7 +115,10 @@ def test_netlink_tells_of_ports_and_of_what_lies_below() -> None:
 
 
 def test_a_route_through_an_open_vswitch_leads_to_all_its_ports() -> None:
-    """Its links have neither master nor lower link; which port it is stands in its flows."""
+    """Its links have neither master nor lower link; which port it is stands in its flows.
+
+    The switch itself is followed, for what becomes a port of it later.
+    """
     links = [
         Link(1, "br-ex", driver="openvswitch"),
         Link(2, "ovs-system", driver="openvswitch"),
@@ -125,7 +128,7 @@ def test_a_route_through_an_open_vswitch_leads_to_all_its_ports() -> None:
         Link(6, "ens3"),
     ]
     found = uplinks_among({1}, {link.index: link for link in links})
-    assert found == {"br-ex", "ens1", "bond0", "ens2"}
+    assert found == {"br-ex", "ovs-system", "ens1", "bond0", "ens2"}
 
 
 def test_sysfs_tells_of_an_open_vswitch_by_the_name_of_its_link(fake: FakeHost) -> None:

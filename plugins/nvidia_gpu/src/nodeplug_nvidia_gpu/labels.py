@@ -135,9 +135,8 @@ def _of_resource(native: str, offers: Mapping[str, Offered], node: Node, *, mixe
     shared = max(offer.replicas for offer in offers.values())
     keeps_name = native in offers and offers[native].replicas > 1
     count = len(devices)
-    if (
-        native == GPU_RESOURCE and "profile" not in sample.attributes
-    ):  # NVIDIA counts those of one model, also those given as slices
+    # NVIDIA counts whole GPUs of one model, and among them those that are given as slices.
+    if native == GPU_RESOURCE and "profile" not in sample.attributes:
         count = sum(_product(each) == _product(sample) for each in devices)
         model = sample.attributes.get("model", "")
         count += sum(bool(gpu.mig) and gpu.name == model for gpu in node.gpus) if mixed else 0

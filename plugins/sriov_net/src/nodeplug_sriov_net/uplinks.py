@@ -46,7 +46,7 @@ def all_below(routes: Collection[int], links: Mapping[int, Link]) -> set[int]:
         below = {links[index].lower for index in todo if index in links}
         below |= {into for index in todo for into in _other_ends_master(index, links)}
         if any(links[index].driver == _OPEN_VSWITCH for index in todo if index in links):
-            ports |= {index for index, link in links.items() if _is_switched(link, links)}
+            ports |= {index for index, link in links.items() if _is_switched(link)}
         todo = (ports | below) - found - {0}
     return found
 
@@ -57,9 +57,9 @@ def _other_ends_master(index: int, links: Mapping[int, Link]) -> Iterator[int]:
         yield links[link.lower].master
 
 
-def _is_switched(link: Link, links: Mapping[int, Link]) -> bool:
-    above = links.get(link.master)
-    return link.port_of == _OPEN_VSWITCH or (above is not None and above.driver == _OPEN_VSWITCH)
+def _is_switched(link: Link) -> bool:
+    """Return whether it is a port of a switch, or a switch, which is the master of its ports."""
+    return _OPEN_VSWITCH in {link.port_of, link.driver}
 
 
 def read_uplinks(root: HostRoot, heard: Collection[str] = ()) -> frozenset[str]:
