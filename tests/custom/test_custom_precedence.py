@@ -74,6 +74,15 @@ async def test_what_is_left_over_of_a_row_is_told(tree: HardwareTree) -> None:
     assert "/dev/renderD129" in [f.subject for f in SPEC.checks(several(wanted), tree.host.root)]
 
 
+async def test_what_is_left_over_of_a_set_is_told(tree: HardwareTree) -> None:
+    """As of a row."""
+    for port, product in (("1-1", "0001"), ("1-2", "0001"), ("1-3", "0002")):
+        tree.usb(port, ids=f"1050:{product}", number=int(port[-1]))
+    members = [{"usb": {"product": "0001"}}, {"usb": {"product": "0002"}}]
+    [(name, why)] = await explained(tree, {"name": RESOURCE, "sets": [{"members": members}]})
+    assert (name, why) == ("usb-1-2", "nothing is left to be put together with it")
+
+
 async def test_each_bus_is_read_once_however_many_entries_ask(
     tree: HardwareTree, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -19,8 +19,7 @@ from nodeplug_custom.settings import ResourceSettings
 from nodeplug_custom.unit import CONTROL, GROUP, Unit, UnitNode
 from nodeplug_custom.zipping import companions_of, rows_of, surplus_of
 
-# A set whose members never come back must not keep others from being made for ever.
-_SETS_LIMIT = 100
+_SURPLUS = "nothing is left to be put together with it"
 
 
 class Lost(NamedTuple):
@@ -90,7 +89,7 @@ def units_of(
     zipped = [*_zipped(eye, resource)]
     found = [
         *(unit for entry in resource.hardware for unit in eye.singles(entry)),
-        *(unit for wanted in resource.sets for unit in _sets(eye, wanted)),
+        *(unit for wanted in resource.sets for unit in _sets(eye, wanted, resource.name)),
         *(row for rows, _ in zipped for row in rows),
     ]
     units = []
@@ -103,7 +102,7 @@ def units_of(
             reason = f"{node} is served as {owner.id} by {owner.resource}"
             eye.lost.append(Lost(unit.id, resource.name, reason))
     for path in (path for _, surplus in zipped for path in surplus if path not in taken):
-        eye.lost.append(Lost(path, resource.name, "nothing is left to be put together with it"))
+        eye.lost.append(Lost(path, resource.name, _SURPLUS))
     return units
 
 
@@ -164,13 +163,16 @@ def _nodes(finding: Finding, entry: HardwareSettings) -> tuple[UnitNode, ...]:
     )
 
 
-def _sets(eye: Eye, wanted: SetSettings) -> Iterator[Unit]:
+def _sets(eye: Eye, wanted: SetSettings, resource: str) -> Iterator[Unit]:
     if wanted.take == "all":
         yield from _whole(eye, wanted)
         return
     kinds = [{unit.id: unit for unit in eye.singles(member)} for member in wanted.members]
     scope = f"custom/sets/{_selection(wanted)}"
-    for group in eye.identities.groups(scope, [[*kind] for kind in kinds]):
+    groups = eye.identities.groups(scope, [[*kind] for kind in kinds])
+    surplus = {unit_id for kind in kinds for unit_id in kind}.difference(*groups)
+    eye.lost += [Lost(unit_id, resource, _SURPLUS) for unit_id in sorted(surplus)]
+    for group in groups:
         members = [kind.get(unit_id) for kind, unit_id in zip(kinds, group, strict=True)]
         gone = [i for i, member in zip(group, members, strict=True) if member is None]
         present = [member for member in members if member is not None]
