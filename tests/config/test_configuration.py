@@ -50,6 +50,26 @@ def load(tmp_path: Path, text: str) -> Configuration:
     [
         ("kubelt: {}", "c.yaml: kubelt: is not a known key"),
         ("log: {level: loud}", "c.yaml: log.level: invalid enum value 'loud', found 'loud'"),
+        ("kubelet: {devicePluginDir: dp}", "c.yaml: kubelet: devicePluginDir: must begin with '/'"),
+        (r'kubelet: {podResourcesSocket: "/a\0b"}', "c.yaml: kubelet: podResourcesSocket: must"),
+        ("host: {root: host}", "c.yaml: host: root: must begin with '/'"),
+        (
+            r'host: {ledgerDir: "/a\0b"}',
+            "c.yaml: host: ledgerDir: must begin with '/' and be printable",
+        ),
+        (
+            r'host: {uevents: "/a\0b"}',
+            "c.yaml: host: uevents: must begin with '/' and be printable",
+        ),
+        ("cdi: {specDir: cdi}", "c.yaml: cdi: specDir: must begin with '/'"),
+        ("labels: {featureDir: features}", "c.yaml: labels: featureDir: must begin with '/'"),
+        (r'metrics: {address: "a\0b"}', "c.yaml: metrics: address: must be printable"),
+        ("metrics: {address: a..b}", "c.yaml: metrics: address: is neither an address nor a name"),
+        (
+            r'cluster: {quarantineAnnotation: "\0"}',
+            "c.yaml: cluster: quarantineAnnotation: must be",
+        ),
+        (r'cluster: {removeTaint: "\0"}', "c.yaml: cluster: removeTaint: must be printable"),
         ("kubelet: {devicePluginDir: '/a,b'}", "c.yaml: kubelet: devicePluginDir: gRPC ends the"),
         (
             f"kubelet: {{podResourcesSocket: /{'é' * 54}}}",

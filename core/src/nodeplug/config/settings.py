@@ -19,6 +19,22 @@ POD_RESOURCES = "/var/lib/kubelet/pod-resources/kubelet.sock"
 
 # unix(7): the size of sun_path less its terminating NUL.
 _SOCKET_LIMIT = 107
+# RFC 1035, 2.3.4.
+_LABEL_LIMIT = 63
+
+
+def _check_paths(**paths: str) -> None:
+    """Raise ValueError unless all these are whole paths of files, or empty."""
+    for key, path in paths.items():
+        if path and not (path.startswith("/") and path.isprintable()):
+            raise ValueError(f"{key}: must begin with '/' and be printable: {path!r}")
+
+
+def _check_texts(**texts: str) -> None:
+    """Raise ValueError unless all these are printable."""
+    for key, text in texts.items():
+        if not text.isprintable():
+            raise ValueError(f"{key}: must be printable: {text!r}")
 
 
 class KubeletSettings(Section, frozen=True):
@@ -54,11 +70,13 @@ class KubeletSettings(Section, frozen=True):
     ] = PLUGIN_REGISTRY
 
     def __post_init__(self) -> None:
-        for key, path in (
-            ("devicePluginDir", self.device_plugin_dir),
-            ("podResourcesSocket", self.pod_resources_socket),
-            ("pluginRegistryDir", self.plugin_registry_dir),
-        ):
+        paths = {
+            "devicePluginDir": self.device_plugin_dir,
+            "podResourcesSocket": self.pod_resources_socket,
+            "pluginRegistryDir": self.plugin_registry_dir,
+        }
+        _check_paths(**paths)
+        for key, path in paths.items():
             if "," in path:
                 raise ValueError(f"{key}: gRPC ends the path of a socket at a comma: {path}")
         if (size := len(os.fsencode(self.pod_resources_socket))) > _SOCKET_LIMIT:
@@ -94,6 +112,10 @@ class HostSettings(Section, frozen=True):
         ),
     ] = LEDGER_DIR
 
+    def __post_init__(self) -> None:
+        uevents = "" if self.uevents == "kernel" else self.uevents
+        _check_paths(root=self.root, uevents=uevents, ledgerDir=self.ledger_dir)
+
 
 class LogSettings(Section, frozen=True):
     """What is logged, and how."""
@@ -118,6 +140,9 @@ class CdiSettings(Section, frozen=True):
             "through CDI, the same path here and on the host."
         ),
     ] = CDI_DIR
+
+    def __post_init__(self) -> None:
+        _check_paths(specDir=self.spec_dir)
 
 
 class MetricsSettings(Section, frozen=True):
@@ -152,6 +177,13 @@ class MetricsSettings(Section, frozen=True):
         ),
     ] = False
 
+    def __post_init__(self) -> None:
+        _check_texts(address=self.address)
+        labels = self.address.removesuffix(".").split(".")
+        is_one = self.address.isascii() and all(0 < len(each) <= _LABEL_LIMIT for each in labels)
+        if self.address and not is_one:
+            raise ValueError(f"address: is neither an address nor a name: {self.address!r}")
+
 
 class ClusterSettings(Section, frozen=True):
     """What the agent tells and asks the API server. Each needs rights there, and `$NODE_NAME`."""
@@ -185,6 +217,10 @@ class ClusterSettings(Section, frozen=True):
         ),
     ] = ""
 
+    def __post_init__(self) -> None:
+        keys = {"quarantineAnnotation": self.quarantine_annotation}
+        _check_texts(removeTaint=self.remove_taint, **keys)
+
 
 class LabelSettings(Section, frozen=True):
     """Labels of the node that say what hardware it has."""
@@ -198,6 +234,9 @@ class LabelSettings(Section, frozen=True):
             description="The directory where Node Feature Discovery looks for files, on the host."
         ),
     ] = FEATURE_DIR
+
+    def __post_init__(self) -> None:
+        _check_paths(featureDir=self.feature_dir)
 
 
 class NodeOverride(Section, frozen=True):
