@@ -348,6 +348,28 @@ async def test_the_file_in_a_configmap_is_read(tree: HardwareTree) -> None:
     assert [*await served(tree, text)] == ["smarter-devices/vhost-net"]
 
 
+async def test_of_a_manifest_its_configmap_is_read(tree: HardwareTree) -> None:
+    """As that plugin's own, which has a Namespace and a DaemonSet beside it."""
+    tree.char("/dev/vhost-net")
+    data = {"conf.yaml": "[{devicematch: ^vhost-net$, nummaxdevices: 1}]"}
+    parts = [
+        {"kind": "Namespace"},
+        None,
+        {"kind": "ConfigMap", "data": data},
+        {"kind": "DaemonSet"},
+    ]
+    assert [*await served(tree, yaml.safe_dump_all(parts))] == ["smarter-devices/vhost-net"]
+
+
+@pytest.mark.parametrize("parts", [2 * [{"kind": "ConfigMap", "data": {"a": "[]"}}], [[], []]])
+def test_of_several_documents_it_must_be_known_which_is_meant(
+    tmp_path: Path, parts: list[Any]
+) -> None:
+    """Half of the devices would be served nowhere."""
+    problem = load(tmp_path, yaml.safe_dump_all(parts)).sections["custom"]
+    assert str(problem).endswith("has several documents, one of which is meant")
+
+
 @pytest.mark.parametrize(
     ("data", "found"),
     [({}, "none"), ({"a": "", "b": ""}, "'a', 'b'"), ({"a": 5}, "'a'"), (None, "none")],

@@ -1,10 +1,14 @@
 """The operator's custom resources, read as configuration."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
+from nodeplug.config.load import Source, load_configuration
 from nodeplug.values.errors import InvalidValueError
+from nodeplug_intel_fpga.plugin import SPEC
 from nodeplug_intel_fpga.reader import read
 from support.fpga_host import AF, AFU, INTERFACE, REGION
 
@@ -29,6 +33,18 @@ def test_friendly_names_become_renames() -> None:
         {"resource": REGION, "rename": "fpga.intel.com/a10"},
     ]
     assert (found.section, found.refused, found.ignored) == ({}, [], [])
+
+
+def test_objects_may_be_documents_of_one_file(tmp_path: Path) -> None:
+    """As those who wrote them apply them."""
+    file = tmp_path / "names.yaml"
+    objects = [af(mode="af"), item("FpgaRegion", "a10", interfaceId=INTERFACE)]
+    file.write_text(yaml.safe_dump_all(objects))
+    found = load_configuration([Source(file, "intel_fpga")], {"intel_fpga": SPEC})
+    assert [each.rename for each in found.agent.offers] == [
+        "fpga.intel.com/nlb0",
+        "fpga.intel.com/a10",
+    ]
 
 
 def test_the_mode_is_taken_over_and_the_rest_is_the_deployments() -> None:

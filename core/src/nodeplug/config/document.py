@@ -2,7 +2,7 @@
 
 import re
 import reprlib
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -146,22 +146,46 @@ def read_document(path: Path, *, typed: bool = False) -> Any:
 
     Numbers and truth are text as it stands in the file, for `convert`, unless they shall be typed.
     """
-    try:
-        with path.open("rb") as file:
-            data = file.read(_LIMITS.size + 1)
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}", str(path)) from error
-    return parse_document(data, path, typed=typed)
+    return parse_document(_read(path), path, typed=typed)
+
+
+def read_documents(path: Path) -> list[Any]:
+    """Return what each document of a YAML file says, typed; those that say nothing are left out.
+
+    Raises ConfigError as `read_document` does.
+    """
+    data = _read(path)
+    documents = _parse(data, path, _LIMITS, lambda: [*_documents(data)])
+    return [each for each in documents if each is not None]
 
 
 def parse_document(
     data: bytes, path: Path, limits: Limits = _LIMITS, *, typed: bool = False
 ) -> Any:
     """Return what YAML or JSON says; raise ConfigError naming its origin, line and column."""
+    loader = _TypedLoader if typed else _StrictLoader
+    return _parse(data, path, limits, lambda: loader(data, limits).get_single_data())
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(_LIMITS.size + 1)
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}", str(path)) from error
+
+
+def _documents(data: bytes) -> Iterator[Any]:
+    loader = _TypedLoader(data, _LIMITS)
+    while loader.check_node():
+        yield loader.construct_document(loader.get_node())
+
+
+def _parse(data: bytes, path: Path, limits: Limits, load: Callable[[], T]) -> T:
     if len(data) > limits.size:
         raise ConfigError(f"{path}: is larger than {limits.size} bytes", str(path))
     try:
-        return (_TypedLoader if typed else _StrictLoader)(data, limits).get_single_data()
+        return load()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         place = f"{path}: line {mark.line + 1}, column {mark.column + 1}" if mark else str(path)

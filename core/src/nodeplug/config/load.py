@@ -10,7 +10,7 @@ import msgspec
 from msgspec.structs import replace
 
 from nodeplug.backend import BackendSpec
-from nodeplug.config.document import convert, parse_document, read_document
+from nodeplug.config.document import convert, parse_document, read_document, read_documents
 from nodeplug.config.merge import for_node, merge, undecided, with_overrides
 from nodeplug.config.section import read_section
 from nodeplug.config.settings import AgentSettings
@@ -177,14 +177,23 @@ def _translated(source: Source, spec: BackendSpec) -> _Part:
 def _content(path: Path) -> Any:
     """Return what another plugin's file says; of a ConfigMap, what its one file does.
 
-    Texts in a list are flags, whose YAML becomes JSON: that plugin reads them otherwise than files.
+    Of several documents, objects of Kubernetes, that is the one ConfigMap or a list of all. Texts
+    in a list are flags, whose YAML becomes JSON: that plugin reads them otherwise than files.
     """
-    document = read_document(path, typed=True)
-    if isinstance(document, dict) and document.get("kind") == "ConfigMap":
-        document, path = _of_config_map(document, path)
+    documents = read_documents(path)
+    document = documents[0] if len(documents) == 1 else documents or None
+    maps = [each for each in documents if _kind(each) == "ConfigMap"]
+    if len(documents) > 1 and (len(maps) > 1 or not all(map(_kind, documents))):
+        raise ConfigError(f"{path}: has several documents, one of which is meant", str(path))
+    if maps:
+        document, path = _of_config_map(maps[0], path)
     if not isinstance(document, list):
         return document
     return [_as_json(each, path) if isinstance(each, str) else each for each in document]
+
+
+def _kind(document: object) -> object:
+    return document.get("kind") if isinstance(document, dict) else None
 
 
 def _of_config_map(document: Mapping[str, Any], path: Path) -> tuple[Any, Path]:
@@ -208,7 +217,7 @@ def _as_json(text: str, origin: Path) -> str:
 
 def _document(file: Path) -> Any:
     document = read_document(file)
-    if isinstance(document, dict) and document.get("kind") == "ConfigMap":
+    if _kind(document) == "ConfigMap":
         data = document.get("data")
         names = ", ".join(map(repr, data)) if isinstance(data, dict) else "there is nothing"
         problem = f"is a whole ConfigMap; give a file of its data by itself: {names}"
