@@ -49,7 +49,8 @@ hostNetwork: true
 nodeSelector:
   {{- toYaml . | nindent 2 }}
 {{- end }}
-{{- with concat .values.tolerations (.place.tolerations | default list) | uniq }}
+{{- $removed := include "nodeplug.tolerated" . | fromJsonArray }}
+{{- with concat .values.tolerations (.place.tolerations | default list) $removed | uniq }}
 tolerations:
   {{- toYaml . | nindent 2 }}
 {{- end }}
@@ -76,6 +77,15 @@ volumes:
       type: DirectoryOrCreate
       {{- end }}
   {{- end }}
+{{- end -}}
+
+{{/* The taints that the agent takes away, of whatever effect: it must start before they are gone. */}}
+{{- define "nodeplug.tolerated" -}}
+{{- $tolerations := list -}}
+{{- range (include "nodeplug.writes" . | fromJson).taints -}}
+{{- $tolerations = append $tolerations (dict "key" . "operator" "Exists") -}}
+{{- end -}}
+{{- toJson $tolerations -}}
 {{- end -}}
 
 {{- define "nodeplug.container" -}}
@@ -109,6 +119,13 @@ terminationMessagePolicy: FallbackToLogsOnError
 ports:
   - name: metrics
     containerPort: {{ include "nodeplug.port" . }}
+# The others wait for it; an agent that is not yet up is nothing to warn of.
+startupProbe:
+  {{- include "nodeplug.probe" (dict "agent" . "path" "/healthz") | nindent 2 }}
+  initialDelaySeconds: 3
+  periodSeconds: 1
+  timeoutSeconds: 5
+  failureThreshold: 60
 livenessProbe:
   {{- include "nodeplug.probe" (dict "agent" . "path" "/healthz") | nindent 2 }}
   periodSeconds: 10
