@@ -48,6 +48,15 @@ async def test_a_card_that_dies_keeps_its_ids(fake: FpgaHost, mode: str) -> None
     assert not any(each.healthy for each in after.values())
 
 
+@pytest.mark.parametrize("mode", MODES)
+async def test_a_number_of_ones_alone_moves_no_port(fake: FpgaHost, mode: str) -> None:
+    """A single read of a card may fail."""
+    card, backend = fake.card(AFU, AFU), fake.backend(mode=mode)
+    before = backend._look()[0].inventory.devices
+    write(card.ports[0].folder / "id", "3\n")
+    assert backend._look()[0].inventory.devices == before
+
+
 async def test_a_dead_card_keeps_its_ids_over_a_restart(fake: FpgaHost) -> None:
     """By what was written down while it was well."""
     card, backend = fake.card(AFU, OTHER_AFU), fake.backend()

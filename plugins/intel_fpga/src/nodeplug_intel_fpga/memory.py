@@ -5,6 +5,8 @@ from threading import Lock
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
+import msgspec
+
 from nodeplug.host.lane import Lane
 from nodeplug.host.pci import pci_device
 from nodeplug.host.reads import Reads
@@ -16,6 +18,9 @@ from nodeplug_intel_fpga.sightings import Sighting
 
 # Core does not wait for long.
 _SENSOR_SECONDS: Final = 0.1
+
+# Kernel, drivers/fpga/dfl-afu-main.c, id_show: the number has two bits. One read may fail alone.
+_ONES: Final = 3
 
 NOBODY: Final[Mapping[str, Complaint]] = MappingProxyType({})
 
@@ -77,6 +82,8 @@ class Memory:
             return port
         # What reads all ones now did so when other registers of the card were read, perhaps.
         facts = before.filled(port.facts) if port.doubtful else port.facts.filled(before)
+        if facts.number == _ONES and (facts.interface, facts.afu) == (before.interface, before.afu):
+            facts = msgspec.structs.replace(facts, number=before.number)
         return port._replace(facts=facts)
 
     def _why_absent(self, root: HostRoot, facts: PortFacts, seen: list[Sighting]) -> str:
