@@ -216,6 +216,26 @@ async def test_any_attribute_that_hangs_costs_its_device_alone(
             await play.reaches(ttyX0="", ttyX1="")
 
 
+@pytest.mark.parametrize("name", ["uevent", "dev"])
+async def test_what_every_device_is_asked_hangs_for_one_alone(
+    tree: HardwareTree, name: str
+) -> None:
+    """The kernel holds the lock of its device; nobody must hold one for all of them."""
+    devpaths = [tree.node("/devices/platform/port", "tty", f"ttyX{n}") for n in range(2)]
+    file = tree.folder / f"sys{devpaths[0]}" / name
+    entry = {"udev": {"subsystem": "tty", "properties": {"DEVNAME": "ttyX*"}}}
+    with slow(tree, f"{devpaths[0]}/{name}", file.read_text()) as served:
+        async with watched(tree, entry) as play:
+            await play.reaches(ttyX0="", ttyX1="")
+            served.hang()
+            play.tell(subsystem="tty")
+            await play.reaches(ttyX0="does not answer: sysfs cannot be read", ttyX1="")
+            new = tree.node("/devices/platform/port", "tty", "ttyX2")
+            send_uevent(tree.socket, Uevent("add", new, "tty", "", {}))
+            silent = "does not answer: sysfs cannot be read"
+            await play.reaches(ttyX0=silent, ttyX1="", ttyX2="")
+
+
 async def test_one_that_never_answered_is_not_taken_for_well(tree: HardwareTree) -> None:
     """Not even for the moment that it has to."""
     tree.node("/devices/platform/port", "tty", "ttyX0", level="7")

@@ -2,11 +2,11 @@
 
 import os
 from collections.abc import Iterator
-from functools import cached_property
 
 from nodeplug.host.identities import natural
 from nodeplug.host.root import HostRoot
 from nodeplug.host.sysfs import ancestors, link_name, names_in, read_bytes, read_text
+from nodeplug_custom.kept import Kept
 
 # A device's folder holds its children. A disk behind a SAS expander lies nine steps below its
 # function, and two more for each further expander.
@@ -28,19 +28,19 @@ class KernelDevice:
         """The last step of its path."""
         return self.devpath.rpartition("/")[2]
 
-    @cached_property
+    @Kept
     def subsystem(self) -> str:
         """Its subsystem, or empty."""
         return link_name(f"{self._folder}/subsystem") or ""
 
-    @cached_property
+    @Kept
     def driver(self) -> str | None:
-        """The driver that is bound to it."""
+        """Return the driver that is bound to it."""
         return link_name(f"{self._folder}/driver")
 
-    @cached_property
+    @Kept
     def said(self) -> dict[str, str]:
-        """What its uevent says."""
+        """Return what its uevent says."""
         lines = (read_text(f"{self._folder}/uevent") or "").splitlines()
         return dict(line.split("=", 1) for line in lines if "=" in line)
 
@@ -73,7 +73,7 @@ class KernelDevice:
             if os.path.exists(self._root.path(f"/sys{devpath}/uevent")):  # noqa: PTH110 - likewise
                 yield KernelDevice(self._root, devpath)
 
-    @cached_property
+    @Kept
     def _database(self) -> tuple[dict[str, str], frozenset[str]]:
         # The form of these files is systemd's (sd-device); they are the only way to udev's
         # findings from within a container that has no udev.
@@ -87,7 +87,7 @@ class KernelDevice:
         mark = "Q:" if any(line.startswith("V:") for line in lines) else "G:"
         return dict(pairs), frozenset(line[2:] for line in lines if line.startswith(mark))
 
-    @cached_property
+    @Kept
     def _key(self) -> str:
         number = read_text(f"{self._folder}/dev")
         if number:
