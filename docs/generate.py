@@ -22,7 +22,7 @@ YAML (or JSON) files hold everything; one is enough:
     nodeplug run --backend custom --config nodeplug.yaml
 
 - Every key has a default unless the table says *required*. Without a file, all defaults hold.
-- `nodeplug config check FILE` checks a file and names each error with file, key and value.
+- `nodeplug config check FILE` checks a file and names each error with file, key, value and line.
   Overrides for nodes are tried in every combination that a node can have, so that what breaks on
   one node is found before. A rule that no device of this machine matches is a warning.
 - `nodeplug config diff OLD NEW` shows what this node would offer otherwise by another file: names

@@ -82,6 +82,46 @@ def test_what_is_neither_is_refused_with_what_stands_there(text: str, problem: s
     assert str(caught.value) == f"c.yaml: {problem}"
 
 
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (
+            "log:\n  level: loud",
+            "log.level: invalid enum value 'loud', found 'loud' (line 2, column 3)",
+        ),
+        (
+            "log: {}\nlgo: 1",
+            "lgo: is not a known key; `nodeplug config schema` lists them (line 2, column 1)",
+        ),
+        ("- 1", "(top level): expected `object`, found ['1'] (line 1, column 1)"),
+        (
+            "offers:\n- {resource: a.b/c}\n-  {replicas: 2}",
+            "offers[1]: object missing required field `resource`, found {'replicas': '2'} "
+            "(line 3, column 4)",
+        ),
+        (
+            "quarantine:\n- &a {devices: 3}\n- *a",
+            "quarantine[0].devices: expected `object`, found 3 (line 2, column 7)",
+        ),
+    ],
+)
+def test_a_wrong_value_is_named_with_its_line(tmp_path: Path, text: str, problem: str) -> None:
+    """A key alone is hard to find in a long file."""
+    file = tmp_path / "c.yaml"
+    file.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        convert(read_document(file), AgentSettings, file)
+    assert str(caught.value) == f"{file}: {problem}"
+
+
+def test_no_line_is_named_where_the_file_says_another_thing(tmp_path: Path) -> None:
+    """What is wrong was merged from elsewhere."""
+    file = tmp_path / "c.yaml"
+    file.write_text("log: {level: info}")
+    with pytest.raises(ConfigError, match=r"found 'loud'$"):
+        convert({"log": {"level": "loud"}}, AgentSettings, file)
+
+
 def test_a_quarantined_serial_number_keeps_its_zeros(tmp_path: Path) -> None:
     """As octal, it would be another device's."""
     file = tmp_path / "c.yaml"

@@ -57,6 +57,17 @@ def test_what_breaks_on_one_node_is_found(host: Path) -> None:
     assert "resources[0]" in lines[1]
 
 
+def test_what_is_wrong_everywhere_is_told_once_with_its_line(host: Path) -> None:
+    """Although an override that comes before it gives it another number."""
+    entry = {"name": "wrong", "devices": [{"path": "/dev/u"}]}
+    more = {"name": "example.com/u", "devices": [{"path": "/dev/u"}]}
+    override = {"names": ["a"], "config": {"backends": {"custom": {"resources": [more]}}}}
+    found = check(host, backends={"custom": {"resources": [entry]}}, nodes=[override])
+    [line] = found.err.splitlines()
+    assert "nodeplug.yaml: backends.custom.resources[0]: name: " in line
+    assert line.endswith(" (line 4, column 7)")
+
+
 def test_one_mistake_in_two_entries_is_two_mistakes(host: Path) -> None:
     """Who mends one of them would find the other at the next start."""
     entry = {"name": "wrong", "devices": [{"path": "/dev/u"}]}

@@ -31,6 +31,7 @@ from nodeplug.values.inventory import Inventory
 
 # A backend whose driver hangs must not hold up a check for long.
 _LOOK_SECONDS = 5.0
+_WHERE = re.compile(r"\[\d+\]| \(line \d+, column \d+\)$")
 
 
 @click.group("config")
@@ -96,9 +97,9 @@ def _once(
     told: set[str] = set()
     for origin, said in found:
         wrong = [said] if isinstance(said, ConfigError) else _wrong(origin, said, specs)
-        # An override's entries come first, so the same entry has another number.
+        # An override's entries come first, so the same entry has another number, and no line.
         problems = {
-            str(error): (re.sub(r"\[\d+\]", "", str(error).removeprefix(str(origin))), error)
+            str(error): (_WHERE.sub("", str(error).removeprefix(str(origin))), error)
             for error in wrong
         }
         yield from (error for problem, error in problems.values() if problem not in told)

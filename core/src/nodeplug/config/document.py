@@ -3,6 +3,7 @@
 import re
 import reprlib
 from collections.abc import Callable, Hashable, Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -26,6 +27,7 @@ class Limits(msgspec.Struct, frozen=True):
 # No honest configuration is larger; a Kubernetes ConfigMap holds 1 MiB at most.
 _LIMITS = Limits(size=1024 * 1024, values=200_000, depth=100)
 _INTEGER_BITS = 64
+_KEPT_SIZE = 64 * 1024
 _STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]")
 # YAML 1.2, 10.3.2: the core schema.
 _NULL = re.compile(r"(~|null|Null|NULL|)\Z")
@@ -197,29 +199,74 @@ def _parse(data: bytes, path: Path, limits: Limits, load: Callable[[], T]) -> T:
         raise ConfigError(f"{path}: is not YAML: {text}", str(path)) from error
 
 
-def convert(data: Any, kind: type[T], file: Path, prefix: str = "") -> T:
+def convert(
+    data: Any,
+    kind: type[T],
+    file: Path,
+    prefix: str = "",
+    renumbered: Callable[[str], str] = str,
+) -> T:
     """Return the data as an instance of a settings type.
 
     Text that stands for a number or truth is one where such a thing is wanted. Raises ConfigError
-    with file, key and value; `prefix` is where in the file the data stands.
+    with file, key, value and, if the file has the value there, line; `prefix` is where in the file
+    the data stands, `renumbered` returns the key in the file for one in the data.
     """
     try:
         return msgspec.convert(data, kind, strict=False)
     except msgspec.ValidationError as error:
         problem, _, path = str(error).partition(" - at `$")
         path = path.rstrip("`")
+        said, around = _find(data, path), renumbered(f"{prefix}{path}".lstrip("."))
         if unknown := re.search(r"unknown field `(.*)`", problem):
-            key = f"{prefix}{path}.{unknown[1]}".lstrip(".")
+            key = f"{around}.{unknown[1]}".lstrip(".")
             problem = "is not a known key; `nodeplug config schema` lists them"
         else:
-            key = f"{prefix}{path}".lstrip(".") or "(top level)"
+            key = around or "(top level)"
             if not isinstance(error.__cause__, ValueError):  # a check of the type itself says all
-                problem = f"{_plain(problem)}, found {_shown(_find(data, path))}"
+                problem = f"{_plain(problem)}, found {_shown(said)}"
         place = f"{file}: {key}"
-        raise ConfigError(f"{place}: {problem}", place) from error
+        at = _position(file, around, said, unknown[1] if unknown else "")
+        raise ConfigError(f"{place}: {problem}{at}", place) from error
     except Exception as error:
         place = f"{file}: {prefix or '(top level)'}"
         raise ConfigError(f"{place}: cannot be understood: {error!r}", place) from error
+
+
+def _position(file: Path, place: str, said: object, key: str) -> str:
+    """Return where in a file a place is, or a key there, if that is what the file says there.
+
+    What files and overrides say is merged: the same place may be another one.
+    """
+    try:
+        loader, node = _composed(_read(file))
+        found = node
+        for name, index in _STEP.findall(f".{place}" if place else ""):
+            node, found = _step(found, name or int(index))
+        if found is None or loader.construct_document(found) != said:
+            return ""
+        node = _step(found, key)[0] if key else node
+    except (ConfigError, yaml.YAMLError, RecursionError, UnicodeDecodeError):
+        return ""
+    return (
+        f" (line {node.start_mark.line + 1}, column {node.start_mark.column + 1})" if node else ""
+    )
+
+
+@lru_cache(maxsize=1)
+def _composed(data: bytes) -> tuple[_StrictLoader, yaml.Node | None]:
+    """Return what a file consists of: of a large one nothing, for this is kept for its errors."""
+    loader = _StrictLoader(data if len(data) <= _KEPT_SIZE else b"", _LIMITS)
+    return loader, loader.get_single_node()
+
+
+def _step(node: yaml.Node | None, step: str | int) -> tuple[yaml.Node | None, yaml.Node | None]:
+    """Return the key, or the entry, and its value."""
+    if isinstance(node, yaml.MappingNode):
+        return next((each for each in node.value if each[0].value == step), (None, None))
+    if isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
+        return node.value[step], node.value[step]
+    return None, None
 
 
 def _find(data: Any, path: str) -> Any:

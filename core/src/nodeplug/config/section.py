@@ -1,6 +1,7 @@
 """One backend's section: settings, or what is wrong with it and what of it is right."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from operator import methodcaller
 from pathlib import Path
 from typing import Any
 
@@ -37,15 +38,17 @@ def _without_wrong_entries(
     except ConfigError as error:
         return BrokenSectionError([*errors[:-1], error])
     for number, entry in enumerate(entries):
+        tried, true = f"{spec.entries}[{len(kept)}]", f"{spec.entries}[{number}]"
+        renumbered = methodcaller("replace", tried, true, 1)
         try:
-            settings = _convert({**section, spec.entries: [*kept, entry]}, spec, file)
+            settings = _convert({**section, spec.entries: [*kept, entry]}, spec, file, renumbered)
             kept.append(entry)
         except ConfigError as error:
-            tried, true = f"{spec.entries}[{len(kept)}]", f"{spec.entries}[{number}]"
-            told = (text.replace(tried, true, 1) for text in (str(error), error.place))
-            wrong.append(ConfigError(*told))
+            wrong.append(error)
     return BrokenSectionError([*errors[:-1], *wrong], settings if kept else None)
 
 
-def _convert(section: Any, spec: BackendSpec, file: Path) -> Any:
-    return convert(section, spec.settings, file, f"backends.{spec.name}")
+def _convert(
+    section: Any, spec: BackendSpec, file: Path, renumbered: Callable[[str], str] = str
+) -> Any:
+    return convert(section, spec.settings, file, f"backends.{spec.name}", renumbered)
