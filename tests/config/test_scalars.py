@@ -95,9 +95,8 @@ def test_what_is_neither_is_refused_with_what_stands_there(text: str, problem: s
         ),
         ("- 1", "(top level): expected `object`, found ['1'] (line 1, column 1)"),
         (
-            "offers:\n- {resource: a.b/c}\n-  {replicas: 2}",
-            "offers[1]: object missing required field `resource`, found {'replicas': '2'} "
-            "(line 3, column 4)",
+            "offers:\n-  {}",
+            "offers[0]: object missing required field `resource`, found {} (line 2, column 4)",
         ),
         (
             "quarantine:\n- &a {devices: 3}\n- *a",
