@@ -37,6 +37,7 @@ def _document(
     for name in ("AgentSettings", "PoolConfiguration"):
         backends = definitions[name]["properties"]["backends"]
         backends["additionalProperties"] = {"type": "object"} if name in _OPEN else False
+    definitions["NodeOverride"]["properties"]["config"]["$ref"] = _OPEN
     if is_open:
         del definitions["AgentSettings"]
     library = {"type": "object", "description": "Nothing; Helm puts `global` here."}

@@ -7,6 +7,8 @@ from typing import Any
 
 import yaml
 
+from nodeplug.values.names import RESOURCE_NAME
+
 SOURCES = Path(__file__).resolve().parents[1] / "values"
 Properties = dict[str, Any]
 
@@ -68,6 +70,8 @@ def _agent(chart: str = "") -> Properties:
     """Return the values of an agent, with the other defaults and keys that a chart has."""
     properties = source("agent")
     other = source(chart) if (SOURCES / f"{chart}.yaml").exists() else {}
+    asked = properties["test"]["properties"]["resources"]["items"]["properties"]["resource"]
+    asked |= RESOURCE_NAME.extra_json_schema or {}
     for key, value in other.get("defaults", {}).items():
         first, _, second = key.partition(".")
         changed = properties[first]["properties"][second] if second else properties[first]

@@ -69,7 +69,7 @@ def load(tmp_path: Path, text: str) -> Configuration:
             r'cluster: {quarantineAnnotation: "\0"}',
             "c.yaml: cluster: quarantineAnnotation: must be",
         ),
-        (r'cluster: {removeTaint: "\0"}', "c.yaml: cluster: removeTaint: must be printable"),
+        (r'cluster: {removeTaint: "\0"}', "c.yaml: cluster: removeTaint: must be a key"),
         ("kubelet: {devicePluginDir: '/a,b'}", "c.yaml: kubelet: devicePluginDir: gRPC ends the"),
         (
             f"kubelet: {{podResourcesSocket: /{'é' * 54}}}",

@@ -52,7 +52,8 @@ def section_of(setting: str) -> Values:
     if setting in SECTIONS:
         return SECTIONS[setting]
     path, _, text = setting.partition("=")
-    found: Any = {"true": True, "false": False}.get(text, "/x" if text.isupper() else text)
+    known: Any = {"true": True, "false": False, "PATH": "/x", "KEY": "x"}
+    found = known.get(text, text)
     for key in reversed(path.split(".")):
         found = {key: found}
     section: Values = found

@@ -7,6 +7,8 @@ import msgspec
 
 from nodeplug.offers import OfferRule, contradictions
 from nodeplug.quarantine import QuarantineRule
+from nodeplug.values.errors import InvalidValueError
+from nodeplug.values.names import ANNOTATION_OR_NONE, KEY_OR_NONE, check_key
 from nodeplug.values.section import Section
 
 # R1: the kubelet's --root-dir does not move this directory.
@@ -35,6 +37,15 @@ def _check_texts(**texts: str) -> None:
     for key, text in texts.items():
         if not text.isprintable():
             raise ValueError(f"{key}: must be printable: {text!r}")
+
+
+def _check_keys(**keys: str) -> None:
+    """Raise ValueError unless all these are keys, or empty."""
+    for name, key in keys.items():
+        try:
+            _ = key and check_key(key)
+        except InvalidValueError as error:
+            raise ValueError(f"{name}: {error}") from error
 
 
 class KubeletSettings(Section, frozen=True):
@@ -208,6 +219,7 @@ class ClusterSettings(Section, frozen=True):
             description="Key of a taint to take from the node once all resources are ready; empty "
             "for none."
         ),
+        KEY_OR_NONE,
     ] = ""
     quarantine_annotation: Annotated[
         str,
@@ -215,11 +227,14 @@ class ClusterSettings(Section, frozen=True):
             description="Key of an annotation of the node whose value is a list like `quarantine`, "
             "followed while the agent runs; empty for none."
         ),
+        ANNOTATION_OR_NONE,
     ] = ""
 
     def __post_init__(self) -> None:
-        keys = {"quarantineAnnotation": self.quarantine_annotation}
-        _check_texts(removeTaint=self.remove_taint, **keys)
+        # The API server reads keys of annotations in lower case.
+        _check_keys(
+            removeTaint=self.remove_taint, quarantineAnnotation=self.quarantine_annotation.lower()
+        )
 
 
 class LabelSettings(Section, frozen=True):

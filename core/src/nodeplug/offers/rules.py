@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from nodeplug.selectors import Selector, check_selectors
-from nodeplug.values.names import check_resource_name
+from nodeplug.values.names import RESOURCE_NAME_OR_NONE, RESOURCE_NAMES, check_resource_name
 from nodeplug.values.section import Section
 
 Policy = Literal["packed", "spread", "aligned"]
@@ -24,6 +24,7 @@ class OfferRule(Section, frozen=True):
             description="The backend's own name of the resource to change. With `*` at its end: "
             "every resource whose name begins so."
         ),
+        RESOURCE_NAMES,
     ]
     devices: Annotated[
         dict[str, Selector],
@@ -35,7 +36,9 @@ class OfferRule(Section, frozen=True):
         ),
     ] = msgspec.field(default_factory=dict)
     rename: Annotated[
-        str, msgspec.Meta(description="The public name; empty keeps the backend's name.")
+        str,
+        msgspec.Meta(description="The public name; empty keeps the backend's name."),
+        RESOURCE_NAME_OR_NONE,
     ] = ""
     split_by: Annotated[
         str,

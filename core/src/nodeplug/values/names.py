@@ -2,17 +2,51 @@
 
 import re
 
+import msgspec
+
 from nodeplug.values.errors import InvalidValueError
 
 # R14: the kubelet checks "requests.<name>" against the 253 characters of a DNS subdomain.
 _DOMAIN_LIMIT = 253 - len("requests.")
-_DNS_SUBDOMAIN = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
-_NAME_PART = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
+_KEY_DOMAIN_LIMIT = 253
+_DOMAIN = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*"
+_PART = r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?"
+_DNS_SUBDOMAIN = re.compile(_DOMAIN)
+_NAME_PART = re.compile(_PART)
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 _CDI_NAME = re.compile(
     r"[A-Za-z]([A-Za-z0-9_.-]*[A-Za-z0-9])?/[A-Za-z]([A-Za-z0-9_-]*[A-Za-z0-9])?"
     r"=[A-Za-z0-9]([A-Za-z0-9_.:-]*[A-Za-z0-9])?"
 )
+
+
+def _shape(pattern: str, **more: object) -> msgspec.Meta:
+    return msgspec.Meta(extra_json_schema={"pattern": f"^({pattern})$", **more})
+
+
+# For schemas, which editors and Helm know: what the checks below refuse, but for lengths.
+_RESERVED = {"not": {"pattern": r"kubernetes\.io/|^requests\."}}
+RESOURCE_NAME = _shape(f"{_DOMAIN}/{_PART}", **_RESERVED)
+RESOURCE_NAME_OR_NONE = _shape(f"({_DOMAIN}/{_PART})?", **_RESERVED)
+RESOURCE_NAMES = _shape(rf"{_DOMAIN}/({_PART}|([A-Za-z0-9][A-Za-z0-9._-]*)?\*)", **_RESERVED)
+# {name} stands for what each device is called.
+_MIDDLE, _END = r"([A-Za-z0-9._-]|\{name\})*", r"([A-Za-z0-9]|\{name\})"
+_NAMED = rf"([A-Za-z0-9]{_MIDDLE})?\{{name\}}({_MIDDLE}{_END})?"
+RESOURCE_TEMPLATE = _shape(f"{_DOMAIN}/({_PART}|{_NAMED})", **_RESERVED)
+KEY_OR_NONE = _shape(f"(({_DOMAIN}/)?{_PART})?")
+# The API server reads keys of annotations in lower case.
+ANNOTATION_OR_NONE = _shape(f"(({_DOMAIN.replace('a-z', 'A-Za-z')}/)?{_PART})?")
+
+
+def check_key(key: str) -> str:
+    """Return the key unchanged if Kubernetes would take it for a taint or a label."""
+    domain, slash, part = key.rpartition("/")
+    is_domain = len(domain) <= _KEY_DOMAIN_LIMIT and _DNS_SUBDOMAIN.fullmatch(domain)
+    if _NAME_PART.fullmatch(part) and (is_domain or not slash):
+        return key
+    raise InvalidValueError(
+        f"must be a key as Kubernetes has them, <name> or <domain>/<name>: {key!r}"
+    )
 
 
 def check_resource_name(name: str) -> str:

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from nodeplug.values.names import check_resource_name
+from nodeplug.values.names import RESOURCE_TEMPLATE, check_resource_name
 from nodeplug.values.section import Section
 from nodeplug_custom.checks import (
     check_distinct,
@@ -171,6 +171,7 @@ class ResourceSettings(Section, frozen=True, kw_only=True):
             "`{name}`, each device by path is a resource of its own, named for its path in "
             "`/dev`, in which all but letters, digits, `_` and `-` is `_`."
         ),
+        RESOURCE_TEMPLATE,
     ]
     devices: Annotated[
         tuple[DeviceSettings, ...],

@@ -6,7 +6,7 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
-from nodeplug.values.names import check_resource_name
+from nodeplug.values.names import RESOURCE_NAME, check_resource_name
 from nodeplug.values.section import Section
 from nodeplug_intel_fpga.ids import DOMAIN, good_id, is_id
 
@@ -36,6 +36,7 @@ class ProgrammedSettings(Section, frozen=True, kw_only=True):
     name: Annotated[
         str,
         msgspec.Meta(description="Name of the resource, `<domain>/<name>`, as pods ask for it."),
+        RESOURCE_NAME,
     ]
     cards: Annotated[
         tuple[str, ...],

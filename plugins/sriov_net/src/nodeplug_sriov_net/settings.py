@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from nodeplug.values.names import check_resource_name
+from nodeplug.values.names import RESOURCE_NAME, check_resource_name
 from nodeplug.values.section import Section
 from nodeplug_sriov_net.selector_settings import DeviceType, SelectorSettings
 
@@ -37,6 +37,7 @@ class PoolSettings(Section, frozen=True, kw_only=True):
     name: Annotated[
         str,
         msgspec.Meta(description="Name of the resource, `<domain>/<name>`, as pods ask for it."),
+        RESOURCE_NAME,
     ]
     device_type: Annotated[
         DeviceType,
