@@ -145,6 +145,10 @@ async def idle_rule(node: Ward) -> None:
     node.document["offers"] = [{"resource": LAMP, "replicas": 2}]
 
 
+async def unknown_node(node: Ward) -> None:
+    node.document["nodes"] = [{"names": ["worker-*"]}]
+
+
 async def no_node_name(node: Ward) -> None:
     node.document["cluster"] = {"quarantineAnnotation": "example.com/quarantine"}
     node.node_name = ""
@@ -282,6 +286,7 @@ FAULTS = (
     Fault(odd_device, "warning", "board 1", "is not served by awkward: device awk-board-1: NUMA"),
     Fault(broken_section, "problem", "configuration", "backends.awkward.domain"),
     Fault(idle_rule, "warning", "offers[0]", f"no backend has a resource {LAMP}"),
+    Fault(unknown_node, "warning", "configuration", "is left out, NODE_NAME not being set"),
     Fault(no_node_name, "problem", "NODE_NAME", "is not in the environment"),
     Fault(no_token, "problem", "/account", "holds no token"),
     Fault(no_cdi_directory, "problem", "/cdi", "is no directory"),

@@ -18,6 +18,9 @@ def configuration(patient: Patient) -> Iterator[Finding]:
         yield problem("configuration", str(error), "correct it", rule)
     for line in patient.configuration.ignored:
         yield warning("configuration", f"has no meaning here: {line}", "take it out")
+    for line in patient.configuration.undecided:
+        remedy = "set it in the agent's environment, as the chart does"
+        yield warning("configuration", line, remedy)
 
 
 def offered(patient: Patient) -> Iterator[Finding]:
