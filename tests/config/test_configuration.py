@@ -1,12 +1,13 @@
 """A configuration file is taken wholly, or its error names file, key, value and remedy."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import jsonschema
 import msgspec
 import pytest
 
-from nodeplug.backend import BackendSpec, Presence
+from nodeplug.backend import BackendSpec, Presence, Translation
 from nodeplug.config.load import Configuration, Source, load_configuration, schema
 from nodeplug.values.errors import ConfigError
 from nodeplug.values.section import Section
@@ -129,7 +130,24 @@ def test_a_broken_section_names_its_key_and_harms_only_itself(
 
 def test_a_missing_section_means_the_defaults(tmp_path: Path) -> None:
     """Naming a backend on the command line is enough."""
-    assert load(tmp_path, "").sections["other"] == OtherSettings()
+    assert load(tmp_path, "{}").sections["other"] == OtherSettings()
+
+
+@pytest.mark.parametrize("text", ["", "# nothing", "null"])
+def test_an_empty_file_is_not_the_defaults(tmp_path: Path, text: str) -> None:
+    """A disk had no room for it: what it said before was not that."""
+    with pytest.raises(ConfigError, match=r"c\.yaml: is empty"):
+        load(tmp_path, text)
+
+
+def test_an_empty_file_of_another_plugin_is_refused_likewise(tmp_path: Path) -> None:
+    """Its backend alone stays as it is."""
+    (file := tmp_path / "theirs.yaml").touch()
+    spec = replace(OTHER, reader=lambda _: Translation(section={}))
+    found = load_configuration([Source(file, "other")], {"other": spec})
+    assert [str(each) for each in found.errors] == [
+        f"{file}: is empty; where defaults are meant, write {{}}"
+    ]
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:

@@ -192,7 +192,7 @@ async def test_a_backend_s_new_settings_are_taken_over(monkeypatch: pytest.Monke
 
 @pytest.mark.parametrize(
     "text",
-    ["log: [", "unknown: {}", "backends: {awkward: {domain: [7]}}", "offers: [{resource: x}]"],
+    ["", "log: [", "unknown: {}", "backends: {awkward: {domain: [7]}}", "offers: [{resource: x}]"],
 )
 async def test_a_bad_reload_keeps_the_last_good_state(
     monkeypatch: pytest.MonkeyPatch, text: str

@@ -181,7 +181,7 @@ def _content(path: Path) -> Any:
     in a list are flags, whose YAML becomes JSON: that plugin reads them otherwise than files.
     """
     documents = read_documents(path)
-    document = documents[0] if len(documents) == 1 else documents or None
+    document = _said(documents[0] if len(documents) == 1 else documents or None, path)
     maps = [each for each in documents if _kind(each) == "ConfigMap"]
     if len(documents) > 1 and (len(maps) > 1 or not all(map(_kind, documents))):
         raise ConfigError(f"{path}: has several documents, one of which is meant", str(path))
@@ -216,16 +216,23 @@ def _as_json(text: str, origin: Path) -> str:
 
 
 def _document(file: Path) -> Any:
-    document = read_document(file)
+    document = _said(read_document(file), file)
     if _kind(document) == "ConfigMap":
         data = document.get("data")
         names = ", ".join(map(repr, data)) if isinstance(data, dict) else "there is nothing"
         problem = f"is a whole ConfigMap; give a file of its data by itself: {names}"
         raise ConfigError(f"{file}: {problem}", str(file))
-    settings = convert({} if document is None else document, AgentSettings, file)
+    settings = convert(document, AgentSettings, file)
     for number, override in enumerate(settings.nodes):
         convert(override.config, AgentSettings, file, f"nodes[{number}].config")
-    return {} if document is None else document
+    return document
+
+
+def _said(document: Any, file: Path) -> Any:
+    """Return what a file says. One that says nothing was cut off: a disk had no room for it."""
+    if document is None:
+        raise ConfigError(f"{file}: is empty; where defaults are meant, write {{}}", str(file))
+    return document
 
 
 def schema(specs: Mapping[str, BackendSpec]) -> dict[str, Any]:
