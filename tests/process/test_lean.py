@@ -41,6 +41,29 @@ def test_protobuf_works_compiled_and_in_python() -> None:
         assert done.stdout == "a\n"
 
 
+async def test_an_agent_that_serves_has_not_loaded_archives(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Some 0.6 MiB that `ctypes.util` imports and does not use where there is ldconfig."""
+    async with node(monkeypatch, {"awkward": {}}) as on:
+        await on.listed(BOARD, 4)
+        maps = Path(f"/proc/{on.agent.pid}/maps").read_text()
+    assert [line for line in maps.splitlines() if "liblzma" in line or "libbz2" in line] == []
+
+
+def test_what_is_put_off_finds_libraries() -> None:
+    """By gcc, too, where there is no ldconfig."""
+    code = (
+        "from nodeplug.cli.lean import slim; slim();"
+        "import ctypes.util as util; util._findSoname_ldconfig = lambda name: None;"
+        "util.find_library('c');"
+        "import shutil, tempfile; print(shutil.which('sh') is not None, tempfile.gettempdir())"
+    )
+    run = (sys.executable, "-c", code)
+    result = subprocess.run(run, capture_output=True, text=True, check=True)
+    assert result.stdout.startswith("True /")
+
+
 async def test_an_agent_that_serves_has_not_loaded_openssl(monkeypatch: pytest.MonkeyPatch) -> None:
     """Decision 0003: some 4 MiB, by way of ssl or hashlib, for a daemon that speaks locally."""
     async with node(monkeypatch, {"awkward": {}}) as on:

@@ -17,6 +17,7 @@ def slim() -> None:
     _leave_out_ssl()
     _put_off_typing_extensions()
     _put_off_protobuf_in_python()
+    _put_off_archives()
     _share_one_heap()
 
 
@@ -41,6 +42,12 @@ def _put_off_protobuf_in_python() -> None:
     """Load it only where protobuf has no compiled form: 1 MiB that is imported and not used."""
     name = "google.protobuf.internal.python_message"
     sys.modules.setdefault(name, _Later(name))
+
+
+def _put_off_archives() -> None:
+    """Load them only for a search of libraries by gcc: 0.6 MiB where `ctypes.util` has ldconfig."""
+    for name in ("shutil", "tempfile"):
+        sys.modules.setdefault(name, _Later(name))
 
 
 def _share_one_heap() -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-import random
+import os
 
 import grpc.aio
 
@@ -86,7 +86,7 @@ class Registration:
         while not await self._register():
             if _is_permanent(self.error):
                 await asyncio.Event().wait()
-            await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - jitter
+            await asyncio.sleep(pause * (1 + os.urandom(1)[0] / 256) / 2)  # jitter
             pause = min(2 * pause, _LONGEST_PAUSE)
 
     async def _register(self) -> bool:
