@@ -92,6 +92,7 @@ def test_of_a_key_in_two_cases_the_last_holds() -> None:
         ({"selectors": {"rootDevices": ["ens1#0-3"]}}, "'ens1#0-3' is no PCI address"),
         ({"selectors": {"devices": ["15*"]}}, "'15*' can match nothing"),
         ({"selectors": {"acpiIndexes": ["first"]}}, "'first' is no number"),
+        ({"selectors": {"linkTypes": ["Ethernet"]}}, "'Ethernet' is no kind of link, such as"),
         ({"selectors": {"pKeys": ["0xfffff"]}}, "'0xfffff' is no partition key"),
         ({"selectors": {"vdpaType": "x"}}, "selectors[0].vdpaType: Invalid enum value 'x'"),
         ({"selectors": {"isRdma": True, "vdpaType": "vhost"}}, "isRdma: contradicts vdpaType"),

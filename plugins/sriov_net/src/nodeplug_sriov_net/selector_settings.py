@@ -8,6 +8,7 @@ import msgspec
 
 from nodeplug.values.section import Section
 from nodeplug_sriov_net.patterns import parse, plain_address, plain_hex, plain_key
+from nodeplug_sriov_net.reading import KINDS
 
 DeviceType = Literal["netDevice", "accelerator", "auxNetDevice"]
 
@@ -46,6 +47,7 @@ _FORMS: Final[dict[str, tuple[Callable[[str], str], str, str]]] = {
     "pci_addresses": (*_ADDRESS, "PCI address; rootDevices take ranges of functions"),
     "root_devices": (*_ADDRESS, "PCI address"),
     "acpi_indexes": (str, "[0-9]+", "number"),
+    "link_types": (str, "|".join(("[0-9]+", *KINDS.values())), "kind of link, such as ether"),
     "p_keys": (plain_key, "[0-9a-f]{1,4}", "partition key of up to four hexadecimal digits"),
 }
 _WILD: Final = r"[0-9a-f:.*?\[\]!-]+"
@@ -174,7 +176,8 @@ def _check_list(key: str, entries: Sequence[str]) -> None:
             pattern = parse(entry, normal, ranged=key in _RANGED)
         except ValueError as error:
             raise ValueError(f"{camel(key)}: {error}") from error
+        wild = _WILD if normal is not str else ".+"
         if form and not re.fullmatch(
-            _WILD if set(pattern.text) & set("*?[") else form, pattern.text
+            wild if set(pattern.text) & set("*?[") else form, pattern.text
         ):
             raise ValueError(f"{camel(key)}: {entry!r} is no {meant}")
