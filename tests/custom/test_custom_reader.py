@@ -86,6 +86,15 @@ async def test_the_generic_device_plugin_s_fuse_for_ten(tree: HardwareTree) -> N
     assert [*shown] == ["squat.ai/fuse"]
 
 
+async def test_a_node_in_two_groups_of_a_device_has_the_larger_count(tree: HardwareTree) -> None:
+    """That plugin numbers what both give in the same way."""
+    for name in ("ttyUSB0", "ttyUSB1"):
+        tree.char(f"/dev/{name}")
+    groups = '{count: 2, paths: [{path: "/dev/tty*"}]}, {count: 3, paths: [{path: /dev/ttyUSB1}]}'
+    shown = await served(tree, f"[{{name: aa, groups: [{groups}]}}]")
+    assert [len(found) for found in shown.values()] == [5]
+
+
 async def test_a_count_of_nothing_is_one_for_the_generic_device_plugin(tree: HardwareTree) -> None:
     """As a limit is."""
     tree.char("/dev/fuse")

@@ -78,10 +78,11 @@ def _device(
     for number, group in enumerate(device["groups"]):
         place = f"{where}.groups[{number}]"
         known_map(place, group, {"count", "paths", "usb"})
-        kind, entry = _entry(place, group, notes)
+        found.append((*_entry(place, group, notes), count(place, group, "count", 1)))
+    found.sort(key=lambda each: -each[2])  # what is in several groups has the largest count
+    for kind, entry, _ in found:
         resource.setdefault(kind, []).append(entry)
-        found.append((entry, count(place, group, "count", 1)))
-    return resource, labelled(str(resource["name"]), found)
+    return resource, labelled(str(resource["name"]), [each[1:] for each in found])
 
 
 def _entry(where: str, group: Mapping[str, Any], notes: list[str]) -> tuple[str, dict[str, object]]:
