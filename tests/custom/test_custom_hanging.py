@@ -8,6 +8,7 @@ from contextlib import aclosing, asynccontextmanager
 
 import pytest
 
+from nodeplug.host.fallbacks import fallbacks
 from nodeplug.testing.patience import patience
 from nodeplug.values.inventory import Inventory
 from support.custom_host import RESOURCE, FakeHost, backend, settings
@@ -48,6 +49,7 @@ async def test_others_are_found_and_followed_meanwhile(fake: FakeHost, files: Sl
         files.hang()
         fake.path("/dev/a1").touch()
         assert sound(await anext(inventories)) == {"dev:a0", "dev:a1", "remote:disk0"}
+        assert fallbacks() == {"looks of custom": "file system hangs: looking for /remote/disk*"}
         fake.path("/dev/a1").unlink()
         assert sound(await anext(inventories)) == {"dev:a0", "remote:disk0"}
 

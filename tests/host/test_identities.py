@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from nodeplug.host import identities
+from nodeplug.host.fallbacks import fallbacks
 from nodeplug.host.files import write_atomically
 from nodeplug.host.identities import Claim, Identities, natural
 
@@ -217,9 +218,11 @@ def test_a_disk_that_hangs_holds_up_nobody(
     ids(memory, stick("1"))
     assert ids(memory, stick("1"), stick("0")) == ["S", "S-0"]
     assert [record.message for record in caplog.records] == ["identities not kept"]
+    assert "ids of devices" in fallbacks()
     [writer] = [thread for thread in threading.enumerate() if thread.name == "identities"]
     stuck.set()
     writer.join()
+    assert fallbacks() == {}
     assert ids(Identities(tmp_path / "f"), stick("0")) == ["S-0"]
 
 

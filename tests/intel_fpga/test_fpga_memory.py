@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from nodeplug.host.calls import call
+from nodeplug.host.fallbacks import fallbacks
 from nodeplug.host.files import write_atomically
 from nodeplug.host.root import HostRoot
 from nodeplug.values.device import Device
@@ -248,6 +249,7 @@ async def test_a_file_that_cannot_be_written_is_one_line_in_the_log(
         card.ports[0].load(afu)
         backend._state.write(backend._look()[0].known)
     assert [each.message for each in caplog.records] == ["state not kept"]
+    assert fallbacks()["state of ports"].startswith("state not kept: /nowhere/ports.json: ")
 
 
 async def test_a_backend_that_was_replaced_has_not_the_last_word(

@@ -172,7 +172,7 @@ async def test_an_api_server_that_refuses_costs_one_line(
         async with patience(20):
             while len(play.server.calls) < 3:  # noqa: ASYNC110 - counted elsewhere
                 await asyncio.sleep(0.01)
-        assert fallbacks()[f"annotation {KEY}"].startswith("annotation not followed: ")
+        assert fallbacks()["annotation of the node"].startswith("annotation not followed: ")
         play.server.forbid = False
         await play.stage.listed(allocatable=3)
         assert fallbacks() == {}

@@ -2,12 +2,15 @@
 
 import asyncio
 import contextlib
+import errno
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from nodeplug.host.fallbacks import fallbacks
+from nodeplug.host.root import HostRoot
 from nodeplug.values.inventory import Inventory
 from nodeplug_sriov_net.adapters import (
     address_of,
@@ -16,6 +19,7 @@ from nodeplug_sriov_net.adapters import (
 )
 from nodeplug_sriov_net.explain import explain
 from nodeplug_sriov_net.findings import findings
+from nodeplug_sriov_net.listening import listen
 from nodeplug_sriov_net.survey import SILENT
 from support.needs import require
 from support.slow_files import SlowFiles, can_serve_files
@@ -109,3 +113,25 @@ async def test_doctor_and_explanation_name_a_hung_function(host: FakeHost) -> No
         assert [(each.subject, each.finding) for each in found] == [(VF0, SILENT)]
         verdicts = await explain(wanted, host.host)
         assert [each.reason for each in verdicts if each.device == VF0] == [SILENT]
+
+
+@pytest.mark.parametrize("module", ["network.Network", "devlink.Devlink"])
+async def test_a_kernel_that_refuses_netlink_is_told(
+    monkeypatch: pytest.MonkeyPatch, module: str
+) -> None:
+    """What is asked for by it is not seen; as long as somebody wants to."""
+
+    async def refused(_: object) -> None:
+        raise OSError(errno.EPROTONOSUPPORT, "Protocol not supported")
+
+    async def heard(_: object) -> None:
+        pass
+
+    monkeypatch.setattr("nodeplug_sriov_net.network.Network.open", heard)
+    monkeypatch.setattr(f"nodeplug_sriov_net.{module}.open", refused)
+    what = "devlink" if "Devlink" in module else "netlink"
+    wanted = settings({"health": {"reporters": True}}, netlink="on")
+    async with listen(HostRoot(Path("/")), wanted, lambda _: None):
+        told = f"{what} unavailable: [Errno 93] Protocol not supported"
+        assert fallbacks() == {what: told}
+    assert fallbacks() == {}

@@ -16,8 +16,11 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from nodeplug.host.fallbacks import fall_back, recover
 from nodeplug.host.files import write_atomically
 from nodeplug.values.device import ID_LIMIT
+
+_WHAT = "ids of devices"
 
 _log = logging.getLogger("nodeplug.host")
 
@@ -352,6 +355,7 @@ class _Disk:
                     self._unsaved, self._writer = True, None
                 return
             self._failed = False
+            recover(_WHAT)
 
     def _is_unsaved(self) -> bool:
         """Return whether there is something to write, and take it for written."""
@@ -365,5 +369,4 @@ class _Disk:
         """Log once, until the file could be written, that it cannot."""
         if not self._failed:
             self._failed = True
-            facts = {"path": str(self._file), "error": error}
-            _log.warning("identities not kept", extra={"nodeplug": facts})
+            fall_back(_WHAT, "identities not kept", f"{self._file}: {error}")

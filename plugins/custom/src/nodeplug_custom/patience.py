@@ -1,10 +1,11 @@
 """Looks at file systems that may hang, so that one does not hold up the others."""
 
-import logging
 import threading
 import time
 from collections.abc import Callable
 from typing import Final, Generic, TypeVar
+
+from nodeplug.host.fallbacks import fall_back, recover
 
 T = TypeVar("T")
 
@@ -13,7 +14,7 @@ _PATIENCE_SECONDS: Final = 1.0
 # For so long what it last saw is taken for true.
 _TRUST_SECONDS: Final = 20.0
 
-_log = logging.getLogger("nodeplug.custom")
+_WHAT = "looks of custom"
 
 
 class Patience(Generic[T]):
@@ -41,9 +42,11 @@ class Patience(Generic[T]):
         # One that returns just now has seen that it is late, or is seen to be done here.
         if not fresh.done.is_set():
             self._late[key] = fresh
-            _log.warning("file system hangs", extra={"nodeplug": {"looking_for": key}})
+            fall_back(_WHAT, "file system hangs", f"looking for {key}")
             return self._remembered(key)
         self._late.pop(key, None)
+        if not self._late:
+            recover(_WHAT)
         found = fresh.found()
         self._known[key] = found, time.monotonic()
         return found

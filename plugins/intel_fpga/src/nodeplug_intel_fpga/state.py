@@ -7,10 +7,13 @@ from typing import Final
 
 import msgspec
 
+from nodeplug.host.fallbacks import fall_back, recover
 from nodeplug.host.files import write_atomically
 from nodeplug.host.root import HostRoot
 from nodeplug.host.sysfs import read_text
 from nodeplug_intel_fpga.facts import PortFacts
+
+_WHAT = "state of ports"
 
 _log = logging.getLogger("nodeplug.intel_fpga")
 
@@ -63,10 +66,11 @@ class State:
             write_atomically(file, msgspec.json.encode(content))
         except OSError as error:
             if not self._failed:
-                self._log("state not kept", error)
+                fall_back(_WHAT, "state not kept", f"{self._directory}/ports.json: {error}")
             self._failed = True
         else:
             self._written, self._failed = known, False
+            recover(_WHAT)
 
     def _file(self) -> Path:
         return self._root.find(self._directory) / "ports.json"

@@ -1,6 +1,5 @@
 """What the kernel tells over netlink, where it is used, ready to be combined with sysfs."""
 
-import logging
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager, suppress
 from math import inf
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from nodeplug.host.calls import call
+from nodeplug.host.fallbacks import fall_back, forget
 from nodeplug.host.root import HostRoot
 from nodeplug_sriov_net.candidates import main_link
 from nodeplug_sriov_net.facts import Function, Link
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from nodeplug_sriov_net.devlink import Devlink
     from nodeplug_sriov_net.network import Network
 
-_log = logging.getLogger("nodeplug.sriov_net")
+_NETLINK, _DEVLINK = "netlink", "devlink"
 
 
 class Ears:
@@ -78,7 +78,7 @@ class Ears:
 
     def _do_without_devlink(self, error: OSError) -> None:
         self._devlink = None
-        _log.warning("devlink unavailable", extra={"nodeplug": {"error": str(error)}})
+        fall_back(_DEVLINK, "devlink unavailable", str(error))
 
     async def _states(self, functions: Collection[Function]) -> dict[tuple[str, int], str]:
         states: dict[tuple[str, int], str] = {}
@@ -95,7 +95,7 @@ class Ears:
 async def listen(root: HostRoot, settings: SriovNetSettings, mark: Mark) -> AsyncIterator[Ears]:
     """Listen to netlink, entry to exit, if the setting says so.
 
-    Where the kernel refuses, a warning is logged, and /sys and /proc are what remains.
+    Where the kernel refuses, that is a fallback: /sys and /proc are what remains.
     """
     wanted = settings.netlink
     if wanted == "off" or (wanted == "auto" and str(root.root) != "/"):
@@ -109,6 +109,8 @@ async def listen(root: HostRoot, settings: SriovNetSettings, mark: Mark) -> Asyn
         for each in (network, devlink):
             if each:
                 each.close()
+        for what in (_NETLINK, _DEVLINK):
+            forget(what)
 
 
 async def _opened(root: HostRoot, mark: Mark) -> "Network | None":
@@ -116,7 +118,7 @@ async def _opened(root: HostRoot, mark: Mark) -> "Network | None":
     try:
         await network.open()
     except OSError as error:
-        _log.warning("netlink unavailable", extra={"nodeplug": {"error": str(error)}})
+        fall_back(_NETLINK, "netlink unavailable", str(error))
         network.close()
         return None
     return network
@@ -132,7 +134,7 @@ async def _opened_devlink(settings: SriovNetSettings, mark: Mark) -> "Devlink | 
     try:
         await devlink.open()
     except OSError as error:
-        _log.warning("devlink unavailable", extra={"nodeplug": {"error": str(error)}})
+        fall_back(_DEVLINK, "devlink unavailable", str(error))
         devlink.close()
         return None
     return devlink

@@ -40,6 +40,8 @@ _LIMITS = Limits(size=16 * 1024, values=500, depth=8)
 # A character takes up to twelve bytes in JSON.
 _LINE_LIMIT = 16 * _LIMITS.size
 
+_WHAT = "annotation of the node"
+
 _log = logging.getLogger("nodeplug.cluster")
 
 
@@ -55,7 +57,6 @@ class AnnotatedQuarantine:
     ) -> None:
         self.problems: tuple[Trouble, ...] = ()
         self._annotation = annotation
-        self._what = f"annotation {annotation}"
         self._node = node
         self._plugin_dir = plugin_dir
         self._agent = agent
@@ -73,14 +74,14 @@ class AnnotatedQuarantine:
             try:
                 async with aclosing(self._values()) as values:
                     async for value in values:
-                        recover(self._what)
+                        recover(_WHAT)
                         await self._take(value)
             except ClusterError as error:
                 CLUSTER_CALLS.add("failed")
                 if time.monotonic() - started > _SOUND_SECONDS:
                     pause = _SHORTEST_PAUSE
                 if pause == _SHORTEST_PAUSE:
-                    fall_back(self._what, "annotation not followed", str(error))
+                    fall_back(_WHAT, "annotation not followed", str(error))
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
 
