@@ -89,6 +89,23 @@ async def test_a_function_that_hangs_at_the_start_holds_up_no_other(host: FakeHo
         assert found.left_out == {VF0: SILENT}
 
 
+async def test_functions_of_an_adapter_that_hangs_at_the_start_are_in_no_wrong_pool(
+    host: FakeHost,
+) -> None:
+    """Which pool wants them, its name may decide."""
+    keys = host.tree.path(f"/sys{function_place(0, None)}/infiniband/mlx5_0_0/ports/1/pkeys")
+    catch_all = {"name": "example.com/all"}
+    by_name = {**POOL, "selectors": [{"pfNames": ["ens1f0*"]}]}
+    by_address = {**POOL, "selectors": [{"rootDevices": [address_of(0)]}]}
+    with SlowFiles(keys, "0") as files:
+        files.hang()
+        named = await discover(host.backend(settings(by_name, catch_all)))
+        assert not named.devices
+        found = await discover(host.backend(settings(by_address, catch_all)))
+        assert {each.resource for each in found.devices.values()} == {POOL["name"]}
+        assert len(found.devices) == 4
+
+
 async def test_a_hung_function_costs_one_thread_however_often_it_is_asked(host: FakeHost) -> None:
     """Over looks, and over the reloads of a configuration."""
     before, first = {*threading.enumerate()}, host.backend(settings({}))

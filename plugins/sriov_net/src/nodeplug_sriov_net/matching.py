@@ -19,7 +19,7 @@ def _owner_name(candidate: Candidate) -> Sequence[str]:
 
 
 def _owner_address(candidate: Candidate) -> Sequence[str]:
-    return (candidate.owner.address,) if candidate.owner else ()
+    return _text(candidate.owner.address if candidate.owner else candidate.function.physfn)
 
 
 def _keys(candidate: Candidate) -> Sequence[str]:

@@ -37,6 +37,11 @@ class Pools:
         ]
 
     @property
+    def _asks_for_adapters(self) -> bool:
+        # Nobody can say then which pool is the first that selects a function.
+        return any(each.pf_names for pool in self._pools.values() for each in pool.selectors)
+
+    @property
     def names(self) -> list[str]:
         """All resources."""
         return [*self._pools]
@@ -62,6 +67,9 @@ class Pools:
             return UPLINK
         if device.device_types == ("netDevice",) and device.function.has_virtual:
             return HAS_VIRTUAL
+        adapter = device.function.physfn
+        if adapter and device.owner is None and self._asks_for_adapters:
+            return f"pfNames: the name of its adapter {adapter} is not known"
         return ""
 
     def refusals(self, device: Candidate) -> list[tuple[str, str]]:
