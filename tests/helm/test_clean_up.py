@@ -12,25 +12,28 @@ import pytest
 import pytest_asyncio
 import yaml
 
+from nodeplug._version import __version__
 from nodeplug.backend import HostFile
 from nodeplug.config.settings import CDI_DIR, FEATURE_DIR, LEDGER_DIR, PLUGIN_DIR, PLUGIN_REGISTRY
 from nodeplug.host.root import HostRoot
 from nodeplug.host_files import HostFileStore
 from nodeplug.loader import load
+from nodeplug.operations.cleaning import LEFT
 from nodeplug.operations.privileges import CORE
 from nodeplug.simulate.agent_process import AgentProcess
 from nodeplug.testing import Kubelet, Pod
 from nodeplug_nvidia_gpu.injection import OWN_VENDOR
 from nodeplug_sriov_net.device_info import FOLDER
 from support.awkward.backend import AwkwardSimulator
-from support.command import environment
+from support.charts import program
+from support.command import Result, environment, nodeplug
 from support.packages import install
 from support.repository import PLUGINS, ROOT
 from support.stage import BOARD
 
 DOCUMENT = yaml.safe_load((ROOT / "helm/clean-up.yaml").read_text())
-(CONTAINER,) = DOCUMENT["spec"]["template"]["spec"]["containers"]
-SCRIPT = CONTAINER["args"][0].partition("touch /tmp/done")[0]
+POD = DOCUMENT["spec"]["template"]["spec"]
+(CONTAINER,) = POD["initContainers"]
 PAGE = (ROOT / "docs/deployment.md").read_text().partition("## Uninstall")[2]
 TOLD = re.findall(r"^\| `(/\S+)` \|", PAGE, re.MULTILINE)
 # Those of backends are on record; the script knows no path of them.
@@ -46,12 +49,11 @@ BYSTANDERS = (
 )
 
 
-def clean_up(root: Path) -> str:
-    """Run the container's command with a folder in the place of the host; return what it says."""
-    script = re.sub("/host(?=[/$])", str(root), SCRIPT)
-    done = subprocess.run(("/bin/sh", "-c", script), capture_output=True, text=True, check=True)
-    assert done.stderr == ""
-    return done.stdout
+def clean_up(root: Path) -> Result:
+    """Run the container's command with a folder in the place of the host."""
+    done = nodeplug(*(each.replace("=/host", f"={root}") for each in CONTAINER["args"]))
+    assert done.code == 0, done.err
+    return done
 
 
 def touch(root: Path, *paths: str) -> None:
@@ -80,8 +82,12 @@ def test_what_the_page_tells_is_removed_and_nothing_else(tmp_path: Path) -> None
         HostFileStore(HostRoot(tmp_path), record).reconcile([file], None)
     names = [path.rpartition("/") for path in made.values() if not path.endswith("/file")]
     touch(tmp_path, *(f"{folder}/.{name}.0123456789ab" for folder, _, name in names))
-    assert clean_up(tmp_path) == ""
+    before = files(tmp_path)
+    done = clean_up(tmp_path)
     assert files(tmp_path) == {*BYSTANDERS}
+    told = [line.removeprefix("removed ") for line in done.out.splitlines()]
+    assert {path for path in before if path.startswith(tuple(told))} == before - {*BYSTANDERS}
+    assert done.err == ""
 
 
 def stem(path: str) -> str:
@@ -91,9 +97,7 @@ def stem(path: str) -> str:
 
 def test_the_page_tells_what_is_removed() -> None:
     """Nobody runs it without knowing."""
-    commands = [line for line in SCRIPT.splitlines() if re.match("rm -r?f ", line)]
-    removed = {stem(path) for line in commands for path in re.findall(r"/host(/\S+)", line)}
-    assert removed == {stem(path) for path in {*TOLD} - {*RECORDED}}
+    assert {stem(path) for path in LEFT} == {stem(path) for path in {*TOLD} - {*RECORDED}}
     assert {*RECORDED} <= {*TOLD}
 
 
@@ -112,8 +116,7 @@ def test_every_folder_that_agents_write_to_is_on_the_page() -> None:
 
 def test_every_folder_that_is_cleaned_is_the_hosts() -> None:
     """At the same place below /host."""
-    spec = DOCUMENT["spec"]["template"]["spec"]
-    paths = {volume["name"]: volume["hostPath"]["path"] for volume in spec["volumes"]}
+    paths = {volume["name"]: volume["hostPath"]["path"] for volume in POD["volumes"]}
     mounts = {mount["name"]: mount["mountPath"] for mount in CONTAINER["volumeMounts"]}
     assert mounts == {name: f"/host{path}" for name, path in paths.items()}
     assert [t for t in TOLD if not any(t.startswith(f"{p}/") for p in paths.values())] == []
@@ -124,7 +127,40 @@ def test_a_file_on_record_that_cannot_be_seen_is_told(tmp_path: Path) -> None:
     record = tmp_path / PLUGIN_DIR.lstrip("/") / ".nodeplug/host-files/x.json"
     touch(tmp_path, str(record.relative_to(tmp_path)))
     record.write_text(json.dumps({"/moved/file": ["", ""]}))
-    assert "/moved/file" in clean_up(tmp_path)
+    assert "/moved/file" in clean_up(tmp_path).err
+
+
+def test_what_cannot_be_removed_fails_and_is_told(tmp_path: Path) -> None:
+    """The record stays for another try: a folder in the place of a file of ours is not ours."""
+    record = tmp_path / PLUGIN_DIR.lstrip("/") / ".nodeplug/host-files/x.json"
+    touch(tmp_path, str(record.relative_to(tmp_path)), "/run/x.json/file")
+    record.write_text(json.dumps({"/run/x.json": ["", ""]}))
+    done = nodeplug("clean-up", f"--root={tmp_path}")
+    assert (done.code, done.err) == (1, "nodeplug: /run/x.json: Is a directory\n")
+    assert {"/run/x.json/file", f"{PLUGIN_DIR}/.nodeplug/host-files/x.json"} <= files(tmp_path)
+
+
+def test_links_are_removed_and_not_followed(tmp_path: Path) -> None:
+    """Whatever stands in the place of our folders."""
+    touch(tmp_path, "/other/file", f"{CDI_DIR}/x", "/run/x")
+    (tmp_path / CDI_DIR.lstrip("/") / "nodeplug-x.json").symlink_to("/other/file")
+    (tmp_path / LEDGER_DIR.lstrip("/")).symlink_to("/other")
+    clean_up(tmp_path)
+    assert files(tmp_path) == {"/other/file", f"{CDI_DIR}/x", "/run/x"}
+
+
+def test_images_are_ours() -> None:
+    """Of this version; the page tells how to have those of another registry."""
+    images = {each["image"] for each in (*POD["initContainers"], *POD["containers"])}
+    assert images == {f"nodeplug/custom:{__version__}"}
+    (told,) = re.findall(r"kubectl set image .*helm/clean-up\.yaml.*", PAGE)
+    words = told.partition("|")[0].split()
+    done = subprocess.run(
+        (program("kubectl"), *words[1:]), capture_output=True, check=True, cwd=ROOT
+    )
+    pod = yaml.safe_load(done.stdout)["spec"]["template"]["spec"]
+    images = {each["image"] for each in (*pod["initContainers"], *pod["containers"])}
+    assert images == {words[-3].partition("=")[2].strip("'")}
 
 
 @pytest_asyncio.fixture(name="agent")
@@ -172,7 +208,7 @@ async def test_nothing_is_left_of_an_agent_that_was_killed(agent: AgentProcess) 
         left = files(agent.host_root) - before
     for folder in (PLUGIN_DIR, PLUGIN_REGISTRY, LEDGER_DIR, CDI_DIR, FEATURE_DIR):
         assert any(path.startswith(f"{folder}/") for path in left), folder
-    assert clean_up(agent.host_root) == ""
+    clean_up(agent.host_root)
     assert {
         path for path in files(agent.host_root) - before if "kubelet" not in Path(path).name
     } == set()

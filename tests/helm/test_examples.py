@@ -9,6 +9,7 @@ import msgspec
 import pytest
 import yaml
 
+from nodeplug._version import __version__
 from nodeplug.offers import OfferRule
 from support.charts import UMBRELLA, Charts, configuration, of_kind, pod_spec
 from support.command import nodeplug
@@ -79,6 +80,17 @@ def test_a_pod_is_valid(pod: str) -> None:
         if each["kind"] == "Pod":
             newest = kubernetes_validate.latest_version()
             kubernetes_validate.validate(each, newest, strict=True)
+
+
+@pytest.mark.parametrize("pod", sorted({pod for pod, _ in PAIRS} - {"pods/shared-gpu.yaml"}))
+def test_a_pod_shows_what_it_got_by_our_own_image(pod: str) -> None:
+    """Nothing comes from another registry, and the options are those that the command has."""
+    for each in yaml.safe_load_all((EXAMPLES / pod).read_text()):
+        for container in each["spec"].get("containers", []):
+            assert container["image"] == f"nodeplug/custom:{__version__}"
+            done = nodeplug(*container["args"])
+            assert (done.code, done.err) == (1, "")  # here nothing is given
+            assert "missing" in done.out
 
 
 @pytest.mark.parametrize("values", VALUES)

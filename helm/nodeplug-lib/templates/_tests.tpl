@@ -31,16 +31,14 @@ spec:
     - name: test
       image: {{ $agent.values.test.image | default (include "nodeplug.image" (merge (dict "place" dict) $agent)) | quote }}
       imagePullPolicy: {{ $agent.values.image.pullPolicy }}
-      command: [python3, -c]
       args:
-        - |
-          import os, sys
-          paths, names = {{ $test.paths | default list | toJson }}, {{ $test.env | default list | toJson }}
-          for path in paths:
-              print(path, "is there" if os.path.exists(path) else "IS MISSING")
-          for name in names:
-              print(name, "=", os.environ.get(name, "MISSING"))
-          sys.exit(not all([*map(os.path.exists, paths), *map(os.environ.get, names)]))
+        - show-container
+        {{- range $test.paths }}
+        - {{ printf "--path=%s" . | quote }}
+        {{- end }}
+        {{- range $test.env }}
+        - {{ printf "--env=%s" . | quote }}
+        {{- end }}
       resources:
         limits:
           {{ $test.resource }}: {{ $test.count | default 1 | int }}

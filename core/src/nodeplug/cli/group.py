@@ -11,11 +11,13 @@ from nodeplug.cli.lean import slim
 _COMMANDS = {
     "allocations": "Show which pod has which device; end a hold by hand.",
     "backends": "Show which backends are installed and whether their hardware is here.",
+    "clean-up": "Remove what nodeplug left on a host.",
     "config": "Check configuration files, print their schema.",
     "conformance": "Judge any device plugin by the kubelet's rules.",
     "devices": "Discover once and show the devices.",
     "doctor": "Say what is wrong with this node, and what to do.",
     "run": "Run the agent.",
+    "show-container": "Show what this container has got, and whether it can be opened.",
     "simulate": "Walk the main job on simulated hardware, on any machine.",
     "topology": "Show where the devices are, and which are close to each other.",
 }
@@ -32,7 +34,8 @@ class _LazyGroup(click.Group):
             return _of_backends().get(cmd_name)
         if cmd_name == "run":
             slim()
-        command: click.Command = importlib.import_module(f"nodeplug.cli.{cmd_name}").command
+        module = f"nodeplug.cli.{cmd_name.replace('-', '_')}"
+        command: click.Command = importlib.import_module(module).command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
