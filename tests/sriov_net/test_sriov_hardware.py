@@ -133,6 +133,22 @@ async def test_a_kernel_without_groups_has_nodes_of_functions_alone(
     assert ([each.host_path for each in found.edits.nodes], found.reason) == (given, reason)
 
 
+async def test_a_driver_of_vfio_is_known_by_what_it_makes(fake: FakeHost) -> None:
+    """Those of vendors have any name."""
+    fake.tree.vfio_node(fake.one_function("acme_migration"), "vfio3")
+    given = ["/dev/vfio/vfio", "/dev/vfio/0", "/dev/iommu", "/dev/vfio/devices/vfio3"]
+    backend = fake.backend(settings({"vfio": "both"}))
+    found = (await discover(backend)).devices[VF0]
+    assert [each.host_path for each in found.edits.nodes] == given
+    assert found.hardware["iommu 0"] == EXCLUSIVE
+    [info] = [
+        text
+        for name, text in (await backend.allocate(found.resource, [found])).envs.items()
+        if name.endswith("_INFO")
+    ]
+    assert '"vfio":{' in info
+
+
 async def test_a_group_without_iommu_has_the_name_that_the_kernel_gives_it(fake: FakeHost) -> None:
     """Whatever the group is called in sysfs."""
     fake.one_function("vfio-pci")

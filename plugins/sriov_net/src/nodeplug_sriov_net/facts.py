@@ -74,9 +74,9 @@ class Function(msgspec.Struct, frozen=True):
 
     `virtual` maps index to address of its virtual functions. `group` is the number of its IOMMU
     group, `noiommu` says that there is no IOMMU behind it, `hindrance` why VFIO refuses the group;
-    `group_node`, `cdev` and `uio` are names of nodes, empty where the kernel has none. `is_shown`
-    says that its driver has made a device of it, `is_probing` that the driver is still at it,
-    `silent` that the kernel does not answer for it.
+    `by_vfio` that its driver is one of VFIO; `group_node`, `cdev` and `uio` are names of nodes,
+    empty where the kernel has none. `is_shown` says that its driver has made a device of it,
+    `is_probing` that the driver is still at it, `silent` that the kernel does not answer for it.
     """
 
     pci: PciDevice
@@ -92,6 +92,7 @@ class Function(msgspec.Struct, frozen=True):
     cdev: str = ""
     uio: str = ""
     acpi_index: str = ""
+    by_vfio: bool = False
     is_shown: bool = False
     is_probing: bool = False
     silent: bool = False

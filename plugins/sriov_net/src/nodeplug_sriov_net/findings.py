@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Sequence
 
 from nodeplug.backend import Finding
 from nodeplug.host.root import HostRoot
-from nodeplug_sriov_net.facts import Function, is_vfio
+from nodeplug_sriov_net.facts import Function
 from nodeplug_sriov_net.memory import Memory
 from nodeplug_sriov_net.nodes import SharedNodes, shared_nodes
 from nodeplug_sriov_net.pools import NO_CDEV, NO_GROUP, Member, Pools
@@ -106,14 +106,14 @@ def _member(member: Member) -> Iterator[Finding]:
             finding=member.reason,
             remedy="bind the driver that the pool expects, or change the pool's selectors",
         )
-    elif is_vfio(function.pci.driver) and function.noiommu:
+    elif function.by_vfio and function.noiommu:
         yield Finding(
             severity="warning",
             subject=member.device.id,
             finding="no IOMMU stands between the device and the host's memory",
             remedy="switch the IOMMU on in firmware and kernel, unless this is meant",
         )
-    elif is_vfio(function.pci.driver) and not function.group:
+    elif function.by_vfio and not function.group:
         yield Finding(
             severity="problem",
             subject=member.device.id,
@@ -126,7 +126,7 @@ def _groups(members: Sequence[Member]) -> Iterator[Finding]:
     """Say which devices VFIO gives to one container only."""
     groups: dict[str, list[str]] = {}
     for member in members:
-        if is_vfio(member.device.function.pci.driver):
+        if member.device.function.by_vfio:
             groups.setdefault(member.device.function.group, []).append(member.device.id)
     for group, ids in groups.items():
         if group and len(ids) > 1:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from nodeplug.values.edits import DeviceNode
 from nodeplug.values.hardware import EXCLUSIVE, PART, SHARED, HardwareKey, Use, Uses
 from nodeplug_sriov_net.candidates import Candidate
-from nodeplug_sriov_net.facts import Function, is_vfio
+from nodeplug_sriov_net.facts import Function
 from nodeplug_sriov_net.nodes import CONTROL
 
 
@@ -29,5 +29,5 @@ def _function(function: Function) -> Iterator[tuple[HardwareKey, Use]]:
     if function.physfn:
         yield f"pci {function.physfn}", PART
     # Linux, drivers/iommu/iommu.c: a group has one owner, also by the nodes of single devices.
-    if is_vfio(function.pci.driver) and function.group:
+    if function.by_vfio and function.group:
         yield f"iommu {function.group}", EXCLUSIVE

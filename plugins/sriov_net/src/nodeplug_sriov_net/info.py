@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import msgspec
 
 from nodeplug.values.device import Device
-from nodeplug_sriov_net.facts import is_uio, is_vfio
+from nodeplug_sriov_net.facts import is_uio
 from nodeplug_sriov_net.nodes import IOMMUFD, TUN, VFIO, VHOST_NET
 from nodeplug_sriov_net.selector_settings import SelectorSettings
 from nodeplug_sriov_net.settings import PoolSettings
@@ -61,7 +61,7 @@ def _providers(device: Device, pools: Mapping[str, PoolSettings]) -> Iterator[tu
     yield "generic", {"deviceID": device.id}
     nodes = {node.host_path: node.container_path for node in device.edits.nodes}
     driver = str(device.attributes.get("driver", ""))
-    if is_vfio(driver) and not is_sub_function(device):
+    if VFIO in nodes or IOMMUFD in nodes:
         yield "vfio", _vfio(nodes)
     if is_uio(driver) and not is_sub_function(device):
         yield "uio", _mount(nodes, "/dev/uio")

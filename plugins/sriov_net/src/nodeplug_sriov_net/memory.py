@@ -8,7 +8,7 @@ import msgspec
 from nodeplug.host.identities import Identities
 from nodeplug.host.root import HostRoot
 from nodeplug_sriov_net.candidates import Candidate
-from nodeplug_sriov_net.facts import Function, is_uio, is_vfio
+from nodeplug_sriov_net.facts import Function, is_uio
 from nodeplug_sriov_net.selector_settings import SelectorSettings
 from nodeplug_sriov_net.survey import Survey
 
@@ -81,7 +81,7 @@ class Memory:
         before = self._whole.get(found.id)
         if before is None:
             return found
-        if before.driver == found.driver and not _is_user_space(found.driver):
+        if before.driver == found.driver and not _is_user_space(found):
             found = _with_own(found, before)
         owner_is_same = _driver_of(found.owner) == _driver_of(before.owner) is not None
         if found.owner_link is None and owner_is_same:  # it is in a container, or is made anew
@@ -97,7 +97,7 @@ def _with_own(found: Candidate, before: Candidate) -> Candidate:
 
 
 def _is_no_uplink(found: Candidate) -> bool:
-    handed_over = bool(found.driver) and _is_user_space(found.driver)
+    handed_over = bool(found.driver) and _is_user_space(found)
     return handed_over or any(link.carrier for link in found.links)
 
 
@@ -105,5 +105,6 @@ def _driver_of(function: Function | None) -> str | None:
     return function.pci.driver if function else None
 
 
-def _is_user_space(driver: str) -> bool:
-    return not driver or is_vfio(driver) or is_uio(driver)
+def _is_user_space(found: Candidate) -> bool:
+    by_vfio = found.sub is None and found.function.by_vfio
+    return not found.driver or by_vfio or is_uio(found.driver)

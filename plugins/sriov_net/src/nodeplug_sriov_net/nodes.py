@@ -8,7 +8,7 @@ from nodeplug.host.nodes import node_type
 from nodeplug.host.root import HostRoot
 from nodeplug.values.device import Device
 from nodeplug.values.edits import DeviceNode
-from nodeplug_sriov_net.facts import Function, is_uio, is_vfio
+from nodeplug_sriov_net.facts import Function, is_uio
 from nodeplug_sriov_net.pools import Member
 
 RDMA_CM = "/dev/infiniband/rdma_cm"
@@ -57,13 +57,13 @@ def _nodes(member: Member, shared: SharedNodes) -> Iterator[DeviceNode]:
 
 def _driver_nodes(function: Function, vfio: str) -> Iterator[DeviceNode]:
     driver = function.pci.driver
-    if is_vfio(driver) and vfio != "iommufd":
+    if function.by_vfio and vfio != "iommufd":
         if function.group_node or not function.cdev:
             yield DeviceNode(VFIO)
         if function.group_node:
             inside = f"/dev/vfio/{function.group}"
             yield DeviceNode(f"/dev/vfio/{function.group_node}", inside)
-    if is_vfio(driver) and vfio != "group" and function.cdev:
+    if function.by_vfio and vfio != "group" and function.cdev:
         yield DeviceNode(IOMMUFD)
         yield DeviceNode(f"/dev/vfio/devices/{function.cdev}")
     if is_uio(driver) and function.uio:

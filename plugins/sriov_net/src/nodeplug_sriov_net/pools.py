@@ -3,7 +3,7 @@
 import msgspec
 
 from nodeplug_sriov_net.candidates import Candidate
-from nodeplug_sriov_net.facts import Function, is_vfio
+from nodeplug_sriov_net.facts import Function
 from nodeplug_sriov_net.matching import Matcher
 from nodeplug_sriov_net.memory import Memory, Place
 from nodeplug_sriov_net.selector_settings import SelectorSettings
@@ -127,7 +127,7 @@ def _reason(device: Candidate, pool: PoolSettings) -> str:
 
 
 def _without_node(function: Function, pool: PoolSettings) -> str:
-    if not is_vfio(function.pci.driver):
+    if not function.by_vfio:
         return ""
     if pool.vfio == "iommufd" and not function.cdev:
         return NO_CDEV

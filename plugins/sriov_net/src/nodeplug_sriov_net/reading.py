@@ -55,9 +55,10 @@ def read_function(
     virtual = dict(_virtual(place, names))
     group = link_name(f"{place}/iommu_group") if "iommu_group" in names else None
     physfn = link_name(f"{place}/physfn") if "physfn" in names else None
-    noiommu = (
-        bool(group) and is_vfio(pci.driver) and _is_noiommu(f"{system}/kernel/iommu_groups/{group}")
-    )
+    # Linux 6.1, drivers/vfio/vfio_main.c: a driver of VFIO, of whatever name, makes this folder.
+    by_vfio = is_vfio(pci.driver) or (bool(pci.driver) and "vfio-dev" in names)
+    grouped = bool(group) and by_vfio
+    noiommu = grouped and _is_noiommu(f"{system}/kernel/iommu_groups/{group}")
     cdev = _cdev(root, f"{place}/vfio-dev") if "vfio-dev" in names else ""
     depth: Depth = "least" if hears_links else "full" if physfn is None else "plain"
     return Function(
@@ -69,10 +70,9 @@ def read_function(
         subs=tuple(_subs(place, pci.devpath, names, vdpa, "least" if hears_links else "plain")),
         group=group or "",
         noiommu=noiommu,
-        hindrance=why_not_viable(root, pci.address) if group and is_vfio(pci.driver) else "",
-        group_node=_group_node(system, group, noiommu=noiommu)
-        if group and is_vfio(pci.driver)
-        else "",
+        by_vfio=by_vfio,
+        hindrance=why_not_viable(root, pci.address) if grouped else "",
+        group_node=_group_node(system, group, noiommu=noiommu) if group and by_vfio else "",
         cdev=cdev,
         uio=_first(f"{place}/uio") if "uio" in names else "",
         acpi_index=read_text(f"{place}/acpi_index") or "" if "acpi_index" in names else "",

@@ -14,7 +14,7 @@ from nodeplug.host.pci import pci_device
 from nodeplug.host.reads import Question, Reads
 from nodeplug.host.root import HostRoot
 from nodeplug.host.sysfs import link_name, names_in
-from nodeplug_sriov_net.facts import Function, Vdpa, is_vfio
+from nodeplug_sriov_net.facts import Function, Vdpa
 from nodeplug_sriov_net.reading import devpath_at, read_function
 
 # PCI base classes: network controllers and processing accelerators.
@@ -151,7 +151,7 @@ def blind(functions: Collection[Function]) -> int:
         return 0
     return sum(
         each.pci.device_class.startswith(_CLASSES[0])
-        and not (each.physfn or each.pci.driver is None or is_vfio(each.pci.driver))
+        and not (each.physfn or each.pci.driver is None or each.by_vfio)
         for each in functions
     )
 
