@@ -19,8 +19,9 @@ from chaos.limits import own_limits
 from chaos.outside import Outside, outside_of, settings_of
 from chaos.truth import DOMAINS, Held, Truth, Unit, VendorTruth
 from nodeplug.backend import BackendSpec, Simulator
+from nodeplug.host.disk import Disk
 from nodeplug.host.root import HostRoot
-from nodeplug.kubelet.evidence import ask_kubelet
+from nodeplug.kubelet.evidence import CheckpointFile, ask_kubelet
 from nodeplug.kubelet.served import served_devices
 from nodeplug.loader import installed, load_each
 from nodeplug.simulate.agent_process import AgentProcess
@@ -132,7 +133,8 @@ class World:
                 await self.written(self.truth.missing_files, seconds)
         except TimeoutError as error:
             log = "\n".join(self.agent.log.read_text().splitlines()[-_LOG_LINES:])
-            evidence = await ask_kubelet(self.agent.pod_resources, self.agent.plugin_dir)
+            checkpoint = CheckpointFile(self.agent.plugin_dir, Disk("checkpoint"))
+            evidence = await ask_kubelet(self.agent.pod_resources, checkpoint)
             served = await served_devices(self.agent.plugin_dir)
             reasons = {key: each.reason for key, each in served.items() if each.reason}
             text = (

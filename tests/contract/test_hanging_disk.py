@@ -1,12 +1,19 @@
 """A disk under the kubelet's directory that does not answer."""
 
 import asyncio
+import fcntl
 import logging
 import os
+import threading
+from pathlib import Path
 
 import pytest
 
 from kubelets.kinds import Kind
+from nodeplug.host import disk
+from nodeplug.host.disk import Disk
+from nodeplug.host.files import FileLock
+from nodeplug.kubelet.lock import ResourceLock
 from nodeplug.kubelet.sockets import HOME
 from nodeplug.supervisor import agent
 from nodeplug.supervisor.installation import file_name
@@ -30,3 +37,26 @@ async def test_settings_that_cannot_be_kept_end_no_backend(
         play.set(State(boards=5))
         await play.listed(allocatable=5)
     assert "backend failed" not in caplog.text
+
+
+async def test_a_lock_that_is_got_too_late_is_let_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its resource was given up while the disk hung: another instance may serve it."""
+    monkeypatch.setattr(disk, "_SECONDS", 0.05)
+    answers, lock = threading.Event(), fcntl.flock
+
+    def late(descriptor: int, operation: int) -> None:
+        answers.wait()
+        lock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    ours = ResourceLock(tmp_path, "example.com/thing", Disk("test"))
+    with pytest.raises(TimeoutError):
+        await ours.acquire()
+    await ours.release()
+    answers.set()
+    async with asyncio.timeout(60):
+        while not await ours.lost():  # noqa: ASYNC110 - nobody tells of it
+            await asyncio.sleep(0)
+    assert FileLock(tmp_path / HOME / "locks/example.com/thing").try_acquire()

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from kubelets.kinds import Kind
+from nodeplug.host.disk import Disk
+from nodeplug.kubelet.evidence import CheckpointFile
 from nodeplug.testing import AdmissionError
 from support.backends_stage import Play, Running, backends_stage, custom, files
 from support.command import environment
@@ -39,7 +41,7 @@ def blind(play: Play) -> Running:
     """Start another agent, to which neither pod resources nor the checkpoint is readable."""
     nothing = play.directory.with_name("nothing")
     agent = play.start(SECOND, installation="two", pod_resources=nothing)
-    agent.agent._usage._plugin_dir = nothing
+    agent.agent._usage._checkpoint = CheckpointFile(nothing, Disk("nothing"))
     return agent
 
 

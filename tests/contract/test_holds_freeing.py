@@ -8,7 +8,7 @@ import pytest
 
 from kubelets.kinds import Kind
 from nodeplug.holdings import Listing
-from nodeplug.kubelet.evidence import ask_kubelet
+from nodeplug.kubelet.evidence import CheckpointFile, ask_kubelet
 from nodeplug.supervisor import usage
 from nodeplug.testing import Kubelet, Pod
 from nodeplug.testing.patience import patience
@@ -35,8 +35,8 @@ def looks(monkeypatch: pytest.MonkeyPatch) -> asyncio.Queue[Listing]:
     """Return a queue that grows by one with each answer of a kubelet."""
     answers: asyncio.Queue[Listing] = asyncio.Queue()
 
-    async def ask(*where: Path) -> Listing | None:
-        listing = await ask_kubelet(*where)
+    async def ask(pod_resources: Path, checkpoint: CheckpointFile) -> Listing | None:
+        listing = await ask_kubelet(pod_resources, checkpoint)
         if listing:
             answers.put_nowait(listing)
         return listing

@@ -66,7 +66,10 @@ async def given_by_one_of_two(play: Play) -> Pod:
     """Return the pod that has the function, of which the other agent knows."""
     functions(play, 7)
     play.start(NETWORK)
-    play.start(FUNCTIONS, installation="two")
+    # What one process asks the kubelet, it asks for all that is in it.
+    other = play.pod_resources.with_name("two.sock")
+    other.symlink_to(play.pod_resources)
+    play.start(FUNCTIONS, installation="two", pod_resources=other)
     await play.listed(ONE, 1)
     await play.listed(OTHER, 1)
     pod, _ = await play.given(ONE)

@@ -9,7 +9,7 @@ import pytest
 
 from kubelets.kinds import Kind
 from nodeplug.holdings import Listing
-from nodeplug.kubelet.evidence import ask_kubelet
+from nodeplug.kubelet.evidence import CheckpointFile, ask_kubelet
 from nodeplug.supervisor import usage
 from nodeplug.testing import Container, Pod
 from nodeplug.testing.patience import patience
@@ -117,8 +117,8 @@ def looks(monkeypatch: pytest.MonkeyPatch) -> asyncio.Queue[None]:
     """Return a queue that grows by one with each answer of a kubelet."""
     answers: asyncio.Queue[None] = asyncio.Queue()
 
-    async def ask(*where: Path) -> Listing | None:
-        listing = await ask_kubelet(*where)
+    async def ask(pod_resources: Path, checkpoint: CheckpointFile) -> Listing | None:
+        listing = await ask_kubelet(pod_resources, checkpoint)
         if listing:
             answers.put_nowait(None)
         return listing

@@ -74,6 +74,19 @@ async def test_a_call_that_hangs_costs_a_lane_one_thread() -> None:
     assert await lane.call(divmod, 7, 2, timeout=60) == (3, 1)
 
 
+async def test_what_is_seen_to_is_done_however_late() -> None:
+    """Nobody waits for it behind a call that hangs, and it has its turn afterwards."""
+    lane, gate, done = Lane(), threading.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+    with pytest.raises(TimeoutError):
+        await lane.call(gate.wait, timeout=0.01)
+    await lane.see_to(loop.call_soon_threadsafe, done.set, timeout=60)
+    assert not done.is_set()
+    gate.set()
+    async with asyncio.timeout(60):
+        await done.wait()
+
+
 async def test_an_exception_leaves_a_lane_free() -> None:
     """The next call has its turn."""
     lane = Lane()

@@ -214,7 +214,10 @@ async def test_the_condition_follows_readiness(play: Play) -> None:
     telling = play.announcer(condition=True)
     await telling.tell()
     await telling.tell()
+    watch = play.stage.agent._watch
+    there = await watch.present()
     await play.stage.kubelet.stop(unlink=True)
+    await watch.gone(there)
     await telling.tell()
     shown = [(c["type"], c["status"], c["message"]) for c in play.server.conditions]
     assert shown == [

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from nodeplug.config.settings import MetricsSettings
+from nodeplug.host.disk import Disk
 from nodeplug.host.fallbacks import fallbacks
 from nodeplug.kubelet.watch import KubeletWatch
 from nodeplug.operations import observatory
@@ -80,8 +81,8 @@ async def test_an_agent_whose_look_at_use_raises_serves_on(monkeypatch: pytest.M
 
 async def test_a_kubelet_s_directory_that_cannot_be_looked_at_is_one_without_kubelet() -> None:
     """Its name is too long here; on a node its disk may have failed."""
-    watch = KubeletWatch(Path("/", "x" * 300))
-    watch.look()
+    watch = KubeletWatch(Path("/", "x" * 300), Disk("the kubelet's directory"))
+    await watch._look()
     assert watch.identity is None
 
 

@@ -1,5 +1,6 @@
 """Ready is what can be used; healthy is what a restart would not mend."""
 
+import asyncio
 import socket
 from functools import partial
 from pathlib import Path
@@ -56,7 +57,7 @@ async def test_a_broken_configuration_and_a_failing_backend_are_told() -> None:
         await watch.until("/readyz", 200, "degraded: backend awkward: failed")
 
 
-def later(_: DevicePluginServer) -> bool:
+async def later(_: DevicePluginServer) -> bool:
     """Put nothing back yet: on a busy machine it would be before anybody looks."""
     return True
 
@@ -75,10 +76,13 @@ async def test_a_socket_that_is_gone_is_noticed(monkeypatch: pytest.MonkeyPatch)
         await watch.until("/readyz", 200, "ok")
 
 
-async def test_an_agent_that_does_not_look_any_more_is_not_healthy() -> None:
+async def test_an_agent_that_does_not_look_any_more_is_not_healthy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """The only thing that a restart mends."""
     async with stage() as play, watched(play) as watch:
-        play.agent._watch.look = lambda: None  # type: ignore[method-assign]
+        stuck = asyncio.Event().wait
+        monkeypatch.setattr(play.agent._watch, "_look", stuck)
         play.agent._watch.looked -= 60
         status, text = await watch.get("/healthz")
         assert status == 503

@@ -39,9 +39,9 @@ class Watch:
         self.port = port
         self.reload = ReloadReport((), 0)
 
-    async def open(self) -> None:
+    async def open(self, seconds: float = 5) -> None:
         """Wait until somebody listens."""
-        async with patience(5):
+        async with patience(seconds):
             while True:
                 try:
                     _, writer = await asyncio.open_connection("127.0.0.1", self.port)

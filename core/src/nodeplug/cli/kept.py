@@ -13,18 +13,27 @@ from nodeplug.config.merge import for_node, merge
 from nodeplug.config.section import read_section
 from nodeplug.config.settings import PLUGIN_DIR, AgentSettings
 from nodeplug.host.calls import call
+from nodeplug.kubelet.sockets import check_plugin_dir
 from nodeplug.supervisor.files import DISK_SECONDS
 from nodeplug.supervisor.last_good import LastGood
 from nodeplug.values.errors import BrokenSectionError, ConfigError
 
 
-def kept(plugin_dir: Path, installation: str) -> AgentSettings | None:
-    """Return what an installation has kept, if anything can be read of it in time."""
-    last_good = LastGood(plugin_dir, installation)
+def kept(plugin_dir: Path, installation: str, *, serves: bool = False) -> AgentSettings | None:
+    """Return what an installation has kept, if anything can be read of it in time.
+
+    Where it `serves`, raise KubeletDirectoryError if the directory cannot hold our sockets.
+    """
+
+    def look() -> AgentSettings | None:
+        if serves:
+            check_plugin_dir(plugin_dir)
+        return LastGood(plugin_dir, installation).load()
+
     try:
-        return asyncio.run(call(last_good.load, timeout=DISK_SECONDS))
+        return asyncio.run(call(look, timeout=DISK_SECONDS))
     except (RuntimeError, TimeoutError):  # too many threads, or a disk that hangs
-        report(f"{last_good.file}: cannot be read now")
+        report(f"{plugin_dir}: what is kept there cannot be read now")
         return None
 
 

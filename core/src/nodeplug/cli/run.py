@@ -31,7 +31,6 @@ from nodeplug.config.settings import AgentSettings
 from nodeplug.host.files import stamp
 from nodeplug.host.host import open_host
 from nodeplug.host.orphans import reap_orphans
-from nodeplug.kubelet.sockets import check_plugin_dir
 from nodeplug.log import set_up
 from nodeplug.operations.beside import recalled, run_beside
 from nodeplug.supervisor.agent import Agent, ConfiguredBackend, Node, Rules
@@ -70,12 +69,11 @@ def command(
     configuration = _load(load, sources, specs, installation, strict=strict)
     plugin_dir = Path(configuration.agent.kubelet.device_plugin_dir)
     try:
-        check_plugin_dir(plugin_dir)
+        before = kept(plugin_dir, installation, serves=True) or AgentSettings()
     except KubeletDirectoryError as error:
         fail(str(error), USAGE)
     set_up(configuration.agent.log.level, configuration.agent.log.format)
     settle()
-    before = kept(plugin_dir, installation) or AgentSettings()
     backends = _with_last_good(configuration, specs, before)
     if all(backend.settings is None for backend in backends):
         fail("no backend can be served", USAGE)
@@ -161,7 +159,7 @@ async def _serve(
     host = open_host(settings.host.root, settings.host.uevents)
     kubelet = settings.kubelet
     directories = Path(kubelet.device_plugin_dir), Path(kubelet.pod_resources_socket)
-    rules = Rules(settings.offers, settings.quarantine, recalled(settings))
+    rules = Rules(settings.offers, settings.quarantine, await recalled(settings))
     feature_dir = settings.labels.feature_dir if settings.labels.enabled else ""
     registry = Path(kubelet.registry) if kubelet.registry else None
     ledger_dir = Path(settings.host.ledger_dir) if settings.host.ledger_dir else None

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from queue import SimpleQueue
 from threading import Thread
 from typing import TYPE_CHECKING, TypeVar, TypeVarTuple
 
@@ -10,6 +11,7 @@ T = TypeVar("T")
 Args = TypeVarTuple("Args")
 
 if TYPE_CHECKING:
+    Start = Callable[[Callable[[], None], str], None]
     Outcome = asyncio.Future[tuple[T | None, BaseException | None]]
 
 
@@ -26,7 +28,42 @@ async def call(function: Callable[[*Args], T], *args: *Args, timeout: float) -> 
     return result_of(outcome)
 
 
-def begun(function: Callable[[*Args], T], args: tuple[*Args]) -> "Outcome[T]":
+def on_a_thread(run: Callable[[], None], name: str) -> None:
+    """Run something on a daemon thread of its own; raise RuntimeError where there are too many."""
+    Thread(target=run, name=name, daemon=True).start()
+
+
+class Worker:
+    """A daemon thread for calls that come often: it starts with the first and is kept."""
+
+    def __init__(self) -> None:
+        self._orders: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._begin: Start = self._begin_first
+
+    def __call__(self, run: Callable[[], None], name: str) -> None:
+        """Run something after all that came before; raise as `on_a_thread` does."""
+        self._begin(run, name)
+
+    def close(self) -> None:
+        """End the thread; what comes later has threads of its own."""
+        self._orders.put(None)
+        self._begin = on_a_thread
+
+    def _begin_first(self, run: Callable[[], None], name: str) -> None:
+        on_a_thread(self._work, name)
+        self._begin = lambda run, _: self._orders.put(run)
+        self._begin(run, name)
+
+    def _work(self) -> None:
+        while (run := self._orders.get()) is not None:
+            run()
+
+
+def begun(
+    function: Callable[[*Args], T],
+    args: tuple[*Args],
+    start: "Start" = on_a_thread,
+) -> "Outcome[T]":
     """Begin a call on a daemon thread; raise RuntimeError where there are too many."""
     loop = asyncio.get_running_loop()
     done: Outcome[T] = loop.create_future()
@@ -44,8 +81,7 @@ def begun(function: Callable[[*Args], T], args: tuple[*Args]) -> "Outcome[T]":
         with suppress(RuntimeError):  # the loop has been closed
             loop.call_soon_threadsafe(deliver, result, error)
 
-    name = getattr(function, "__name__", "function")
-    Thread(target=run, name=f"call-{name}", daemon=True).start()
+    start(run, f"call-{getattr(function, '__name__', 'function')}")
     return done
 
 

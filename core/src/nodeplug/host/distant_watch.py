@@ -15,7 +15,6 @@ from nodeplug.host.watch import Changed
 Order = Callable[[SteadyWatch], None]
 Args = TypeVarTuple("Args")
 
-_NAME = "watch of file systems that may hang"
 _RETRY_SECONDS = 10.0
 
 
@@ -25,10 +24,14 @@ class DistantWatch:
     `async with DistantWatch(watched) as watch`. `add` and `remove` return at once; `watched` is
     called, on the event loop, when directories that were added are watched: look at them then.
     The thread starts with the first directory; one that hangs is left to itself, at the end too.
+    `name` is what `fallbacks` calls it.
     """
 
-    def __init__(self, watched: Callable[[], None]) -> None:
+    def __init__(
+        self, watched: Callable[[], None], name: str = "file systems that may hang"
+    ) -> None:
         self._watched = watched
+        self._name = name
         self._inbox: Inbox[Changed] = Inbox()
         self._near = asyncio.get_running_loop()
         self._far: asyncio.AbstractEventLoop | None = None
@@ -41,24 +44,25 @@ class DistantWatch:
     async def __aexit__(self, *_: object) -> None:
         for retry in self._retries:
             retry.cancel()
-        forget(_NAME)
+        forget(f"watch of {self._name}")
         self._order(None)
         self._inbox.close()
 
     def __aiter__(self) -> Inbox[Changed]:
         return self._inbox
 
-    def add(self, directory: Path) -> None:
-        """Watch a directory for all names, from some moment on."""
+    def add(self, directory: Path, names: frozenset[str] | None = None) -> None:
+        """Watch a directory for some names, or all, from some moment on."""
         if self._far is None:
             try:
                 self._far = _begun(self._run)
             except (OSError, RuntimeError) as error:  # too many files or threads
-                fall_back(_NAME, "directory not watched", str(error))
-                self._retries.append(self._near.call_later(_RETRY_SECONDS, self.add, directory))
+                fall_back(f"watch of {self._name}", "directory not watched", str(error))
+                again = self._near.call_later(_RETRY_SECONDS, self.add, directory, names)
+                self._retries.append(again)
                 return
-            recover(_NAME)
-        self._order(lambda watch: self._add(watch, directory))
+            recover(f"watch of {self._name}")
+        self._order(lambda watch: self._add(watch, directory, names))
 
     def remove(self, directory: Path) -> None:
         """Watch a directory no more."""
@@ -75,7 +79,7 @@ class DistantWatch:
             far.close()
 
     async def _serve(self) -> None:
-        async with SteadyWatch("file systems that may hang") as watch:
+        async with SteadyWatch(self._name) as watch:
             passing = asyncio.create_task(self._pass_on(watch))
             passing.add_done_callback(lambda _: self._orders.put_nowait(None))
             while (order := await self._orders.get()) is not None:
@@ -88,8 +92,8 @@ class DistantWatch:
         async for change in watch:
             _call_soon(self._near, self._inbox.put, change)
 
-    def _add(self, watch: SteadyWatch, directory: Path) -> None:
-        watch.add(directory)
+    def _add(self, watch: SteadyWatch, directory: Path, names: frozenset[str] | None) -> None:
+        watch.add(directory, names)
         _call_soon(self._near, self._watched)
 
 

@@ -12,6 +12,8 @@ import msgspec
 from google.protobuf.message import DecodeError
 
 from nodeplug.holdings import Key, Listing, Record
+from nodeplug.host.disk import Disk
+from nodeplug.host.files import stamp
 from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2 as api
 from nodeplug.kubelet.api import podresources_v1_pb2 as podresources
 from nodeplug.kubelet.pod_resources import assignments, list_pods
@@ -36,6 +38,10 @@ class _Checkpoint(msgspec.Struct):
     data: _Data = msgspec.field(name="Data")
 
 
+# Made before threads need it: two that make it at once crash msgspec.
+_DECODER = msgspec.json.Decoder(_Checkpoint)
+
+
 class Checkpoint(NamedTuple):
     """What the kubelet has written down (R66) and when: `written` is another for each writing.
 
@@ -46,13 +52,31 @@ class Checkpoint(NamedTuple):
     written: object = None
 
 
-async def ask_kubelet(pod_resources: Path, plugin_dir: Path) -> Listing | None:
+class CheckpointFile:
+    """The kubelet's checkpoint, which cannot be read while its disk hangs."""
+
+    def __init__(self, plugin_dir: Path, disk: Disk) -> None:
+        self._path = plugin_dir / CHECKPOINT
+        self._disk = disk
+        self._written: object = None
+
+    async def read(self) -> Checkpoint:
+        """Return what is written down."""
+        return await self._disk.ask(Checkpoint(None), read_checkpoint, self._path)
+
+    async def written(self) -> object:
+        """Return what is another after each writing; what it was while the disk hangs."""
+        self._written = await self._disk.ask(self._written, stamp, self._path)
+        return self._written
+
+
+async def ask_kubelet(pod_resources: Path, checkpoint: CheckpointFile) -> Listing | None:
     """Return what is in use now, or None while the kubelet does not answer."""
     started = time.monotonic()
     reply = await list_pods(pod_resources)
     if reply is None:
         return None
-    return Listing(started, _held(reply), *read_checkpoint(plugin_dir / CHECKPOINT))
+    return Listing(started, _held(reply), *await checkpoint.read())
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
@@ -60,7 +84,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
     try:
         with path.open("rb") as file:
             stat = os.fstat(file.fileno())
-            data = msgspec.json.decode(file.read(), type=_Checkpoint).data
+            data = _DECODER.decode(file.read()).data
     except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return Checkpoint(None)
     found: dict[Key, Record] = {}

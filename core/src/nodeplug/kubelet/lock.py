@@ -6,6 +6,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from nodeplug.host.disk import Disk
 from nodeplug.host.files import FileLock, remove_quietly
 from nodeplug.kubelet.probe import trouble_at
 from nodeplug.kubelet.server import SETTLE_SECONDS
@@ -21,47 +22,55 @@ _log = logging.getLogger("nodeplug.kubelet")
 class ResourceLock:
     """The right to serve a resource. Released by the system when its holder dies.
 
-    The file holds the path of its holder's socket, relative to the plugin directory.
+    The file holds the path of its holder's socket, relative to the plugin directory, which is on
+    the `disk`. Where that does not answer, `acquire` and `announce` raise TimeoutError.
     """
 
-    def __init__(self, plugin_dir: Path, resource: str) -> None:
+    def __init__(self, plugin_dir: Path, resource: str, disk: Disk) -> None:
         self._plugin_dir = plugin_dir
+        self._disk = disk
         self._resource = resource
         self._path = plugin_dir / HOME / "locks" / resource
         self._lock = FileLock(self._path)
 
     async def acquire(self) -> None:
         """Wait for the lock: until its holder releases it, dies, or falls silent."""
-        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if self._lock.try_acquire():
+        if await self._disk.call(self._try):
             return
         facts = {"resource": self._resource}
         _log.info("another instance serves the resource, waiting", extra={"nodeplug": facts})
         answered = time.monotonic()
-        while not self._lock.try_acquire():
+        while not await self._disk.call(self._try):
             if await self._holder_answers():
                 answered = time.monotonic()
             elif time.monotonic() - answered >= DEAD_SECONDS:
                 _log.warning("taking over from a silent instance", extra={"nodeplug": facts})
-                remove_quietly(self._path)
+                await self._disk.call(remove_quietly, self._path)
             await asyncio.sleep(_RETRY_SECONDS)
         await asyncio.sleep(SETTLE_SECONDS)
 
-    def announce(self, endpoint: str) -> None:
+    async def announce(self, endpoint: str) -> None:
         """Tell other instances on which socket this one answers, unless the disk is full."""
+        await self._disk.call(self._write, endpoint)
+
+    async def lost(self) -> bool:
+        """Whether another instance has taken over because this one had fallen silent."""
+        return not await self._disk.ask(True, self._lock.held_here_is_current)
+
+    async def release(self) -> None:
+        """Let the next instance have the resource: now, or else as soon as the disk answers."""
+        await self._disk.tidy(self._lock.release)
+
+    def _try(self) -> bool:
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return self._lock.try_acquire()
+
+    def _write(self, endpoint: str) -> None:
         with suppress(OSError):
             self._lock.write(endpoint)
 
-    def lost(self) -> bool:
-        """Whether another instance has taken over because this one had fallen silent."""
-        return not self._lock.held_here_is_current()
-
-    def release(self) -> None:
-        """Let the next instance have the resource."""
-        self._lock.release()
-
     async def _holder_answers(self) -> bool:
-        endpoint = self._lock.read()
+        endpoint = await self._disk.call(self._lock.read)
         if not endpoint:
             return False
         return not await trouble_at(self._plugin_dir / endpoint)

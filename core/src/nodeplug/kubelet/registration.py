@@ -90,17 +90,10 @@ class Registration:
             pause = min(2 * pause, _LONGEST_PAUSE)
 
     async def _register(self) -> bool:
-        # R11: a socket that is gone would cost the kubelet 10 s and us the resource (R16).
-        await self._vigil.sound()
-        endpoint = self._server.new_endpoint()
-        self._lock.announce(endpoint)
-        request = api.RegisterRequest(
-            version=VERSION,
-            endpoint=endpoint,
-            resource_name=self._resource,
-            options=self._server.service.options(),
-        )
-        error = await self._call(request)
+        try:
+            error = await self._call(await self._request())
+        except TimeoutError:
+            error = "the disk of the kubelet's directory does not answer"
         REGISTRATIONS.add(self._resource, "failed" if error else "accepted")
         if error and error != self.error:
             facts = {"resource": self._resource, "error": error}
@@ -110,6 +103,18 @@ class Registration:
             _log.info("registered", extra={"nodeplug": {"resource": self._resource}})
         self.error = error
         return not error
+
+    async def _request(self) -> api.RegisterRequest:
+        # R11: a socket that is gone would cost the kubelet 10 s and us the resource (R16).
+        await self._vigil.sound()
+        endpoint = await self._server.new_endpoint()
+        await self._lock.announce(endpoint)
+        return api.RegisterRequest(
+            version=VERSION,
+            endpoint=endpoint,
+            resource_name=self._resource,
+            options=self._server.service.options(),
+        )
 
     async def _call(self, request: api.RegisterRequest) -> str:
         options = [("grpc.default_authority", "localhost"), ("grpc.use_local_subchannel_pool", 1)]

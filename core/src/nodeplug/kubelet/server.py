@@ -12,7 +12,6 @@ import grpc.aio
 from nodeplug.host.files import remove_quietly
 from nodeplug.kubelet.service import DevicePluginService
 from nodeplug.kubelet.sockets import SocketDirectory
-from nodeplug.kubelet.target import target_of
 
 # R15: the kubelet handles the end of a stream after the fact, and may then drop the next one.
 SETTLE_SECONDS = 0.5
@@ -39,6 +38,7 @@ class DevicePluginServer:
         self._bound = Path()
         self._link = Path()
         self._inode = 0
+        self._disk = directory.disk
 
     @property
     def path(self) -> Path:
@@ -47,14 +47,14 @@ class DevicePluginServer:
 
     async def start(self) -> None:
         """Bind a new path and serve on it."""
-        self.directory.open()
+        await self._disk.call(self.directory.open)
         self._bound = self._link = self.directory.new_path()
-        self._server = grpc.aio.server(options=_OPTIONS)
-        self._server.add_generic_rpc_handlers((self.service.handlers(), *self._beside))
-        self._server.add_insecure_port(target_of(self._bound))
-        await _to_its_end(self._server.start())
-        self._bound.chmod(0o600)
-        self._inode = _inode(self._bound)
+        server = grpc.aio.server(options=_OPTIONS)
+        server.add_generic_rpc_handlers((self.service.handlers(), *self._beside))
+        await self._disk.call(_bind, server, self._bound)
+        self._server = server
+        await _to_its_end(server.start())
+        self._inode = await self._disk.call(_made_private, self._bound)
 
     async def stop(self) -> None:
         """End all streams, close the socket, remove its files."""
@@ -63,8 +63,8 @@ class DevicePluginServer:
             if server is not None:
                 await _to_its_end(server.stop(grace=None))
         finally:
-            remove_quietly(self._bound)
-            remove_quietly(self._link)
+            if self._bound.name:
+                await self._disk.tidy(_remove, self._bound, self._link)
 
     async def restart(self) -> None:
         """End all streams and serve on a new path, ready to be registered."""
@@ -80,11 +80,15 @@ class DevicePluginServer:
             self.service.end_streams()
             await asyncio.sleep(SETTLE_SECONDS)
 
-    def new_endpoint(self) -> str:
+    async def new_endpoint(self) -> str:
         """Return the endpoint for one more registration; the previous one ends to exist.
 
-        On a full disk it is one that there was before.
+        On a full disk it is one that there was before. Raises TimeoutError where the disk does
+        not answer.
         """
+        return await self._disk.call(self._new_endpoint)
+
+    def _new_endpoint(self) -> str:
         previous = self._link
         source = self._bound if _inode(self._bound) == self._inode else previous
         self._link = self.directory.new_link(source, previous)
@@ -92,16 +96,18 @@ class DevicePluginServer:
             remove_quietly(previous)
         return self.directory.endpoint(self._link)
 
-    def repair(self) -> bool:
+    async def repair(self) -> bool:
         """Put back a socket file that somebody removed; return False where none is left.
 
         So it is, too, where a restart was broken off and nobody serves. One that cannot be put
-        back, on a full disk, is left for later: the kubelet's connection needs no file.
+        back, on a full disk or one that hangs, is left for later: the kubelet's connection needs
+        no file.
 
         R115: a file of that name may also be another server's by now.
         """
-        if self._server is None:
-            return False
+        return self._server is not None and await self._disk.ask(True, self._repair)
+
+    def _repair(self) -> bool:
         paths = {self._bound, self._link}
         intact = {path for path in paths if _inode(path) == self._inode}
         for path in paths - intact if intact else ():
@@ -109,6 +115,28 @@ class DevicePluginServer:
             with suppress(OSError):
                 os.link(next(iter(intact)), path)
         return bool(intact)
+
+
+def _bind(server: grpc.aio.Server, path: Path) -> None:
+    # gRPC looks at the path again, on the event loop, before it closes the socket. This one leads
+    # nowhere by then, so that it is not the disk which is asked.
+    folder = os.open(path.parent, os.O_PATH | os.O_CLOEXEC)
+    try:
+        server.add_insecure_port(f"unix:/proc/self/fd/{folder}/{path.name}")
+    except RuntimeError as error:
+        raise OSError(str(error)) from error
+    finally:
+        os.close(folder)
+
+
+def _made_private(path: Path) -> int:
+    path.chmod(0o600)
+    return _inode(path)
+
+
+def _remove(*paths: Path) -> None:
+    for path in paths:
+        remove_quietly(path)
 
 
 async def _to_its_end(work: Coroutine[object, object, None]) -> None:

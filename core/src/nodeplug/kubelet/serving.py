@@ -2,8 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,13 +45,16 @@ class Site(msgspec.Struct, frozen=True):
     registry: SocketDirectory | None = None
     troubles: Callable[[], Sequence[Trouble]] = tuple
 
-    @contextmanager
-    def opened(self) -> Iterator[None]:
-        """Hold our directories; raise KubeletDirectoryError where one is unusable."""
-        with ExitStack() as stack:
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator[None]:
+        """Hold our directories; raise KubeletDirectoryError where one is unusable.
+
+        One whose disk does not answer is opened when it does, by what is served.
+        """
+        async with AsyncExitStack() as stack:
             for directory in filter(None, (self.directory, self.registry)):
-                stack.callback(directory.close)
-                directory.open()
+                stack.push_async_callback(_close, directory)
+                await directory.disk.ask(None, directory.open)
             yield
 
 
@@ -65,7 +68,8 @@ class ServedResource:
         site: Site,
     ) -> None:
         self.pool = pool
-        self._lock = ResourceLock(site.directory.plugin_dir, pool.resource)
+        directory = site.directory
+        self._lock = ResourceLock(directory.plugin_dir, pool.resource, directory.disk)
         service = DevicePluginService(pool, allocator)
         open_up = _to_be_called if site.registry is None else _to_be_found
         self._registration: Registration | WatchedRegistration
@@ -101,23 +105,32 @@ class ServedResource:
             except ResourceLostError as error:
                 self._report(error)
                 pause = _FIRST_PAUSE
+            except TimeoutError:  # the disk, which is told of
+                await asyncio.sleep(_FIRST_PAUSE)
             except Exception as error:  # noqa: BLE001 - one resource never takes down another
                 self._report(error)
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE)
 
     async def _serve(self) -> None:
-        await self._lock.acquire()
         try:
-            await self._server.start()
-            await self._registration.run()
+            await self._lock.acquire()
+            try:
+                await self._server.start()
+                await self._registration.run()
+            finally:
+                await self._server.stop()
         finally:
-            await self._server.stop()
-            self._lock.release()
+            await self._lock.release()
 
     def _report(self, error: Exception) -> None:
         facts = {"resource": self.pool.resource, "error": repr(error)}
         _log.error("serving interrupted", extra={"nodeplug": facts})
+
+
+async def _close(directory: SocketDirectory) -> None:
+    await directory.disk.tidy(directory.close)
+    directory.disk.close()
 
 
 def _to_be_called(

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from nodeplug.host.disk import Disk
 from nodeplug.host.files import FileLock, remove_quietly
 from nodeplug.values.errors import KubeletDirectoryError
 
@@ -25,9 +26,16 @@ _LONGEST_ENDPOINT = f"{HOME}/01234567/99999-99999.sock"
 
 
 class SocketDirectory:
-    """The directory `.nodeplug/<instance>` with a lock held for this process's life."""
+    """The directory `.nodeplug/<instance>` with a lock held for this process's life.
 
-    def __init__(self, plugin_dir: Path, home: str = HOME) -> None:
+    What says that it blocks is to be called on its `disk`, as all that touches the `plugin_dir`;
+    `name` is what `fallbacks` calls that.
+    """
+
+    def __init__(
+        self, plugin_dir: Path, home: str = HOME, name: str = "the kubelet's directory"
+    ) -> None:
+        self.disk = Disk(name)
         self.plugin_dir = plugin_dir
         self._all = plugin_dir / home
         self._instance = os.urandom(4).hex()
@@ -39,7 +47,7 @@ class SocketDirectory:
         return self._all / self._instance
 
     def open(self) -> None:
-        """Make the directory, or make it anew; sweep what dead instances left.
+        """Make the directory, or make it anew; sweep what dead instances left. Blocks.
 
         Raises KubeletDirectoryError naming path and remedy.
         """
@@ -69,8 +77,8 @@ class SocketDirectory:
     def new_link(self, bound: Path, previous: Path) -> Path:
         """Return a fresh hard link to a bound socket; the socket itself where none can be made.
 
-        R15: every registration wants a path of its own. R77: the previous one goes before, or up
-        to 1.36 a kubelet that looks between the two drops the new one for its end.
+        Blocks. R15: every registration wants a path of its own. R77: the previous one goes before,
+        or up to 1.36 a kubelet that looks between the two drops the new one for its end.
         """
         number = bound.stem.lstrip(".").partition("-")[0]
         link = self._home / f"{number}-{next(self._numbers)}.sock"
@@ -89,7 +97,7 @@ class SocketDirectory:
         return str(path.relative_to(self.plugin_dir))
 
     def close(self) -> None:
-        """Remove the directory with all that is ours in it."""
+        """Remove the directory with all that is ours in it. Blocks."""
         _clear(self._home)
         self._lock.release()
 

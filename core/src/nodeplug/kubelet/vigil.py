@@ -40,7 +40,7 @@ class Vigil:
 
     async def sound(self) -> None:
         """Make sure that somebody serves where the kubelet will dial (R11)."""
-        if not self._server.repair():
+        if not await self._server.repair():
             await self._server.restart()
         self._told = self._service.options()
 
@@ -56,11 +56,11 @@ class Vigil:
         """
         while True:
             self._wake.clear()
-            if self._lock.lost():
+            if await self._lock.lost():
                 raise ResourceLostError(f"another instance has taken over {self._resource}")
             if self._service.options() != self._told:
                 return await self._server.end_streams()
-            if not self._server.repair():
+            if not await self._server.repair():
                 return None
             now = time.monotonic()
             if self._service.streams:

@@ -3,11 +3,13 @@
 import asyncio
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
-from nodeplug.host.steady_watch import SteadyWatch
+from nodeplug.host.disk import Disk
+from nodeplug.host.distant_watch import DistantWatch
 from nodeplug.kubelet.sockets import KUBELET_SOCKET, check_plugin_dir
 from nodeplug.meters.catalogue import KUBELET_RESTARTS
 
@@ -26,29 +28,36 @@ class Identity(msgspec.Struct, frozen=True):
 class KubeletWatch:
     """The identity of the kubelet that listens in the directory, or None.
 
-    `wakers` are set after every look, whether or not the identity changed; `looked` is when the
-    last look was, by the monotonic clock.
+    While the directory's disk does not answer, that is the last one known. `wakers` are set after
+    every look, whether or not the identity changed; `looked` is when the last look was, by the
+    monotonic clock.
     """
 
-    def __init__(self, plugin_dir: Path) -> None:
+    def __init__(self, plugin_dir: Path, disk: Disk) -> None:
         self.identity: Identity | None = None
         self.looked = time.monotonic()
         self.wakers: set[asyncio.Event] = set()
         self._plugin_dir = plugin_dir
+        self._disk = disk
         self._seen = False
         self._changed = asyncio.Event()
+        self._due = asyncio.Event()
 
     async def run(self) -> None:
         """Watch until cancelled. Raise KubeletDirectoryError once the mount is a dead one."""
-        async with SteadyWatch("the kubelet") as changes, asyncio.TaskGroup() as tasks:
-            changes.add(self._plugin_dir, names=frozenset({KUBELET_SOCKET}))
+        watching = DistantWatch(self._due.set, "the kubelet")
+        async with watching as changes, asyncio.TaskGroup() as tasks:
+            changes.add(self._plugin_dir, frozenset({KUBELET_SOCKET}))
             tasks.create_task(self._poll())
             async for _ in changes:
-                self.look()
+                await self._look()
 
-    def look(self) -> None:
+    async def _look(self) -> None:
         """Compare with what is there now."""
-        found = self._find()
+        try:
+            found = await self._disk.call(self._find)
+        except TimeoutError:
+            found = self.identity
         self.looked = time.monotonic()
         if found != self.identity:
             if found is not None and self._seen:
@@ -73,8 +82,11 @@ class KubeletWatch:
 
     async def _poll(self) -> None:
         while True:
-            self.look()
-            await asyncio.sleep(POLL_SECONDS)
+            self._due.clear()
+            await self._look()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(POLL_SECONDS):
+                    await self._due.wait()
 
     def _find(self) -> Identity | None:
         try:

@@ -59,11 +59,11 @@ class WatchedRegistration:
         await self._vigil.sound()
         self._introduction.accepted = False
         self._vigil.expect_stream(pause)
-        self._server.new_endpoint()
+        await self._server.new_endpoint()
         if self._server.path.name.startswith("."):
             # R72: the kubelet overlooks the name that it is bound to.
             raise KubeletDirectoryError(
                 f"{self._server.directory.plugin_dir}: its file system has no hard links; "
                 "set kubelet.registration: socket"
             )
-        self._lock.announce(str(self._server.path))
+        await self._lock.announce(str(self._server.path))

@@ -1,6 +1,7 @@
 """What runs beside the agent. Whatever happens to it, the agent serves on."""
 
 import asyncio
+import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,14 +9,18 @@ from typing import TYPE_CHECKING
 
 from nodeplug.backend import BackendSpec
 from nodeplug.config.settings import AgentSettings, ClusterSettings
+from nodeplug.host.calls import call
 from nodeplug.operations.view import View
 from nodeplug.quarantine import QuarantineRule
 from nodeplug.supervisor.agent import Agent
+from nodeplug.supervisor.files import DISK_SECONDS
 from nodeplug.supervisor.kept_up import kept_up
 from nodeplug.supervisor.reload import Reloader, ReloadReport
 
 if TYPE_CHECKING:
     from nodeplug.operations.cluster.annotated import AnnotatedQuarantine
+
+_log = logging.getLogger("nodeplug.operations")
 
 
 async def run_beside(
@@ -50,14 +55,19 @@ async def run_beside(
             tasks.create_task(kept_up("cluster", announcer.run))
 
 
-def recalled(settings: AgentSettings) -> Sequence[QuarantineRule]:
+async def recalled(settings: AgentSettings) -> Sequence[QuarantineRule]:
     """Return what an annotation of the node took out of service when an agent last knew it."""
     annotation = settings.cluster.quarantine_annotation
     if not annotation:
         return ()
     from nodeplug.operations.cluster.annotated import recall  # noqa: PLC0415
 
-    return recall(annotation, Path(settings.kubelet.device_plugin_dir))
+    folder = Path(settings.kubelet.device_plugin_dir)
+    try:
+        return await call(recall, annotation, folder, timeout=DISK_SECONDS)
+    except (RuntimeError, TimeoutError) as error:  # too many threads, or a disk that hangs
+        _log.warning("annotation not recalled", extra={"nodeplug": {"error": repr(error)}})
+        return ()
 
 
 def _followed(

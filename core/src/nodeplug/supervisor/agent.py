@@ -13,11 +13,11 @@ import msgspec
 from nodeplug.allocation import BackendHandle
 from nodeplug.holdings import Holdings
 from nodeplug.host.boot import boot_id
-from nodeplug.host.calls import call
 from nodeplug.host.fallbacks import fall_back, fallbacks, recover
 from nodeplug.host.host import Host
 from nodeplug.host.lane import Lane
 from nodeplug.host.ledger import Ledger
+from nodeplug.kubelet.evidence import CheckpointFile
 from nodeplug.kubelet.serving import Site
 from nodeplug.kubelet.sockets import HOME, REGISTRY_HOME, SocketDirectory
 from nodeplug.kubelet.watch import KubeletWatch
@@ -45,6 +45,8 @@ __all__ = ["Agent", "ConfiguredBackend", "Node", "Rules"]
 # A disk that is full may have room again.
 _KEEP_SECONDS = 10.0
 _NOT_KEPT = "not kept for another start"
+# Former names that could not be read are asked for so often.
+_RETRY_SECONDS = 2.0
 
 _log = logging.getLogger("nodeplug.supervisor")
 
@@ -72,9 +74,10 @@ class Agent:
         host = msgspec.structs.replace(
             host, identities=identities(plugin_dir, installation, writes=True)
         )
-        self._watch = KubeletWatch(plugin_dir)
-        found = SocketDirectory(node.registry, REGISTRY_HOME) if node.registry else None
-        sockets = SocketDirectory(plugin_dir)
+        sockets, found = SocketDirectory(plugin_dir), None
+        if node.registry:
+            found = SocketDirectory(node.registry, REGISTRY_HOME, "the kubelet's plugin registry")
+        self._watch = KubeletWatch(plugin_dir, sockets.disk)
         self._site = Site(sockets, self._watch, found, lambda: tuple(self._troubles()))
         self._tasks = asyncio.TaskGroup()
         self._resources = Resources(self._holdings, self._ledger, self._site, self._tasks)
@@ -85,18 +88,17 @@ class Agent:
         self._offering = Offering(self._resources, files, hardware, self._holdings, self._tasks)
         self._offering.rules, self._offering.former = node.rules, node.former
         self._offering.turn, self._offering.afterwards = self._publishing, self._keep_names
-        self._keeping_settings, self._keeping_names = Lane(), Lane()
+        self._keeping_settings = Lane()
         self.settings, self._last_good = node.settings, LastGood(plugin_dir, installation)
         self._unkept: Mapping[str, Any] = {}
         self._keeps_again = False
-        self._names = ServedNames(plugin_dir, installation)
-        self._kept_names: Mapping[str, str] = {}
+        self._names = ServedNames(plugin_dir, installation, sockets.disk)
         self._former_names: dict[str, str] = {}
         self._runners = {spec.name: BackendRunner(spec, host, self) for spec, _ in backends}
         for spec, settings in backends:
             self._configure(spec.name, settings)
         self._usage = UsageWatch(
-            (node.pod_resources, plugin_dir),
+            (node.pod_resources, CheckpointFile(plugin_dir, sockets.disk)),
             self._watch,
             (self._holdings, self._ledger, forgetting),
             hardware,
@@ -137,31 +139,35 @@ class Agent:
 
     async def run(self) -> None:
         """Serve until cancelled. Raise KubeletDirectoryError when the directory is unusable."""
-        with self._site.opened(), closing(self._ledger):
-            self._open_ledger()
-            await self._usage.look_once()
-            async with self._tasks as tasks:
-                await self._serve_former_names()
-                tasks.create_task(kept_up("watching the kubelet", self._watch.run))
-                tasks.create_task(kept_up("watching use", self._usage.run))
-                for runner in self._runners.values():
-                    tasks.create_task(runner.run())
+        async with self._site.opened():
+            with closing(self._ledger):
+                await self._serve()
+
+    async def _serve(self) -> None:
+        self._open_ledger()
+        await self._usage.look_once()
+        async with self._tasks as tasks:
+            if not await self._serve_former_names():
+                tasks.create_task(self._serve_former_names_later())
+            tasks.create_task(kept_up("watching the kubelet", self._watch.run))
+            tasks.create_task(kept_up("watching use", self._usage.run))
+            for runner in self._runners.values():
+                tasks.create_task(runner.run())
 
     def _open_ledger(self) -> None:
         self._holdings.learn(self._ledger.open())
         self._holdings.settled(self._ledger.own.values())
 
-    async def _serve_former_names(self) -> None:
+    async def _serve_former_names(self) -> bool:
         # R28: without its resource a container that restarts would fail.
-        try:
-            names = await call(self._names.load, timeout=DISK_SECONDS)
-        except Exception as error:  # noqa: BLE001 - without them the agent is as good as ever
-            _log.warning("former names not read", extra={"nodeplug": {"error": repr(error)}})
-            return
+        names = await self._names.load()
+        if names is None:
+            return False
         held = {name: own for name, own in names.items() if self._holdings.held_in(name)}
         self._former_names.update(held)
         self._serve_former({*held.values()} - self._runners.keys())
         self._tasks.create_task(self._serve_late_names())
+        return True
 
     async def _serve_late_names(self) -> None:
         await asyncio.sleep(STANDS_SECONDS)
@@ -178,6 +184,10 @@ class Agent:
                 runner = self._runners.get(backend)
                 handle = runner.handle if runner else BackendHandle(backend)
                 self._resources.serve(Offer(name), handle)
+
+    async def _serve_former_names_later(self) -> None:
+        while not await self._serve_former_names():  # noqa: ASYNC110 - disks tell nobody
+            await asyncio.sleep(_RETRY_SECONDS)
 
     async def apply(self, rules: Rules, settings: Mapping[str, Any]) -> list[str]:
         """Take over a new configuration; return what of it is new.
@@ -233,15 +243,12 @@ class Agent:
 
     async def _keep_names(self, backend: str) -> None:
         self._serve_former([backend])
-        names = {**self._former_names, **self._resources.owners}
-        if names != self._kept_names:
-            try:
-                await self._keeping_names.call(self._names.save, names, timeout=DISK_SECONDS)
-            except Exception as error:  # noqa: BLE001 - they are for another start
-                fall_back("names of resources", _NOT_KEPT, repr(error))
-            else:
-                self._kept_names = names
-                recover("names of resources")
+        try:
+            await self._names.save({**self._former_names, **self._resources.owners})
+        except Exception as error:  # noqa: BLE001 - they are for another start
+            fall_back("names of resources", _NOT_KEPT, repr(error))
+        else:
+            recover("names of resources")
 
     def _pools(self) -> list[ResourcePool]:
         return self._resources.pools()

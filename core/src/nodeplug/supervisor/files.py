@@ -23,6 +23,8 @@ from nodeplug.values.device import Device, Health
 
 # A disk that takes longer is as good as none.
 DISK_SECONDS = 10.0
+# Nobody waits for longer where files are only to be removed.
+_TIDY_SECONDS = 1.0
 
 _log = logging.getLogger("nodeplug.supervisor")
 
@@ -64,18 +66,19 @@ class Files:
         """
         before, self.troubles[backend.name] = self.troubles.get(backend.name, ""), ""
         wanted, unknown = self._wanted(backend, offers)
+        needy = [name for name, offer in offers.items() if offer.inject != "devices"]
+        patience = DISK_SECONDS if needy or wanted else _TIDY_SECONDS
         try:
             specs = SpecStore(
                 self._cdi_dir, backend.name, self._ledger("cdi-files", backend.name), self._root
             )
             failures = await self._lanes[backend.name].call(
-                self._reconcile, specs, offers, (backend.name, wanted), in_use, timeout=DISK_SECONDS
+                self._reconcile, specs, offers, (backend.name, wanted), in_use, timeout=patience
             )
             self.unsettled[backend.name] = specs.unsettled
             return failures | self._unknown(backend.name, offers, unknown)
         except Exception as error:  # noqa: BLE001 - one backend's files never take down another
             self._note(backend.name, "files", error)
-            needy = [name for name, offer in offers.items() if offer.inject != "devices"]
             return {(name, ""): f"files not written: {error!r}" for name in needy}
         finally:
             if (trouble := self.troubles[backend.name]) not in {"", before}:

@@ -9,9 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from nodeplug.holdings import Holdings, Key, Listing
-from nodeplug.host.files import stamp
 from nodeplug.host.ledger import Ledger, LedgerBusyError, LedgerEntry
-from nodeplug.kubelet.evidence import CHECKPOINT, ask_kubelet, read_checkpoint
+from nodeplug.kubelet.evidence import CheckpointFile, ask_kubelet
 from nodeplug.kubelet.watch import KubeletWatch
 from nodeplug.pool import ResourcePool
 from nodeplug.supervisor.forgetting import Forgetting
@@ -36,19 +35,19 @@ _log = logging.getLogger("nodeplug.supervisor")
 class UsageWatch:
     """Asks the kubelet what is in use, as long as the answer could change anything.
 
-    `where` are its pod resources socket and its device plugin directory, `table` is what is known
-    of use, here and among all agents, and what somebody asks to forget.
+    `where` are its pod resources socket and its checkpoint, `table` is what is known of use, here
+    and among all agents, and what somebody asks to forget.
     """
 
     def __init__(
         self,
-        where: tuple[Path, Path],
+        where: tuple[Path, CheckpointFile],
         watch: KubeletWatch,
         table: tuple[Holdings, Ledger, Forgetting],
         look: HardwareLook,
         pools: Callable[[], Iterable[ResourcePool]],
     ) -> None:
-        self._pod_resources, self._plugin_dir = where
+        self._pod_resources, self._checkpoint = where
         self._watch = watch
         self._holdings, self._ledger, self._forgetting = table
         self._host = HostEvidence(look)
@@ -58,6 +57,7 @@ class UsageWatch:
         self._waiting: AbstractSet[Key] = frozenset()
         self._since = 0.0
         self._read: object = None
+        self._looked_at: object = None
         self._eager = True
         self._unanswered = 0
 
@@ -71,7 +71,7 @@ class UsageWatch:
 
         The kubelet may not answer soon, or not know its pods yet.
         """
-        records = read_checkpoint(self._plugin_dir / CHECKPOINT).records or {}
+        records = (await self._checkpoint.read()).records or {}
         self._holdings.presume(records, await self._host.named(records))
         try:
             async with asyncio.timeout(_START_SECONDS):
@@ -105,7 +105,7 @@ class UsageWatch:
                 with suppress(LedgerBusyError):
                     async with self._ledger.turn() as news:
                         self._holdings.learn(news)
-            if (written := self._written()) != self._read:
+            if (written := await self._checkpoint.written()) != self._read:
                 # Another plugin may have given what is ours, too.
                 self._read = written
                 self._holdings.doubt.set()
@@ -122,21 +122,20 @@ class UsageWatch:
             await self._rest()
 
     async def _rest(self) -> None:
-        """Wait for the next look; what the kubelet has written down anew is worth one at once."""
-        written, until = self._written(), time.monotonic() + self._pause
-        while (left := until - time.monotonic()) > 0 and written == self._written():  # noqa: ASYNC110 - a file may be on a disk that tells nobody
+        """Wait for the next look; what the kubelet writes down after the last is worth one soon."""
+        until = time.monotonic() + self._pause
+        while (left := until - time.monotonic()) > 0:
             await asyncio.sleep(min(left, _PAUSE))
-
-    def _written(self) -> object:
-        return stamp(self._plugin_dir / CHECKPOINT)
+            if await self._checkpoint.written() != self._looked_at:
+                return
 
     async def _look(self) -> None:
-        self._read = self._written()
-        listing = await ask_kubelet(self._pod_resources, self._plugin_dir)
+        self._read = self._looked_at = await self._checkpoint.written()
+        listing = await ask_kubelet(self._pod_resources, self._checkpoint)
         self._count_answers(answered=listing is not None)
         if listing is None:
             self._pause = min(2 * self._pause, _LONGEST_PAUSE)
-            checkpoint = read_checkpoint(self._plugin_dir / CHECKPOINT)
+            checkpoint = await self._checkpoint.read()
             self._take_in(await self._host.without_list(checkpoint, self._holdings.suspects()))
             self._holdings.doubt.set()
             return
