@@ -17,6 +17,7 @@ _COMMANDS = {
     "devices": "Discover once and show the devices.",
     "doctor": "Say what is wrong with this node, and what to do.",
     "run": "Run the agent.",
+    "shortage": "Say which resources are short on which nodes of a cluster, and why.",
     "show-container": "Show what this container has got, and whether it can be opened.",
     "simulate": "Walk the main job on simulated hardware, on any machine.",
     "topology": "Show where the devices are, and which are close to each other.",
