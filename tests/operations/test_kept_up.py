@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from nodeplug.backend import BackendSpec
 from nodeplug.config.settings import MetricsSettings
 from nodeplug.host.disk import Disk
 from nodeplug.host.fallbacks import fallbacks
@@ -77,6 +78,16 @@ async def test_an_agent_whose_look_at_use_raises_serves_on(monkeypatch: pytest.M
         await watch.until("/readyz", 200, "degraded: watching use: failed, is tried again")
         play.set(State(boards=5))
         await play.listed(allocatable=5)
+
+
+async def test_a_backend_that_cannot_tell_its_names_is_served(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """They are known with its devices."""
+    monkeypatch.setattr(BackendSpec, "own_names", failing)
+    async with stage() as play:
+        await play.listed(allocatable=4)
+        assert fallbacks()["names of backend awkward"].startswith("not known before")
 
 
 async def test_a_kubelet_s_directory_that_cannot_be_looked_at_is_one_without_kubelet() -> None:

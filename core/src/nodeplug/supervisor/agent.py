@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from nodeplug.allocation import BackendHandle
+from nodeplug.backend import BackendSpec
 from nodeplug.holdings import Holdings
 from nodeplug.host.boot import boot_id
 from nodeplug.host.fallbacks import fall_back, fallbacks, recover
@@ -205,7 +206,7 @@ class Agent:
 
     def _configure(self, name: str, settings: Any | None) -> bool:
         runner = self._runners[name]
-        self._offering.expect(name, runner.spec.own_names(settings))
+        self._offering.expect(name, _names_of(runner.spec, settings))
         return runner.configure(settings)
 
     async def proved(self, backend: str, settings: Any) -> None:
@@ -256,3 +257,15 @@ class Agent:
     def condemn(self, backend: BackendHandle) -> None:
         """Turn all devices of a backend Unhealthy until its next inventory."""
         self._resources.condemn(backend.name)
+
+
+def _names_of(spec: BackendSpec, settings: Any | None) -> Collection[str]:
+    """Return what a backend calls its resources, as far as that is known before its devices are."""
+    what = f"names of backend {spec.name}"
+    try:
+        names = spec.own_names(settings)
+    except Exception as error:  # noqa: BLE001 - whatever a backend raises
+        fall_back(what, "not known before its devices are", repr(error))
+        return ()
+    recover(what)
+    return names
