@@ -54,7 +54,7 @@ def test_what_is_short_is_told_before_any_pod_waits_for_it(charts: Charts) -> No
     (container,) = pod_spec(first)["containers"]
     assert container["args"][:3] == ["shortage", "a.b/c=2", "a.b/d=1"]
     assert "resources" not in container
-    seconds = {each.name: each.default for each in shortage.command.params}["seconds"]
+    seconds: Any = {each.name: each.default for each in shortage.command.params}["seconds"]
     assert seconds < 60
 
 

@@ -1,10 +1,15 @@
 """The command line: what it prints, and its exit codes."""
 
 import json
+import platform
 from pathlib import Path
 
+import grpc
 import pytest
 
+from nodeplug._version import __version__
+from nodeplug.cdi.spec import VERSION
+from nodeplug.kubelet import api
 from support.command import nodeplug, write_config
 from support.packages import install
 
@@ -31,6 +36,28 @@ def test_backends_lists_what_is_installed_and_what_is_broken(tmp_path: Path) -> 
     found = {entry["name"]: entry["present"] for entry in listed}
     assert found["bad"] == "broken"
     assert found["awkward"] == "no"
+
+
+def test_the_version_of_every_part_is_shown(tmp_path: Path) -> None:
+    """Of backends too that cannot be imported: that may be why."""
+    install(tmp_path, "bad", "import no_such_library")
+    shown = json.loads(nodeplug("version", "--output", "json", site=tmp_path).out)
+    assert shown["nodeplug"] == __version__
+    assert shown["backends"]["custom"] == __version__
+    assert "bad" in shown["backends"]
+    assert shown["python"] == platform.python_version()
+    assert shown["grpc"] == grpc.__version__
+    protos = {file.stem for file in Path(api.__file__).parent.glob("*.proto")}
+    named = {f"{kind.replace(' ', '')}_{v}" for kind, vs in shown["apis"].items() for v in vs}
+    # The older one is that of the kubelet that tests use.
+    assert named - {f"CDI_{VERSION}"} == protos - {"podresources_v1alpha1"}
+
+
+def test_versions_are_a_table_for_people() -> None:
+    """A line each."""
+    lines = [line.split() for line in nodeplug("version").out.splitlines()]
+    assert ["nodeplug", __version__] in lines
+    assert ["API", "device", "plugin", "v1beta1"] in lines
 
 
 def test_devices_shows_what_discovery_finds(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ _COMMANDS = {
     "show-container": "Show what this container has got, and whether it can be opened.",
     "simulate": "Walk the main job on simulated hardware, on any machine.",
     "topology": "Show where the devices are, and which are close to each other.",
+    "version": "Show the versions of all parts, and of the APIs that are spoken.",
 }
 
 
