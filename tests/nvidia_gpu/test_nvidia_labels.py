@@ -169,8 +169,9 @@ async def test_what_the_driver_does_not_know_has_no_label(eight: NvmlHost) -> No
     for function in ("nvmlDeviceGetMemoryInfo", "nvmlDeviceGetCudaComputeCapability"):
         eight.fault(function, error=3)
     eight.fault("nvmlSystemGetDriverVersion", error=999)
+    eight.fault("nvmlDeviceGetVirtualizationMode", 5, error=999)
     found = await labels(eight)
-    lost = ("memory", "compute", "family", "driver")
+    lost = ("memory", "compute", "family", "driver", "vgpu")
     unknown = {key for key in NODE | GPUS if any(each in key for each in lost)}
     assert found == {k: v for k, v in (NODE | GPUS).items() if k not in unknown}
 

@@ -149,6 +149,19 @@ async def test_a_gpu_that_says_nothing_that_any_can_say_is_lost(eight: NvmlHost)
     assert reasons(sick) == {uuid(3): "the driver cannot ask it: Unknown Error"}
 
 
+@pytest.mark.parametrize("error", [2, 4, 8, 14, 15, 16, 999])
+async def test_a_gpu_that_cannot_be_had_is_lost_alone(eight: NvmlHost, error: int) -> None:
+    """At the start nobody knows who it is."""
+    async with watching(eight.backend()) as inventories:
+        await anext(inventories)
+        eight.fault("nvmlDeviceGetHandleByIndex", 3, error=error)
+        sick = await until(inventories, lambda inventory: bool(reasons(inventory)))
+    assert reasons(sick).keys() == {uuid(3)}
+    started = await eight.inventory()
+    assert (len(started.devices), reasons(started)) == (7, {})
+    assert [*started.left_out] == ["GPU 3"]
+
+
 async def test_a_fact_that_was_not_told_at_the_start_is_asked_for_again(eight: NvmlHost) -> None:
     """And told of until it is known."""
     fault = eight.fault("nvmlDeviceGetMemoryInfo", 3, error=999)

@@ -212,7 +212,8 @@ int nvmlDeviceGetHandleByIndex_v2(unsigned index, handle *device)
     for (int number = 0; number < GPUS; number++)
         if (visible(number) && !index--) {
             *device = 1 + 32 * (handle)number;
-            return state->gpus[number].error;
+            trouble = fail_as_told(__func__, number);
+            return trouble ? trouble : state->gpus[number].error;
         }
     return INVALID_ARGUMENT;
 }
@@ -233,6 +234,13 @@ int nvmlDeviceGetMinorNumber(handle device, unsigned *minor)
 {
     LOOK_UP_GPU(device);
     *minor = gpu->minor;
+    return SUCCESS;
+}
+
+int nvmlDeviceGetVirtualizationMode(handle device, unsigned *mode)
+{
+    LOOK_UP_GPU(device);
+    *mode = 0; /* none */
     return SUCCESS;
 }
 

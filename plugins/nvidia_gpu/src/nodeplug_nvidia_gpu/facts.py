@@ -32,9 +32,10 @@ class Gpu(msgspec.Struct, frozen=True, kw_only=True):
 
     `capability` is the compute capability, as in "8.0"; `mig` is None where there is no MIG.
     `clique` is "<cluster uuid>.<clique id>" of a GPU that is part of a fabric, `vgpu` is True in a
-    guest that has a part of a GPU. `node` is the device node where it is not /dev/nvidia<minor>.
-    0 bytes and empty texts stand for what is not known; `failed` names the fields that the driver
-    could not tell this time, which the next look asks for again.
+    guest that has a part of a GPU, None where that could not be told. `node` is the device node
+    where it is not /dev/nvidia<minor>. 0 bytes and empty texts stand for what is not known;
+    `failed` names the fields that the driver could not tell this time, which the next look asks
+    for again.
     """
 
     index: int
@@ -46,7 +47,7 @@ class Gpu(msgspec.Struct, frozen=True, kw_only=True):
     capability: str = ""
     clique: str = ""
     mig: bool | None = None
-    vgpu: bool = False
+    vgpu: bool | None = False
     node: str = ""
     slices: tuple[Slice, ...] = ()
     failed: tuple[str, ...] = ()

@@ -97,10 +97,12 @@ def _of_node(node: Node, strategy: MigStrategy) -> Labels:
         "mig.capable": _text(any(gpu.mig is not None for gpu in node.gpus)),
         # NVIDIA's own MPS daemons run where this is true, and we do not share by MPS.
         "mps.capable": _text(False),
-        "vgpu.present": _text(any(gpu.vgpu for gpu in node.gpus)),
         "gpu.mode": _mode(node.classes),
         **_capability(node.gpus),
     }
+    virtual = {gpu.vgpu for gpu in node.gpus}
+    if True in virtual or None not in virtual:
+        found["vgpu.present"] = _text(True in virtual)
     cliques = {gpu.clique for gpu in node.gpus if gpu.clique}
     if len(cliques) == 1:
         found["gpu.clique"] = cliques.pop()

@@ -41,6 +41,7 @@ def read_gpu(nvml: Nvml, index: int) -> Gpu:
     memory = facts.ask("memory", "nvmlDeviceGetMemoryInfo")
     capability = facts.ask("capability", "nvmlDeviceGetCudaComputeCapability")
     address = facts.ask("address", "nvmlDeviceGetPciInfo")
+    virtualized = facts.ask("vgpu", "nvmlDeviceGetVirtualizationMode")
     total = int(memory.total) if memory else 0
     slices = read_slices(facts, handle, total) if sliced else ()
     return Gpu(
@@ -53,7 +54,7 @@ def read_gpu(nvml: Nvml, index: int) -> Gpu:
         capability=f"{capability[0]}.{capability[1]}" if capability else "",
         clique=_clique(nvml, handle),
         mig=sliced,
-        vgpu=facts.ask("vgpu", "nvmlDeviceGetVirtualizationMode") == _VGPU,
+        vgpu=None if "vgpu" in facts.failed else virtualized == _VGPU,
         slices=slices,
         failed=tuple(facts.failed),
     )
