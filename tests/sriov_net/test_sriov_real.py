@@ -7,9 +7,14 @@ from nodeplug.host.host import open_host
 from nodeplug.host.nodes import node_type
 from nodeplug.values.device import Device
 from nodeplug_sriov_net.backend import SriovNetBackend
+from nodeplug_sriov_net.links import read_links, read_routes
 from nodeplug_sriov_net.memory import Memory
 from nodeplug_sriov_net.network import Network
 from nodeplug_sriov_net.survey import Survey
+from nodeplug_sriov_net.uplinks import read_uplinks, uplinks_among
+from support.mounts import can_mount_in_namespace, mounted
+from support.needs import require
+from support.network import ip, private_network
 from support.sriov_host import discover, settings
 
 PCI = Path("/sys/bus/pci/devices")
@@ -41,6 +46,21 @@ def test_every_virtual_function_is_its_physical_functions() -> None:
     assert {a: f.physfn for a, f in found.items() if f.physfn} == {
         a: p for a, (p, _) in owned.items()
     }
+
+
+def test_what_a_vxlan_lies_upon_is_an_uplink(tmp_path: Path) -> None:
+    """Netlink does not tell; sysfs does."""
+    require(can_mount_in_namespace(), "mounting sysfs needs root")
+    with private_network(), mounted("sysfs", tmp_path / "sys", "ro"):
+        ip("link add e0 type ifb", "link set e0 up")
+        try:
+            ip("link add vx0 type vxlan id 7 dev e0 dstport 4789", "link set vx0 up")
+        except AssertionError as error:
+            require(False, f"this kernel makes no VXLAN: {error}")
+        ip("route add default dev vx0 table 77")
+        heard = uplinks_among(read_routes().links, read_links().links)
+        assert heard == {"vx0"}
+        assert read_uplinks(open_host(str(tmp_path)).root, heard) == {"vx0", "e0"}
 
 
 async def test_netlink_and_sysfs_agree_on_links() -> None:
