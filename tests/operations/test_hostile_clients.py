@@ -1,10 +1,12 @@
 """Whoever reaches the port can neither silence nor fill the agent."""
 
 import asyncio
+import errno
 import socket
 import tracemalloc
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager, suppress
+from typing import Any
 
 import psutil
 import pytest
@@ -19,6 +21,7 @@ from support.watched import Watch, exchange, free_port
 
 # More than the listener's backlog, and more than find a place beside each other.
 MANY = 300
+_FEW = 8
 HUGE = b"x" * 5_000_000
 FINE = b"HTTP/1.1 200 OK"
 HEALTHZ = b"GET /healthz HTTP/1.1\r\n\r\n"
@@ -64,6 +67,24 @@ async def until_left(port: int) -> None:
 async def test_liveness_is_answered_whoever_else_is_there(kind: Client) -> None:
     """The kubelet would end the agent."""
     async with serving(metrics=huge) as port, crowd(port, kind, MANY):
+        assert (await exchange(port, HEALTHZ)).startswith(FINE)
+
+
+async def test_liveness_is_answered_where_descriptors_run_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The oldest go for it at once: a pause for each of them would take longer than a probe has."""
+    monkeypatch.setattr(http, "_PAUSE_SECONDS", 1000)
+    loop = asyncio.get_running_loop()
+    accept = loop.sock_accept
+
+    async def few(listener: socket.socket) -> Any:
+        if connections(listener.getsockname()[1]) > _FEW:
+            raise OSError(errno.EMFILE, "Too many open files")
+        return await accept(listener)
+
+    monkeypatch.setattr(loop, "sock_accept", few)
+    async with serving() as port, crowd(port, hostile.KINDS[0], 100):
         assert (await exchange(port, HEALTHZ)).startswith(FINE)
 
 

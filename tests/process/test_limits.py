@@ -1,6 +1,7 @@
 """An agent on a machine whose limits are reached."""
 
 import json
+import resource
 import shutil
 import subprocess
 import sys
@@ -50,6 +51,17 @@ async def test_an_agent_without_inotify_serves_and_follows(
         play.agent.offer([{"resource": FILE, "replicas": 3}])
         await play.listed(FILE, 3)
         assert play.agent.running
+
+
+async def test_an_agent_takes_the_descriptors_that_it_may_have(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Runtimes of containers set a low limit that can be raised."""
+    before = ["sh", "-c", 'ulimit -S -n 200; exec "$0" "$@"']
+    async with node(monkeypatch, SECTION, before) as play:
+        await play.listed(FILE, 0)
+        limit, most = resource.prlimit(play.agent.pid, resource.RLIMIT_NOFILE)
+        assert limit in {most, 65_536}
 
 
 @pytest.mark.parametrize("limit", ["instances", "watches"])

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import resource
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -39,6 +40,9 @@ from nodeplug.supervisor.reload import Reloader
 from nodeplug.values.errors import BrokenSectionError, ConfigError, KubeletDirectoryError
 from nodeplug.values.trouble import Trouble
 
+# Each resource takes five or so, and each client of the port one.
+_DESCRIPTORS = 65_536
+
 _log = logging.getLogger("nodeplug")
 
 
@@ -60,6 +64,7 @@ def command(
 ) -> None:
     """Run the agent: serve the devices of these backends to the kubelet."""
     os.umask(0o077)
+    _have_descriptors()
     specs = load_or_report(names)
     if strict and len(specs) < len(set(names)):
         fail("a backend is broken and --strict is given", USAGE)
@@ -82,6 +87,14 @@ def command(
         asyncio.run(_serve(start, load, _missing(names, specs)))
     except KubeletDirectoryError as error:
         fail(str(error), FAILED)
+
+
+def _have_descriptors() -> None:
+    """Take as many as are allowed: the limit that is in force may be meant for `select` (1024)."""
+    limit, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _DESCRIPTORS if most == resource.RLIM_INFINITY else min(most, _DESCRIPTORS)
+    if limit != resource.RLIM_INFINITY and limit < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
 def _load(

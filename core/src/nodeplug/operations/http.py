@@ -88,11 +88,18 @@ class PageServer:
             try:
                 client, _ = await asyncio.get_running_loop().sock_accept(listener)
             except OSError:  # no descriptor is left
-                self._open.make_room()
-                await asyncio.sleep(_PAUSE_SECONDS)
+                await self._make_room()
                 continue
             tasks.create_task(self._serve(client)).add_done_callback(partial(_close, client))
             await asyncio.sleep(0)  # all others have a turn before the next
+
+    async def _make_room(self) -> None:
+        """Let the oldest go, and whoever comes have its descriptor at once."""
+        leaving = self._open.make_room()
+        if leaving is None:
+            await asyncio.sleep(_PAUSE_SECONDS)
+        else:
+            await asyncio.wait({leaving})
 
     async def _serve(self, client: socket.socket) -> bool:
         """Return whether the client has taken all that there was for it."""

@@ -31,8 +31,10 @@ class Lane:
         finally:
             self._tasks.pop(task, None)
 
-    def make_room(self) -> None:
-        """Cancel the oldest, if there is any."""
+    def make_room(self) -> "asyncio.Task[object] | None":
+        """Cancel the oldest, if there is any, and return it."""
         for task in list(self._tasks)[:1]:
             del self._tasks[task]
             task.cancel()
+            return task
+        return None
