@@ -35,7 +35,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         pytest.exit(
             f"KUBECONFIG must name a cluster that answers; see tests/e2e/README.md: {error}"
         )
-    node = choose(nodes)["metadata"]
+    node = choose(nodes, given.node)["metadata"]
     stage = Stage(cluster, given, node["name"], node["labels"]["kubernetes.io/hostname"], chart)
     cluster.apply(objects.namespace(given.namespace))
     try:
@@ -51,14 +51,22 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         cluster.delete("namespace", given.namespace)
 
 
-def choose(nodes: list[Object]) -> Object:
-    """Return the first node that is ready and takes pods; else the first."""
+def choose(nodes: list[Object], name: str = "") -> Object:
+    """Return the node of that name; without one the first that is ready, best one without taints.
 
-    def fits(node: Object) -> bool:
+    The suite's own pods go anywhere, but what else is on a tainted node may disturb them.
+    """
+    if name:
+        named = [node for node in nodes if node["metadata"]["name"] == name]
+        return named[0] if named else pytest.exit(f"NODEPLUG_E2E_NODE: there is no node {name}")
+
+    def rank(node: Object) -> tuple[bool, bool, int]:
         conditions = {each["type"]: each["status"] for each in node["status"]["conditions"]}
-        return conditions.get("Ready") == "True" and not node["spec"].get("unschedulable")
+        spec = node["spec"]
+        is_ready = conditions.get("Ready") == "True"
+        return not is_ready, bool(spec.get("unschedulable")), len(spec.get("taints", ()))
 
-    return next(filter(fits, nodes), nodes[0])
+    return min(nodes, key=rank)
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """How long pods take to start."""
 
 import statistics
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from e2e.watch import Seen
 
@@ -21,6 +21,12 @@ def starts(seen: Iterable[Seen], count: int) -> dict[str, float]:
             return found
     missing = sorted(first.keys() - found.keys())
     raise AssertionError(f"{len(found)} of {count} pods have started; not: {', '.join(missing)}")
+
+
+def alternated(kinds: Sequence[str], number: int) -> Sequence[str]:
+    """Return in which order kinds are measured in a round: each comes first equally often."""
+    first = number % len(kinds)
+    return [*kinds[first:], *kinds[:first]]
 
 
 def percentiles(found: Mapping[str, float]) -> dict[str, float]:

@@ -18,6 +18,8 @@ class Parameters(NamedTuple):
     pull_policy: str
     host_network: bool
     pods: int
+    rounds: int
+    node: str
 
     def repository(self, target: str) -> str:
         """Return the name of one of our images: the prefix may end in a separator of its own."""
@@ -40,6 +42,8 @@ def from_environment(environment: Mapping[str, str]) -> Parameters:
         pull_policy=given("PULL_POLICY", "IfNotPresent"),
         host_network=given("HOST_NETWORK", "0").lower() in {"1", "true", "yes"},
         pods=int(given("PODS", "20")),
+        rounds=int(given("ROUNDS", "3")),
+        node=given("NODE", ""),
     )
     # Our own image is on the node in any case; its usual base has a shell.
     own = f"{parameters.repository('custom')}:{tag}"

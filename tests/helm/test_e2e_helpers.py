@@ -11,7 +11,8 @@ import pytest
 
 from e2e import objects
 from e2e.cluster import Cluster, CommandError, run
-from e2e.latency import percentiles, starts
+from e2e.conftest import choose
+from e2e.latency import alternated, percentiles, starts
 from e2e.parameters import Parameters, from_environment
 from e2e.stage import STANDARD, has, is_settled
 from e2e.watch import Object, Objects, Seen, Watch, WatchError
@@ -27,6 +28,8 @@ GIVEN = {
     "NODEPLUG_E2E_PULL_POLICY": "Never",
     "NODEPLUG_E2E_HOST_NETWORK": "1",
     "NODEPLUG_E2E_PODS": "5",
+    "NODEPLUG_E2E_ROUNDS": "4",
+    "NODEPLUG_E2E_NODE": "node-1",
 }
 FIRST = {"kind": "Pod", "metadata": {"name": "größe"}}
 SECOND = {"kind": "Pod", "metadata": {"name": "two", "note": '"}{'}}
@@ -42,6 +45,8 @@ def test_every_parameter_is_taken_from_the_environment() -> None:
         pull_policy="Never",
         host_network=True,
         pods=5,
+        rounds=4,
+        node="node-1",
     )
     page = (Path(objects.__file__).parent / "README.md").read_text()
     assert [name for name in GIVEN if f"`{name}`" not in page] == []
@@ -150,6 +155,43 @@ def test_percentiles_are_those_of_the_pods() -> None:
     """In seconds."""
     found = percentiles({str(n): float(n) for n in range(101)})
     assert found == {"p50": 50, "p90": 90, "p99": 99}
+
+
+def test_each_kind_of_pods_is_measured_first_in_turn() -> None:
+    """What comes second finds images and caches warm."""
+    assert [alternated(["a", "b"], number) for number in range(3)] == [
+        ["a", "b"],
+        ["b", "a"],
+        ["a", "b"],
+    ]
+
+
+def node(name: str, *, ready: bool = True, **spec: Any) -> Object:
+    conditions = [{"type": "Ready", "status": str(ready)}]
+    return {"metadata": {"name": name}, "status": {"conditions": conditions}, "spec": spec}
+
+
+NODES = [
+    node("sick", ready=False),
+    node("cordoned", unschedulable=True),
+    node("control-plane", taints=[{"key": "x", "effect": "NoSchedule"}]),
+    node("worker"),
+    node("another"),
+]
+
+
+@pytest.mark.parametrize("count", range(1, len(NODES)))
+def test_a_node_that_takes_pods_is_chosen(count: int) -> None:
+    """The first ready one without taints; else the best there is."""
+    assert choose(NODES[:count])["metadata"]["name"] == NODES[count - 1]["metadata"]["name"]
+    assert choose(NODES)["metadata"]["name"] == "worker"
+
+
+def test_a_node_can_be_named() -> None:
+    """And nothing is tested on another one."""
+    assert choose(NODES, "another")["metadata"]["name"] == "another"
+    with pytest.raises(pytest.exit.Exception, match="there is no node elsewhere"):
+        choose(NODES, "elsewhere")
 
 
 def test_a_daemon_set_is_settled_once_its_newest_pods_are_ready() -> None:
