@@ -266,6 +266,22 @@ def test_a_node_that_a_device_no_longer_has_is_held_with_it() -> None:
     assert holdings.holder_besides(RESOURCE, "b") == (RESOURCE, "a")
 
 
+def test_a_device_that_is_gone_holds_no_nodes_of_what_was_given_with_it() -> None:
+    """Where nobody remembers what it was; the other is held, and shared, as its own id says."""
+    holdings = Holdings()
+    group = f"replicas of {RESOURCE}"
+    nodes = {"a": {NODE: group}}
+    holdings.offer(RESOURCE, {"a": True}, nodes, nodes=lambda i: nodes[i].keys())
+    keys = frozenset({(RESOURCE, "a::0"), (RESOURCE, "b::0")})
+    both = {NODE: {NODE: EXCLUSIVE}, "char 60:9": {"char 60:9": EXCLUSIVE}}
+    record = Record(paths=frozenset(both), together=keys)
+    now = time.monotonic()
+    records = dict.fromkeys(keys, record)
+    holdings.observe(Listing(now, {}, records, named=dict.fromkeys(keys, both)))
+    assert holdings.holder_besides(RESOURCE, "a::1") is None
+    assert holdings.holder_besides(RESOURCE, "a") == (RESOURCE, "a::0")
+
+
 @pytest.mark.parametrize("hold_seconds", [0.0, 60.0])
 def test_a_hold_ends_no_sooner_than_its_answer_is_written(
     monkeypatch: pytest.MonkeyPatch, hold_seconds: float

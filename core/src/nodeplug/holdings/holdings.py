@@ -9,15 +9,23 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from collections.abc import Container as AbstractContainer
 from collections.abc import Set as AbstractSet
 from functools import partial
-from typing import Protocol
 
 import msgspec
 
 from nodeplug.holdings.giving import Giving
 from nodeplug.holdings.hold import Hold, numbers
 from nodeplug.holdings.index import UseIndex
-from nodeplug.holdings.keys import Key, Listing, Named, Record, held_as, physical_id, uses_of_id
-from nodeplug.holdings.rivals import Rival, Rivals, Unit
+from nodeplug.holdings.keys import (
+    Key,
+    Listing,
+    Named,
+    Record,
+    held_as,
+    id_uses,
+    physical_id,
+    with_id,
+)
+from nodeplug.holdings.rivals import Rival, Rivals, Sound, Unit
 from nodeplug.host.ledger import LedgerEntry
 from nodeplug.values.errors import AllocationRefusedError
 from nodeplug.values.hardware import NO_USES, HardwareKey, Uses, united
@@ -29,16 +37,6 @@ _NO_DEVICES: Mapping[str, Uses] = {}
 
 Known = tuple[Uses, AbstractSet[str]]
 Derived = tuple[Uses, Named]
-
-
-class Sound(Protocol):
-    """The devices of a resource by id, and which of them could be given: a mapping will do."""
-
-    def __contains__(self, device_id: object, /) -> bool: ...
-
-    def get(self, device_id: str, default: bool, /) -> bool:  # noqa: FBT001 - a mapping's
-        """Return whether a device could be given, `default` where it is not offered."""
-        ...
 
 
 class Holdings:
@@ -107,7 +105,7 @@ class Holdings:
         for key in new:
             self._buried[key] = now
             # What is offered now by the same device may be shared otherwise.
-            own = _with_id(key, held_as(key, self._offered_as(key)))
+            own = with_id(key, held_as(key, self._offered_as(key)))
             self._reindex(key, {**own, **self._indexed.get(key, NO_USES)})
         if new:
             self.doubt.set()
@@ -269,8 +267,11 @@ class Holdings:
 
     def presume(self, recorded: Mapping[Key, Record], named: Mapping[Key, Named]) -> None:
         """Take for in use what the kubelet has recorded, until it can be asked."""
+        new = recorded.keys() - self._holds.keys()
         for key, record in recorded.items():
-            self._see(key, named.get(key, _NO_DEVICES)).take(record)
+            self._hold(key).take(record)
+        for key in recorded:
+            self._see(key, named.get(key, _NO_DEVICES), new=key in new)
         self._settle_rivals()
 
     def observe(self, listing: Listing) -> None:
@@ -361,7 +362,7 @@ class Holdings:
 
     def _meeting(self, key: Key) -> Iterator[tuple[Key, HardwareKey]]:
         """Yield whoever may have what a key would give away again."""
-        for holder, hardware in self._index.meeting(_with_id(key, self._offered_as(key))):
+        for holder, hardware in self._index.meeting(with_id(key, self._offered_as(key))):
             # R46: the kubelet gives an id again within a pod.
             if holder != key and key not in self._together(holder):
                 yield holder, hardware
@@ -389,14 +390,14 @@ class Holdings:
         if hold.given is not uses:
             hold.given = united((hold.given, uses)) if hold.given else uses
         if hold.given is self._offered_as(key) and not hold.named:
-            hold.uses = _with_id(key, uses)
+            hold.uses = with_id(key, uses)
             self._reindex(key, hold.uses)
         else:
             self._reckon(key)
         return hold
 
-    def _see(self, key: Key, named: Named) -> Hold:
-        new = key not in self._holds
+    def _see(self, key: Key, named: Named, *, new: bool = False) -> Hold:
+        new = new or key not in self._holds
         hold = self._hold(key)
         if (named and hold.name(named)) or new:
             self._reckon(key)
@@ -422,12 +423,26 @@ class Holdings:
         ours = key[0] in self._offered or hold.given or not hold.named or (agree and nodes)
         if ours and now and not hold.given and (agree or not hold.named):
             hold.given = held_as(key, now)
-        paths = nodes if nodes is not None and ours and agree else hold.named.keys()
+        paths = nodes if nodes is not None and ours and agree else self._own_paths(key)
         named = united(hold.named[path] for path in paths)
-        own = united((_id_uses(key, now), hold.given)) if ours else NO_USES
+        own = united((id_uses(key, now), hold.given)) if ours else NO_USES
         # How a device uses what it was given is known; what has come to its paths since is not.
         hold.uses = {**named, **own}
         self._reindex(key, hold.uses)
+
+    def _own_paths(self, key: Key) -> AbstractSet[str]:
+        """Return the paths on record of a hold, without those of devices given together with it.
+
+        These are held by themselves, in the way in which their resource is shared.
+        """
+        hold = self._holds[key]
+        paths = set(hold.named)
+        for resource, device_id in hold.together - {key}:
+            if resource == key[0] and (resource, device_id) in self._holds:
+                _, nodes = self._offered_anywhere(physical_id(device_id))
+                if nodes and nodes <= hold.named.keys():
+                    paths -= nodes
+        return paths
 
     def _drop(self, key: Key) -> None:
         del self._holds[key]
@@ -484,14 +499,3 @@ class Holdings:
         if blocked or not self._devices[resource].get(device, True):
             return 3
         return 2 if resource in self._renamed else 1
-
-
-def _id_uses(key: Key, offered: Uses) -> Uses:
-    """Return how an id is used: not alone where all that the device is may be shared."""
-    hardware = f"id {physical_id(key[1])}"
-    return {hardware: offered[hardware]} if hardware in offered else uses_of_id(key)
-
-
-def _with_id(key: Key, uses: Uses) -> Uses:
-    """Return uses that include that of the id."""
-    return uses if f"id {physical_id(key[1])}" in uses else {**uses_of_id(key), **uses}

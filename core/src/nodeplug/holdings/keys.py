@@ -41,6 +41,17 @@ def held_as(key: Key, uses: Uses) -> Uses:
     }
 
 
+def id_uses(key: Key, offered: Uses) -> Uses:
+    """Return how an id is used: not alone where all that the device is may be shared."""
+    hardware = f"id {physical_id(key[1])}"
+    return {hardware: offered[hardware]} if hardware in offered else uses_of_id(key)
+
+
+def with_id(key: Key, uses: Uses) -> Uses:
+    """Return uses that include that of the id."""
+    return uses if f"id {physical_id(key[1])}" in uses else {**uses_of_id(key), **uses}
+
+
 class Record(msgspec.Struct, frozen=True):
     """What the kubelet's checkpoint says of an id (R66).
 

@@ -1,13 +1,23 @@
 """Which of several offered devices that cannot be given at once is given."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from nodeplug.holdings.index import UseIndex
 from nodeplug.values.hardware import HardwareKey, Use, Uses, meet
 
 Unit = tuple[str, str]
 """A resource's public name and the id of a device in it, for all its replicas."""
+
+
+class Sound(Protocol):
+    """The devices of a resource by id, and which of them could be given: a mapping will do."""
+
+    def __contains__(self, device_id: object, /) -> bool: ...
+
+    def get(self, device_id: str, default: bool, /) -> bool:  # noqa: FBT001 - a mapping's
+        """Return whether a device could be given, `default` where it is not offered."""
+        ...
 
 
 class Rival(NamedTuple):
