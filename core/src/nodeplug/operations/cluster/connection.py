@@ -8,7 +8,7 @@ from pathlib import Path
 
 def connect(account: Path, seconds: float) -> http.client.HTTPSConnection:
     """Return a connection on which every wait ends after so many seconds."""
-    context = ssl.create_default_context(cafile=str(account / "ca.crt"))
+    context = ssl.create_default_context(cadata=(account / "ca.crt").read_text())
     host = os.environ["KUBERNETES_SERVICE_HOST"]
     port = int(os.environ.get("KUBERNETES_SERVICE_PORT", "443"))
     return http.client.HTTPSConnection(host, port, timeout=seconds, context=context)
