@@ -4,7 +4,8 @@ import asyncio
 import os
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from copy import copy
 from pathlib import Path
 
 import grpc
@@ -19,9 +20,14 @@ from benchmarks.preferences import preferred_allocation
 from benchmarks.report import Figure, percentile
 from benchmarks.usage import cpu_share, resident
 from nodeplug.kubelet.api import deviceplugin_v1beta1_pb2_grpc as api_grpc
+from nodeplug.simulate.agent_process import AgentProcess
+from nodeplug.testing import Profile
+from support.allocatable import Allocatable
 
 _STARTS = 10
 _RESTARTS = 100
+_EXCHANGES = 20
+_STANDING_BY = "standing by"
 _CHANGES = 100
 _IDLE_SECONDS = 20.0
 _MANY = 10_000
@@ -73,6 +79,47 @@ async def kubelet_restarts() -> AsyncIterator[Figure]:
             seconds.append(listed - node.kubelet.journal.of("start")[-1].at)
     yield Figure("kubelet.sock made anew to complete list, p50", _ms(seconds, 50), "ms", 5)
     yield Figure("kubelet.sock made anew to complete list, p99", _ms(seconds, 99), "ms", 25)
+
+
+async def handovers() -> AsyncIterator[Figure]:
+    """For how long a rolling update leaves nothing allocatable, with a standby and without."""
+    for profile in (Profile.V1_36, Profile.V1_37):
+        gaps = await _gaps(profile, _handed_over)
+        about = f"handover, kubelet {profile.value}: none allocatable"
+        yield Figure(f"{about}, p50", _ms(gaps, 50), "ms")
+        yield Figure(f"{about}, p99", _ms(gaps, 99), "ms", 50)
+    gaps = await _gaps(Profile.V1_36, _started_anew)
+    yield Figure("end and start without one: none allocatable, p50", _ms(gaps, 50), "ms")
+
+
+async def _gaps(
+    profile: Profile, exchange: Callable[[AgentProcess, AgentProcess], Awaitable[None]]
+) -> list[float]:
+    seconds = []
+    async with open_node(custom_section(), profile) as node:
+        await node.agent.start()
+        for _ in range(_EXCHANGES):
+            await node.listed(CUSTOM, 4)
+            allocatable = Allocatable(node.kubelet, CUSTOM)
+            old, node.agent = node.agent, copy(node.agent)
+            await exchange(old, node.agent)
+            await asyncio.sleep(0.5)
+            await node.listed(CUSTOM, 4)
+            seconds.append(sum(end - start for start, end in await allocatable.gaps()))
+    return seconds
+
+
+async def _handed_over(old: AgentProcess, new: AgentProcess) -> None:
+    before = new.log.read_text().count(_STANDING_BY)
+    await new.start()
+    while new.log.read_text().count(_STANDING_BY) == before:  # noqa: ASYNC110 - a file
+        await asyncio.sleep(0.01)
+    await old.terminate()
+
+
+async def _started_anew(old: AgentProcess, new: AgentProcess) -> None:
+    await old.terminate()
+    await new.start()
 
 
 async def changes() -> AsyncIterator[Figure]:
@@ -198,6 +245,7 @@ def _scaled(seconds: float) -> float:
 ALL = (
     start_and_memory,
     kubelet_restarts,
+    handovers,
     changes,
     hot_plug,
     allocate,

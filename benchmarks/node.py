@@ -13,7 +13,7 @@ import psutil
 from benchmarks.usage import resident
 from nodeplug.host.root import HostRoot
 from nodeplug.simulate.agent_process import AgentProcess
-from nodeplug.testing import Kubelet
+from nodeplug.testing import Kubelet, Profile
 
 TESTS = Path(__file__).parents[1] / "tests"
 sys.path.insert(0, str(TESTS))
@@ -29,10 +29,14 @@ EXTRA = "awkward.example.com/extra"
 class Node:
     """One node; the agent is not started yet."""
 
-    def __init__(self, folder: Path, sections: Mapping[str, Mapping[str, object]]) -> None:
+    def __init__(
+        self, folder: Path, sections: Mapping[str, Mapping[str, object]], profile: Profile
+    ) -> None:
         self.agent = AgentProcess(folder, sections)
         self.host = HostRoot(self.agent.host_root)
-        self.kubelet = Kubelet(self.agent.plugin_dir, pod_resources=self.agent.pod_resources)
+        self.kubelet = Kubelet(
+            self.agent.plugin_dir, profile=profile, pod_resources=self.agent.pod_resources
+        )
 
     def set(self, **facts: object) -> None:
         write_state(self.host, State(**facts))  # type: ignore[arg-type]
@@ -60,10 +64,11 @@ class Node:
 @asynccontextmanager
 async def open_node(
     sections: Mapping[str, Mapping[str, object]],
+    profile: Profile = Profile.V1_36,
 ) -> AsyncGenerator[Node, None]:
     """Set up a node with a running kubelet, and clear it away."""
     folder = Path(tempfile.mkdtemp(prefix="npb", dir="/tmp"))
-    node = Node(folder, sections)
+    node = Node(folder, sections, profile)
     if "awkward" in sections:
         _install_awkward(folder / "site")
         node.set()

@@ -51,7 +51,7 @@ async def test_a_lock_that_is_got_too_late_is_let_go(
         lock(descriptor, operation)
 
     monkeypatch.setattr(fcntl, "flock", late)
-    ours = ResourceLock(tmp_path, "example.com/thing", Disk("test"))
+    ours = ResourceLock(tmp_path, "example.com/thing", Disk("test"), "an agent")
     with pytest.raises(TimeoutError):
         await ours.acquire()
     await ours.release()

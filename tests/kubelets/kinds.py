@@ -21,6 +21,11 @@ class Kind:
     def __str__(self) -> str:
         return f"real {self.version}" if self.version else f"embedded {self.profile.value}"
 
+    @property
+    def tells_apart(self) -> bool:
+        """Whether two plugins of one resource are told apart by their sockets (R15)."""
+        return Profile(self.version or self.profile.value).since(Profile.V1_37)
+
     def make(
         self,
         directory: Path,

@@ -415,6 +415,18 @@ async def test_at_the_end_nobody_knows_any_more(play: Play) -> None:
     assert [each["status"] for each in play.server.conditions] == ["True", "Unknown"]
 
 
+async def test_at_a_handover_the_next_agent_tells(play: Play) -> None:
+    """What this one would say of the end might come last."""
+    telling = asyncio.create_task(play.announcer(condition=True).run())
+    async with patience(10):
+        while not play.server.conditions:  # noqa: ASYNC110 - told elsewhere
+            await asyncio.sleep(0.01)
+    await play.stage.agent.release()
+    telling.cancel()
+    await asyncio.gather(telling, return_exceptions=True)
+    assert [each["status"] for each in play.server.conditions] == ["True"]
+
+
 async def test_the_end_does_not_wait_for_an_api_server_that_hangs(
     play: Play, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -36,12 +36,12 @@ async def test_without_a_kubelet_the_agent_is_healthy_but_not_ready() -> None:
         await watch.until("/readyz", 200, "ok")
 
 
-async def test_a_resource_that_is_not_registered_is_named() -> None:
-    """Another agent has it, and this one waits for its turn."""
+async def test_a_resource_that_another_agent_serves_is_named() -> None:
+    """This one waits for its turn."""
     async with stage() as play:
         play.start_agent()
         async with watched(play) as watch:
-            await watch.until("/readyz", 503, f"{BOARD}: not registered")
+            await watch.until("/readyz", 503, f"{BOARD}: another agent serves it")
             await play.stop_agent(play.agents[0])
             await watch.until("/readyz", 200, "ok")
 

@@ -54,7 +54,7 @@ async def test_a_killed_agent_is_replaced_by_the_next_start(
         await play.agent.start()
         await play.listed(BOARD, 4)
         instances = list((play.agent.plugin_dir / ".nodeplug").glob("*/lock"))
-        assert len(instances) == 1
+        assert len(instances) == 2  # of resources and of the lease
 
 
 async def test_a_broken_section_idles_its_backend_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 import yaml
@@ -78,7 +78,7 @@ def chart_limit(chart: str) -> int:
 async def withstand(folder: Path, rounds: int) -> Outcome:
     """Run an agent of `custom` within its chart's limit through so many rounds of everything."""
     limit, port, held = chart_limit("custom"), free_port(), [0]
-    settings = {
+    settings: dict[str, Any] = {
         "metrics": {"address": "127.0.0.1", "port": port, "perDevice": True, "pods": True},
         "cluster": _CLUSTER,
         "labels": {"enabled": True, "featureDir": str(folder)},

@@ -8,7 +8,7 @@ spec:
     matchLabels:
       {{- include "nodeplug.selectorLabels" . | nindent 6 }}
   updateStrategy:
-    {{- toYaml .values.updateStrategy | nindent 4 }}
+    {{- toYaml (.values.updateStrategy | default (include "nodeplug.updateStrategy" . | fromYaml)) | nindent 4 }}
   template:
     metadata:
       labels:
@@ -25,6 +25,18 @@ spec:
         {{- end }}
     spec:
       {{- include "nodeplug.podSpec" . | nindent 6 }}
+{{- end -}}
+
+{{/* In the host's network two pods would have one port. */}}
+{{- define "nodeplug.updateStrategy" -}}
+type: RollingUpdate
+rollingUpdate:
+  {{- if .grants.hostNetwork }}
+  maxUnavailable: 1
+  {{- else }}
+  maxSurge: 1
+  maxUnavailable: 0
+  {{- end }}
 {{- end -}}
 
 {{- define "nodeplug.podSpec" -}}

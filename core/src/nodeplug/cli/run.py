@@ -6,7 +6,9 @@ import logging
 import os
 import resource
 import signal
-from collections.abc import Callable, Mapping, Sequence
+import sys
+import time
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -30,18 +32,29 @@ from nodeplug.cli.options import (
 from nodeplug.config.load import Configuration, Source, load_configuration
 from nodeplug.config.settings import AgentSettings
 from nodeplug.host.files import stamp
-from nodeplug.host.host import open_host
+from nodeplug.host.host import Host, open_host
 from nodeplug.host.orphans import reap_orphans
+from nodeplug.kubelet.lease import Lease
 from nodeplug.log import set_up
-from nodeplug.operations.beside import recalled, run_beside
+from nodeplug.operations.beside import recalled, run_beside, run_pages
+from nodeplug.operations.view import View
 from nodeplug.supervisor.agent import Agent, ConfiguredBackend, Node, Rules
+from nodeplug.supervisor.installation import file_name, owner_of
 from nodeplug.supervisor.kept_up import kept_up
-from nodeplug.supervisor.reload import Reloader
-from nodeplug.values.errors import BrokenSectionError, ConfigError, KubeletDirectoryError
+from nodeplug.supervisor.reload import Reloader, ReloadReport, refusal
+from nodeplug.supervisor.standby import Standby
+from nodeplug.values.errors import (
+    BrokenSectionError,
+    ConfigError,
+    KubeletDirectoryError,
+    LeaseLostError,
+)
 from nodeplug.values.trouble import Trouble
 
 # Each resource takes five or so, and each client of the port one.
 _DESCRIPTORS = 65_536
+# What is being written is at its end by then, or its disk hangs.
+_RELEASE_SECONDS = 2.0
 
 _log = logging.getLogger("nodeplug")
 
@@ -85,8 +98,9 @@ def command(
     try:
         start = _Start(configuration, backends, files, installation, before)
         asyncio.run(_serve(start, load, _missing(names, specs)))
-    except KubeletDirectoryError as error:
-        fail(str(error), FAILED)
+    except (KubeletDirectoryError, LeaseLostError) as error:
+        _log.error("the agent ends", extra={"nodeplug": {"error": str(error)}})
+        sys.exit(FAILED)
 
 
 def _have_descriptors() -> None:
@@ -187,29 +201,85 @@ async def _serve(
         settings,
         before.offers,
     )
-    agent = Agent(backends, host, node)
-    reloader = Reloader(files, load, agent, configuration.errors, missing)
-    beside = run_beside(agent, reloader, settings, [spec for spec, _ in backends])
-    loop = asyncio.get_running_loop()
-    reloading, reaping = kept_up("reloading", reloader.run), kept_up("reaping", reap_orphans)
-    works = agent.run(), reloading, beside, reaping
-    parts = [loop.create_task(each) for each in works]
-    running = asyncio.gather(*parts)
+    names = [spec.name for spec, _ in backends]
+    leases = [f"{file_name(installation)}-{name}" for name in names]
+    lease = Lease(node.plugin_dir, leases, owner_of(names, installation))
+    ended = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, running.cancel)
-    loop.add_signal_handler(signal.SIGHUP, reloader.asked.set)
-    facts = {"version": __version__, "backends": [spec.name for spec, _ in backends]}
+        asyncio.get_running_loop().add_signal_handler(number, ended.set)
+    ending = asyncio.create_task(ended.wait())
+    waiting = asyncio.create_task(_stand_by(lease, start, (host, node), missing))
+    await asyncio.wait({waiting, ending}, return_when=asyncio.FIRST_COMPLETED)
+    if waiting.done():
+        waiting.result()
+        agent = Agent(backends, host, node._replace(contended=lease.contended))
+        reloader = Reloader(files, load, agent, configuration.errors, missing)
+        await _run(agent, reloader, lease, start, ending)
+    else:
+        waiting.cancel()
+        await asyncio.wait({waiting})
+    _log.info("stopped")
+
+
+async def _stand_by(
+    lease: Lease, start: _Start, place: tuple[Host, Node], missing: Sequence[Trouble]
+) -> None:
+    """Return when this is the agent of its installation that serves the node."""
+    if await lease.try_acquire():
+        return
+    standby = Standby(start.backends, *place)
+    problems = ReloadReport((*missing, *map(refusal, start.configuration.errors)), time.time())
+    report = lambda: standby.report(lease.holder)  # noqa: E731
+    view = View(report, lambda: problems, place[1].pod_resources)
+    specs = [spec for spec, _ in start.backends]
+    async with asyncio.TaskGroup() as tasks:
+        pages = run_pages(view, start.configuration.agent, specs)
+        beside = [tasks.create_task(each) for each in (standby.run(), pages)]
+        await lease.acquire()
+        for task in beside:
+            task.cancel()
+
+
+async def _run(
+    agent: Agent, reloader: Reloader, lease: Lease, start: _Start, ending: "asyncio.Future[Any]"
+) -> None:
+    """Serve until the end is asked for; where another agent stands by, until that one serves."""
+    specs = [spec for spec, _ in start.backends]
+    beside = run_beside(agent, reloader, start.configuration.agent, specs)
+    works: list[Coroutine[Any, Any, None]]
+    reloading, reaping = kept_up("reloading", reloader.run), kept_up("reaping", reap_orphans)
+    works = [agent.run(), reloading, beside, reaping, lease.hold()]
+    parts = [asyncio.create_task(each) for each in (*works, _taken(agent, lease))]
+    running: asyncio.Future[Any] = asyncio.gather(*parts)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloader.asked.set)
+    facts = {"version": __version__, "backends": [spec.name for spec in specs]}
     _log.info("started", extra={"nodeplug": facts})
+    await asyncio.wait({running, ending}, return_when=asyncio.FIRST_COMPLETED)
+    if lease.wanted and not running.done():
+        await _hand_over(agent, lease)
+    running.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await _unwrapped(running)
     await asyncio.wait(parts)  # the gathering ends with its first part
-    _log.info("stopped")
+
+
+async def _taken(agent: Agent, lease: Lease) -> None:
+    await agent.serving()
+    lease.taken()
+
+
+async def _hand_over(agent: Agent, lease: Lease) -> None:
+    _log.info("handing over to the agent that stands by")
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_RELEASE_SECONDS):
+            await agent.release()
+    await lease.hand_over()
 
 
 async def _unwrapped(running: "asyncio.Future[Any]") -> None:
     try:
         await running
-    except* KubeletDirectoryError as group:
+    except* (KubeletDirectoryError, LeaseLostError) as group:
         error: BaseException = group
         while isinstance(error, BaseExceptionGroup):
             error = error.exceptions[0]

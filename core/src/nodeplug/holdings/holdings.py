@@ -431,10 +431,7 @@ class Holdings:
         self._reindex(key, hold.uses)
 
     def _own_paths(self, key: Key) -> AbstractSet[str]:
-        """Return the paths on record of a hold, without those of devices given together with it.
-
-        These are held by themselves, in the way in which their resource is shared.
-        """
+        """Return the paths on record, but those that devices given with it hold by themselves."""
         hold = self._holds[key]
         paths = set(hold.named)
         for resource, device_id in hold.together - {key}:

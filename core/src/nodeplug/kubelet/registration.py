@@ -90,8 +90,17 @@ class Registration:
             pause = min(2 * pause, _LONGEST_PAUSE)
 
     async def _register(self) -> bool:
+        error = ""
         try:
-            error = await self._call(await self._request())
+            await self._call(await self._request())
+            self._watch.heard("")
+        except grpc.aio.AioRpcError as raised:
+            error = raised.details() or raised.code().name
+            absent = raised.code() is grpc.StatusCode.UNAVAILABLE
+            self._watch.heard(error if absent else "")
+            if absent:
+                self.error = ""
+                return False
         except TimeoutError:
             error = "the disk of the kubelet's directory does not answer"
         REGISTRATIONS.add(self._resource, "failed" if error else "accepted")
@@ -116,15 +125,11 @@ class Registration:
             options=self._server.service.options(),
         )
 
-    async def _call(self, request: api.RegisterRequest) -> str:
+    async def _call(self, request: api.RegisterRequest) -> None:
         options = [("grpc.default_authority", "localhost"), ("grpc.use_local_subchannel_pool", 1)]
         async with grpc.aio.insecure_channel(self._target, options=options) as channel:
             register = method(channel, _REGISTER, api.RegisterRequest, api.Empty.FromString)
-            try:
-                await register(request, timeout=REGISTER_SECONDS)
-            except grpc.aio.AioRpcError as error:
-                return error.details() or error.code().name
-        return ""
+            await register(request, timeout=REGISTER_SECONDS)
 
 
 def _is_permanent(error: str) -> bool:

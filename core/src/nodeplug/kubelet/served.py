@@ -31,7 +31,7 @@ def announced(plugin_dir: Path) -> Iterator[tuple[str, Path]]:
     """Yield each resource that an agent has served here, and its socket, which may be dead."""
     locks = plugin_dir / HOME / "locks"
     for lock in sorted(locks.glob("*/*")):
-        endpoint = FileLock(lock).read()
+        endpoint = FileLock(lock).read().partition("\n")[0]
         if endpoint:
             yield str(lock.relative_to(locks)), plugin_dir / endpoint
 

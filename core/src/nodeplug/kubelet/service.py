@@ -114,8 +114,9 @@ class DevicePluginService:
         version, end = 0, self._end
         try:
             while (snapshot := await self._newer_than(version, end)) is not None:
+                if version:  # what a stream begins with has not waited for it
+                    SEND_SECONDS.observe(time.monotonic() - snapshot.since, self._pool.resource)
                 version = snapshot.version
-                SEND_SECONDS.observe(time.monotonic() - snapshot.since, self._pool.resource)
                 yield snapshot.payload
                 await asyncio.sleep(LIST_GAP_SECONDS)
         finally:

@@ -37,13 +37,16 @@ class Site(msgspec.Struct, frozen=True):
     """Where resources are served: the kubelet's directory with our sockets, and its kubelet.
 
     With a `registry` the sockets are there instead, for the kubelet to find (R72). `troubles` are
-    those of the agent, for whoever asks on a socket.
+    those of the agent, for whoever asks on a socket. They are `contended` where another agent
+    serves them until this one does; `owner` says who this one is, for those that wait for it.
     """
 
     directory: SocketDirectory
     watch: KubeletWatch
     registry: SocketDirectory | None = None
     troubles: Callable[[], Sequence[Trouble]] = tuple
+    contended: bool = False
+    owner: str = ""
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[None]:
@@ -68,8 +71,12 @@ class ServedResource:
         site: Site,
     ) -> None:
         self.pool = pool
+        self._released = asyncio.Event()
         directory = site.directory
-        self._lock = ResourceLock(directory.plugin_dir, pool.resource, directory.disk)
+        self._lock = ResourceLock(
+            *(directory.plugin_dir, pool.resource, directory.disk, site.owner),
+            contended=site.contended,
+        )
         service = DevicePluginService(pool, allocator)
         open_up = _to_be_called if site.registry is None else _to_be_found
         self._registration: Registration | WatchedRegistration
@@ -92,6 +99,11 @@ class ServedResource:
         return self._registration.error
 
     @property
+    def holder(self) -> str:
+        """Who serves the resource while this agent waits for it, in words, or empty."""
+        return self._lock.holder
+
+    @property
     def socket(self) -> Path:
         """Where the kubelet reaches the resource."""
         return self._server.path
@@ -99,7 +111,7 @@ class ServedResource:
     async def run(self) -> None:
         """Serve until cancelled; start over after any failure, with a growing pause."""
         pause = _FIRST_PAUSE
-        while True:
+        while not self._released.is_set():
             try:
                 await self._serve()
             except ResourceLostError as error:
@@ -112,16 +124,46 @@ class ServedResource:
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE)
 
+    async def release(self) -> None:
+        """Let another agent have the resource, and serve it on until cancelled (R15)."""
+        self._released.set()
+        await self._lock.release()
+
+    async def followed(self) -> None:
+        """Return when the kubelet follows the list."""
+        service, wake = self._server.service, asyncio.Event()
+        service.wakers.add(wake)
+        try:
+            while not service.streams:
+                wake.clear()
+                await wake.wait()
+        finally:
+            service.wakers.discard(wake)
+
     async def _serve(self) -> None:
         try:
             await self._lock.acquire()
             try:
                 await self._server.start()
-                await self._registration.run()
+                await self._register()
             finally:
                 await self._server.stop()
         finally:
             await self._lock.release()
+
+    async def _register(self) -> None:
+        """Stay registered until the resource is released; never return."""
+        registering = asyncio.create_task(self._registration.run())
+        released = asyncio.create_task(self._released.wait())
+        try:
+            await asyncio.wait({registering, released}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            registering.cancel()
+            released.cancel()
+            await asyncio.wait({registering, released})
+        if not registering.cancelled():
+            registering.result()
+        await asyncio.Event().wait()
 
     def _report(self, error: Exception) -> None:
         facts = {"resource": self.pool.resource, "error": repr(error)}

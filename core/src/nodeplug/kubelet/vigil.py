@@ -11,6 +11,8 @@ from nodeplug.values.errors import ResourceLostError
 
 # R24: without a stream for so long, the kubelet has dropped us and will not come back by itself.
 WATCHDOG_SECONDS = 2.0
+# R15: up to 1.36 the end of another instance's stream takes ours with it, sometimes twice.
+_AT_ONCE = 3
 
 _log = logging.getLogger("nodeplug.kubelet")
 
@@ -29,6 +31,7 @@ class Vigil:
         self._wakers = watch.wakers, server.service.wakers
         self._told = self._service.options()
         self._since, self._patience = 0.0, 0.0
+        self._followed, self._at_once = False, _AT_ONCE
 
     def __enter__(self) -> None:
         for waiting in self._wakers:
@@ -50,7 +53,9 @@ class Vigil:
         self._wake.set()
 
     async def trouble(self) -> None:
-        """Return when registering again is due: for one thing, when no stream came in time.
+        """Return when registering again is due: when no stream came in time, for one thing.
+
+        Some times at once after a stream was lost, where another instance's end may have ended it.
 
         Raise ResourceLostError when another instance has taken the resource over.
         """
@@ -60,15 +65,22 @@ class Vigil:
                 raise ResourceLostError(f"another instance has taken over {self._resource}")
             if self._service.options() != self._told:
                 return await self._server.end_streams()
-            if not await self._server.repair():
+            if not await self._server.repair() or self._hurries():
                 return None
             now = time.monotonic()
             if self._service.streams:
                 self._since, self._patience = now, WATCHDOG_SECONDS
             elif now - self._since >= self._patience:
                 facts = {"resource": self._resource}
-                return _log.warning("stream lost, registering again", extra={"nodeplug": facts})
+                return _log.debug("stream lost, registering again", extra={"nodeplug": facts})
             await self._wait(self._since + self._patience - now)
+
+    def _hurries(self) -> bool:
+        """Return whether a stream was just lost that another instance's end may have ended."""
+        followed, self._followed = self._followed, self._service.streams > 0
+        lost = followed and not self._followed and self._lock.contended
+        self._at_once -= lost
+        return lost and self._at_once >= 0
 
     async def _wait(self, seconds: float) -> None:
         try:

@@ -1,6 +1,7 @@
 """Watching for the kubelet: its presence, and its identity over restarts."""
 
 import asyncio
+import logging
 import os
 import time
 from contextlib import suppress
@@ -16,6 +17,8 @@ from nodeplug.meters.catalogue import KUBELET_RESTARTS
 # R10: covers lost inotify events and a watch on a directory that was replaced.
 POLL_SECONDS = 2.0
 
+_log = logging.getLogger("nodeplug.kubelet")
+
 
 class Identity(msgspec.Struct, frozen=True):
     """What tells one start of the kubelet from the next (R9); inode numbers are reused."""
@@ -28,13 +31,16 @@ class Identity(msgspec.Struct, frozen=True):
 class KubeletWatch:
     """The identity of the kubelet that listens in the directory, or None.
 
-    While the directory's disk does not answer, that is the last one known. `wakers` are set after
-    every look, whether or not the identity changed; `looked` is when the last look was, by the
-    monotonic clock.
+    While the directory's disk does not answer, that is the last one known. `trouble` is why the one
+    that is there does not answer, or empty; of that one line is logged, however many call it.
+    `wakers` are set after every look, whether or not the identity changed; `looks` counts them,
+    `looked` is when the last one was, by the monotonic clock.
     """
 
     def __init__(self, plugin_dir: Path, disk: Disk) -> None:
         self.identity: Identity | None = None
+        self.trouble = ""
+        self.looks = 0
         self.looked = time.monotonic()
         self.wakers: set[asyncio.Event] = set()
         self._plugin_dir = plugin_dir
@@ -58,6 +64,7 @@ class KubeletWatch:
             found = await self._disk.call(self._find)
         except TimeoutError:
             found = self.identity
+        self.looks += 1
         self.looked = time.monotonic()
         if found != self.identity:
             if found is not None and self._seen:
@@ -68,6 +75,12 @@ class KubeletWatch:
             self._changed = asyncio.Event()
         for waker in self.wakers:
             waker.set()
+
+    def heard(self, trouble: str) -> None:
+        """Hear from whoever called the kubelet why it did not answer, or empty that it did."""
+        if trouble and not self.trouble:
+            _log.warning("the kubelet does not answer", extra={"nodeplug": {"error": trouble}})
+        self.trouble = trouble
 
     async def present(self) -> Identity:
         """Return the identity as soon as there is one."""

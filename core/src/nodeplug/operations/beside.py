@@ -41,18 +41,24 @@ async def run_beside(
     async with asyncio.TaskGroup() as tasks:
         for each in followed:
             tasks.create_task(kept_up("quarantine", each.run))
-        if settings.metrics.enabled:
-            from nodeplug.operations.observatory import Observatory, port_of  # noqa: PLC0415
-
-            port = port_of(settings.metrics, specs)
-            observatory = Observatory(view, settings.metrics)
-            tasks.create_task(kept_up("metrics", lambda: observatory.run(port)))
+        tasks.create_task(run_pages(view, settings, specs))
         if cluster.events or cluster.condition or cluster.remove_taint:
             from nodeplug.operations.cluster.announcer import Announcer  # noqa: PLC0415
             from nodeplug.operations.cluster.courier import ACCOUNT, Courier  # noqa: PLC0415
 
             announcer = Announcer(cluster, node, view, Courier(ACCOUNT))
             tasks.create_task(kept_up("cluster", announcer.run))
+
+
+async def run_pages(view: View, settings: AgentSettings, specs: Sequence[BackendSpec]) -> None:
+    """Serve metrics and probes, if that is switched on."""
+    if not settings.metrics.enabled:
+        return
+    from nodeplug.operations.observatory import Observatory, port_of  # noqa: PLC0415
+
+    port = port_of(settings.metrics, specs)
+    observatory = Observatory(view, settings.metrics)
+    await kept_up("metrics", lambda: observatory.run(port))
 
 
 async def recalled(settings: AgentSettings) -> Sequence[QuarantineRule]:

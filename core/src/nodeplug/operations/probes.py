@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from nodeplug.operations.http import Answer
 from nodeplug.operations.view import View
 from nodeplug.supervisor.report import ResourceReport
+from nodeplug.supervisor.troubles import STANDBY
 from nodeplug.values.trouble import Trouble
 
 # The watch looks every 2 s, come what may.
@@ -42,13 +43,15 @@ class Probes:
             answers = await self._view.prober.troubles(sockets)
             for each in report.resources:
                 found += _troubles(each, answers[each.socket])
-        else:
-            found.append(Trouble("KubeletAbsent", "the kubelet is not there", blocks=True))
         return sorted(found, key=lambda each: not each.blocks)
 
 
 def _troubles(resource: ResourceReport, own: str) -> Iterator[Trouble]:
     name = resource.pool.resource
+    if resource.holder:
+        shown = f"{name}: another agent serves it"
+        yield Trouble("ServedElsewhere", shown, f"{shown}: {resource.holder}", name, blocks=True)
+        return
     if not resource.registered:
         shown = f"{name}: not registered"
         detail = f"{shown}: {resource.error}" if resource.error else ""
@@ -61,7 +64,10 @@ def _troubles(resource: ResourceReport, own: str) -> Iterator[Trouble]:
 
 
 def _answer(troubles: Sequence[Trouble]) -> Answer:
-    told = [each.shown if each.blocks else f"degraded: {each.shown}" for each in troubles]
+    told = [
+        each.shown if each.blocks or each.kind == STANDBY else f"degraded: {each.shown}"
+        for each in troubles
+    ]
     lines = told[:_LINES_LIMIT]
     if more := len(told) - len(lines):
         lines.append(f"and {more} more")

@@ -21,6 +21,8 @@ def families(report: AgentReport, tally: Tally) -> Iterator[Family]:
     facts = (("version", __version__), ("python_version", platform.python_version()))
     yield Family("nodeplug_build", "info", "What runs.", [Sample("_info", facts, 1)])
     yield _gauge("nodeplug_kubelet_up", "Whether there is a kubelet.", report.kubelet_present)
+    about = "Whether the agent waits while another one of its installation serves."
+    yield _gauge("nodeplug_standby", about, report.standby)
     yield Family(
         "nodeplug_backend_up",
         "gauge",

@@ -26,13 +26,12 @@ class AgentProcess:
         self.plugin_dir = folder / "dp"
         self.pod_resources = folder / "pod-resources.sock"
         self.log = folder / "agent.log"
-        self._names = list(sections)
         self.config = folder / "nodeplug.yaml"
         self.before: Sequence[str] = ()
         self._process: Process | None = None
         for directory in (self.host_root, self.plugin_dir):
             directory.mkdir(exist_ok=True)
-        self._sections = sections
+        self.sections = sections
         self._host = {"root": str(self.host_root), "uevents": str(self.host_root / "uevents.sock")}
         self.settings: Mapping[str, object] = {"metrics": {"enabled": False}}
         self.offer([])
@@ -50,7 +49,7 @@ class AgentProcess:
 
     async def start(self) -> None:
         """Start the agent; return at once."""
-        backends = [part for name in self._names for part in ("--backend", name)]
+        backends = [part for name in self.sections for part in ("--backend", name)]
         with self.log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 *(*self.before, sys.executable, "-m", "nodeplug", "run"),
@@ -91,6 +90,6 @@ class AgentProcess:
             **self.settings,
             "cdi": {"specDir": str(self.plugin_dir.with_name("cdi"))},
             "offers": list(rules),
-            "backends": self._sections,
+            "backends": self.sections,
         }
         write_atomically(self.config, json.dumps(content).encode())

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import os
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -29,7 +28,7 @@ from nodeplug.supervisor.backend_runner import STANDS_SECONDS, BackendRunner
 from nodeplug.supervisor.files import DISK_SECONDS, Files
 from nodeplug.supervisor.forgetting import Forgetting
 from nodeplug.supervisor.hardware import HardwareLook
-from nodeplug.supervisor.installation import identities
+from nodeplug.supervisor.installation import identities, owner_of
 from nodeplug.supervisor.kept_up import kept_up
 from nodeplug.supervisor.last_good import LastGood
 from nodeplug.supervisor.node import ConfiguredBackend, Node, Rules
@@ -66,8 +65,7 @@ class Agent:
     ) -> None:
         plugin_dir, installation = node.plugin_dir, node.installation
         self._holdings = Holdings()
-        names = ", ".join(spec.name for spec, _ in backends)
-        owner = f"the agent for {names} of installation {installation!r}, process {os.getpid()}"
+        owner = owner_of((spec.name for spec, _ in backends), installation)
         ledger_dir = node.ledger_dir or plugin_dir / HOME / "ledger"
         self._ledger = Ledger(ledger_dir, owner, boot_id(host.root.root))
         forgetting = Forgetting(ledger_dir, owner, self._holdings)
@@ -79,12 +77,13 @@ class Agent:
         if node.registry:
             found = SocketDirectory(node.registry, REGISTRY_HOME, "the kubelet's plugin registry")
         self._watch = KubeletWatch(plugin_dir, sockets.disk)
-        self._site = Site(sockets, self._watch, found, lambda: tuple(self._troubles()))
+        own_troubles = lambda: tuple(self._troubles())  # noqa: E731
+        self._site = Site(sockets, self._watch, found, own_troubles, node.contended, owner)
         self._tasks = asyncio.TaskGroup()
         self._resources = Resources(self._holdings, self._ledger, self._site, self._tasks)
         self._holdings.rivals_changed = self._resources.refresh_soon
         paths = host.root, node.cdi_dir, node.feature_dir
-        files = Files(paths, plugin_dir, installation)
+        self._files = files = Files(paths, plugin_dir, installation)
         self._publishing = asyncio.Lock()
         self._offering = Offering(self._resources, files, hardware, self._holdings, self._tasks)
         self._offering.rules, self._offering.former = node.rules, node.former
@@ -95,6 +94,8 @@ class Agent:
         self._keeps_again = False
         self._names = ServedNames(plugin_dir, installation, sockets.disk)
         self._former_names: dict[str, str] = {}
+        self._running: list[asyncio.Task[None]] = []
+        self._released = False
         self._runners = {spec.name: BackendRunner(spec, host, self) for spec, _ in backends}
         for spec, settings in backends:
             self._configure(spec.name, settings)
@@ -120,12 +121,13 @@ class Agent:
         return AgentReport(
             self._resources.reports(),
             backends,
-            self._watch.identity is not None,
+            self._watch.identity is not None and not self._watch.trouble,
             stale,
             holds,
             self._ledger.trouble,
             fallbacks(),
             tuple(self._troubles()),
+            released=self._released,
         )
 
     def _troubles(self) -> Iterator[Trouble]:
@@ -134,7 +136,9 @@ class Agent:
             yield from self._offering.troubles(name)
         for pool in self._pools():
             yield from troubles.of_pool(pool)
-        silent = self._watch.identity is not None and self._usage.silent
+        yield from troubles.of_kubelet(self._watch)
+        there = self._watch.identity is not None and not self._watch.trouble
+        silent = there and self._usage.silent
         yield from troubles.of_evidence(self._ledger.trouble, silent=silent)
         yield from troubles.of_fallbacks(fallbacks())
 
@@ -152,8 +156,27 @@ class Agent:
                 tasks.create_task(self._serve_former_names_later())
             tasks.create_task(kept_up("watching the kubelet", self._watch.run))
             tasks.create_task(kept_up("watching use", self._usage.run))
-            for runner in self._runners.values():
-                tasks.create_task(runner.run())
+            runs = (runner.run() for runner in self._runners.values())
+            self._running = [tasks.create_task(each) for each in runs]
+
+    async def serving(self) -> None:
+        """Return when all that backends have found at first is followed by the kubelet."""
+        for runner in self._runners.values():
+            await runner.settled.wait()
+        await self._resources.followed()
+
+    async def release(self) -> None:
+        """Let another agent of the installation take over: serve on what is served, unchanged.
+
+        Nothing is written any more but what containers are given.
+        """
+        self._released = True
+        for task in self._running:
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
+        await self._publishing.acquire()  # for good
+        await self._files.settle()
+        await self._resources.release()
 
     def _open_ledger(self) -> None:
         self._holdings.learn(self._ledger.open())
@@ -236,7 +259,8 @@ class Agent:
     async def _keep_again(self) -> None:
         await asyncio.sleep(_KEEP_SECONDS)
         self._keeps_again = False
-        await self._keep({})
+        if not self._released:
+            await self._keep({})
 
     async def publish(self, backend: BackendHandle, inventory: Inventory) -> None:
         """Take over a backend's new truth: what is gone, what has changed, what is new."""

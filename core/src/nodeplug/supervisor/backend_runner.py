@@ -39,7 +39,8 @@ class Publisher(Protocol):
 class BackendRunner:
     """Builds a backend, passes its inventories on, and does so again when it crashes.
 
-    Without settings it idles until it is configured.
+    Without settings it idles until it is configured. `settled` is set once it has passed on a
+    first inventory, has failed or idles.
     """
 
     def __init__(self, spec: BackendSpec, host: Host, publisher: Publisher) -> None:
@@ -57,6 +58,7 @@ class BackendRunner:
         self._error = ""
         self._wanted: Any = None
         self._kept = ""
+        self.settled = asyncio.Event()
 
     @property
     def report(self) -> BackendReport:
@@ -91,6 +93,7 @@ class BackendRunner:
 
     async def _keep_running(self) -> None:
         if self._settings is None:
+            self.settled.set()
             await asyncio.Event().wait()
         while True:
             try:
@@ -101,6 +104,7 @@ class BackendRunner:
             if self._fall_back(error):
                 continue
             self._state, self._error = State.FAILED, repr(error)
+            self.settled.set()
             facts = {"backend": self.spec.name, "error": repr(error), "pause": self._pause}
             _log.error("backend failed", extra={"nodeplug": facts}, exc_info=error)
             self._condemn_later()
@@ -116,6 +120,7 @@ class BackendRunner:
                 self.handle.current, self._left_out = backend, inventory.left_out
                 self._absolve()
                 await self._publisher.publish(self.handle, inventory)
+                self.settled.set()
                 if self._proved is not settings:
                     self._proved = settings
                     await self._publisher.proved(self.spec.name, settings)

@@ -3,6 +3,7 @@
 import logging
 from collections import defaultdict
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -53,6 +54,12 @@ class Files:
         self._complete: dict[str, Mapping[str, Offer]] = {}
         self.troubles: dict[str, str] = {}
         self.unsettled: dict[str, bool] = {}
+
+    async def settle(self) -> None:
+        """Return when nothing is being written any more, or the disk does not answer."""
+        for lane in self._lanes.values():
+            with suppress(RuntimeError, TimeoutError):
+                await lane.call(bool, timeout=DISK_SECONDS)
 
     async def bring_in_line(
         self,

@@ -39,7 +39,8 @@ class Node(NamedTuple):
     whose names are still served for pods that have their devices, and whose settings are kept for
     a start with broken ones. In `ledger_dir` all agents of the node note what they have given;
     by default that is below `plugin_dir`. `settings` is what is kept of the configuration besides
-    sections; `former` are offers that worked before, for resources whose rules do not.
+    sections; `former` are offers that worked before, for resources whose rules do not. It is
+    `contended` where another agent serves it until this one does.
     """
 
     plugin_dir: Path
@@ -52,3 +53,4 @@ class Node(NamedTuple):
     ledger_dir: Path | None = None
     settings: AgentSettings = AgentSettings()
     former: Sequence[OfferRule] = ()
+    contended: bool = False

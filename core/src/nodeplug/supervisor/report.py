@@ -15,7 +15,7 @@ class ResourceReport(msgspec.Struct, frozen=True):
     """One resource: its pool, and how it stands with the kubelet.
 
     `registered` counts only with a stream open. `error` is the kubelet's last refusal, or empty;
-    `socket` is where the resource is served.
+    `socket` is where the resource is served, `holder` who does so while this agent waits.
     """
 
     backend: str
@@ -24,6 +24,7 @@ class ResourceReport(msgspec.Struct, frozen=True):
     registered: bool
     error: str
     socket: Path
+    holder: str = ""
 
 
 class State(enum.Enum):
@@ -62,7 +63,8 @@ class AgentReport(msgspec.Struct, frozen=True):
     from being offered, for how many seconds that has been so. `ledger_trouble` is why what was
     given is not written down for other agents, or empty. `fallbacks` say what lacks something that
     it should have, and what that is. `troubles` is all that is not as it should be, but for what
-    the kubelet must be asked.
+    the kubelet must be asked. `standby` says that another agent of the installation serves until
+    now, `released` that another agent of the installation serves from now on.
     """
 
     resources: tuple[ResourceReport, ...]
@@ -73,3 +75,5 @@ class AgentReport(msgspec.Struct, frozen=True):
     ledger_trouble: str = ""
     fallbacks: Mapping[str, str] = {}
     troubles: tuple[Trouble, ...] = ()
+    standby: bool = False
+    released: bool = False

@@ -46,9 +46,19 @@ class Resources:
     def reports(self) -> tuple[ResourceReport, ...]:
         """Return how each stands with the kubelet."""
         return tuple(
-            ResourceReport(backend, own.pool, own.streams, own.registered, own.error, own.socket)
+            ResourceReport(
+                *(backend, own.pool, own.streams, own.registered, own.error, own.socket, own.holder)
+            )
             for backend, own, _ in self._owned.values()
         )
+
+    async def release(self) -> None:
+        """Let another agent have all of it, and serve it on unchanged."""
+        await asyncio.gather(*(owned.served.release() for owned in self._owned.values()))
+
+    async def followed(self) -> None:
+        """Return when the kubelet follows the list of each."""
+        await asyncio.gather(*(owned.served.followed() for owned in self._owned.values()))
 
     def foreign_ids(self, backend: str) -> Mapping[str, str]:
         """Return the ids that other backends offer, and which do."""
@@ -78,8 +88,8 @@ class Resources:
     def serve(self, offer: Offer, backend: BackendHandle) -> None:
         """Serve a resource from now on."""
         pool = ResourcePool(offer.resource, self._holdings, encode_listed)
-        pool.recheck()
         self._replace(pool, offer)
+        pool.recheck()
         allocator = Allocator(pool, self._holdings, self._ledger, backend)
         served = ServedResource(pool, allocator, self._site)
         self._owned[offer.resource] = _Owned(backend.name, served, allocator)

@@ -2,13 +2,32 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 
+from nodeplug.kubelet.watch import KubeletWatch
 from nodeplug.offers import Refusal
 from nodeplug.pool import ResourcePool
 from nodeplug.supervisor.report import BackendReport, State
 from nodeplug.values.trouble import Trouble
 
 STARTING = "BackendStarting"
+STANDBY = "Standby"
 _KINDS = {State.NEW: STARTING, State.FAILED: "BackendFailed", State.IDLE: "BackendIdle"}
+
+
+def of_standby(holder: str) -> Trouble:
+    """Return that another agent of the installation serves; one that will not hand over blocks."""
+    if not holder:
+        return Trouble(STANDBY, "standby: the agent that serves does not answer", blocks=True)
+    shown = "standby: another agent of this installation serves"
+    return Trouble(STANDBY, shown, f"{shown}: {holder}")
+
+
+def of_kubelet(watch: KubeletWatch) -> Iterator[Trouble]:
+    """Yield that there is no kubelet, or that it does not answer."""
+    if watch.identity is None and watch.looks:
+        yield Trouble("KubeletAbsent", "the kubelet is not there", blocks=True)
+    elif watch.trouble:
+        shown = "the kubelet does not answer"
+        yield Trouble("KubeletAbsent", shown, f"{shown}: {watch.trouble}", blocks=True)
 
 
 def of_backend(report: BackendReport) -> Iterator[Trouble]:

@@ -148,7 +148,7 @@ class UsageWatch:
         self._unanswered = 0 if answered else self._unanswered + 1
         if self.silent and not before:
             facts = {"socket": str(self._pod_resources)}
-            _log.warning("pod resources do not answer", extra={"nodeplug": facts})
+            _log.info("pod resources do not answer", extra={"nodeplug": facts})
         elif before and not self.silent:
             _log.info("pod resources answer again")
 

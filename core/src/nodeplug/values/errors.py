@@ -89,6 +89,10 @@ class PodResourcesError(NodeplugError):
     """The kubelet does not say which container has which device."""
 
 
+class LeaseLostError(NodeplugError):
+    """Another agent of the installation has taken over, as this one had fallen silent."""
+
+
 class ResourceLostError(NodeplugError):
     """Another instance serves a resource that this one served."""
 

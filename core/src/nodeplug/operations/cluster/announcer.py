@@ -37,7 +37,7 @@ class Announcer:
 
     def __init__(self, settings: ClusterSettings, node: str, view: View, courier: Courier) -> None:
         probes = Probes(view)
-        self._node = node
+        self._node, self._view = node, view
         self._tellers: list[Teller] = []
         self._condition: ConditionTeller | None = None
         if settings.events:
@@ -50,7 +50,7 @@ class Announcer:
             self._tellers.append(taint)
 
     async def run(self) -> None:
-        """Tell until cancelled; then say that nobody tells any more."""
+        """Tell until cancelled; then say that nobody tells any more, unless another agent does."""
         if not is_node_name(self._node):
             return
         try:
@@ -72,7 +72,7 @@ class Announcer:
             raise errors[0]
 
     async def _take_leave(self) -> None:
-        if self._condition is None:
+        if self._condition is None or self._view.agent().released:
             return
         try:
             async with asyncio.timeout(_LEAVE_SECONDS):
