@@ -58,18 +58,19 @@ class Stage:
         node(installation, SECOND, capacity={ASKED: "1k"}, allocatable={ASKED: "1k"})
         waits = {"waiting": {"reason": "ImagePullBackOff"}}
         status = [{"name": "c", "image": "x", "imageID": "", "state": waits}]
-        pod(installation, "a-1", FIRST, labels=LABELS, status=READY)
+        for name in ("a-0", "a-1"):  # as while one takes over from the other
+            pod(installation, name, FIRST, labels=LABELS, status=READY)
         pod(installation, "a-2", SECOND, labels=LABELS, status={"containerStatuses": status})
         pod(installation, "user", FIRST, limits={ASKED: "1"}, status={"phase": "Running"})
         pod(installation, "ended", FIRST, limits={ASKED: "1"}, status={"phase": "Succeeded"})
         pod(installation, "many", SECOND, limits={ASKED: "1k"}, status={"phase": "Running"})
 
     def close(self) -> None:
-        for name in ("a-1", "a-2", "user", "ended", "many"):
+        for name in ("a-0", "a-1", "a-2", "user", "ended", "many"):
             self._installation.server.have("DELETE", f"/api/v1/namespaces/{NAMESPACE}/pods/{name}")
 
-    def asked(self, *resources: Manifest, **test: Any) -> Answer:
-        """Run what the chart's first test pod runs, with its rights; at once."""
+    def asked(self, *resources: Manifest, account: object = None, **test: Any) -> Answer:
+        """Run what the chart's first test pod runs, with its rights or others; at once."""
         values = {"test": {"resources": [*resources], **test}}
         hooks = [
             each
@@ -84,7 +85,7 @@ class Stage:
             self._accounts[name] = server.account(NAMESPACE, name, None)
         command = (sys.executable, "-m", "nodeplug", *found["spec"]["containers"][0]["args"])
         done = subprocess.run(
-            (*command, "--seconds=0", f"--account={self._accounts[name]}"),
+            (*command, "--seconds=0", f"--account={account or self._accounts[name]}"),
             capture_output=True,
             text=True,
             check=False,
@@ -140,3 +141,10 @@ def test_a_resource_that_no_kubelet_knows_is_told(stage: Stage) -> None:
         lines[0] == f"{FIRST}: {SCARCE}: 0 free, 1 wanted: the kubelet does not know the resource"
     )
     assert {line.partition(":")[0] for line in lines} == {FIRST, SECOND}
+
+
+def test_what_the_api_server_refuses_is_told(stage: Stage, installation: Installation) -> None:
+    """As where somebody else made the account."""
+    code, lines = stage.asked({"resource": ASKED}, account=installation.agent)
+    assert code == 1
+    assert lines[0].startswith("the API server refuses: 403 pods is forbidden")

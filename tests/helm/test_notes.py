@@ -20,7 +20,7 @@ def test_the_next_steps_are_told(charts: Charts, chart: str) -> None:
     notes = charts.notes(chart, {})
     assert "kubectl label namespace devices pod-security.kubernetes.io/enforce=privileged" in notes
     assert "--selector app.kubernetes.io/instance=r" in notes
-    assert "helm test r --namespace devices" in notes
+    assert "helm test r --namespace devices --logs" in notes
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,6 @@ See the agents start, then what the nodes offer:
   kubectl --namespace {{ $namespace }} rollout status daemonset --selector app.kubernetes.io/instance={{ .Release.Name }}
   kubectl get nodes --output custom-columns=NODE:.metadata.name,ALLOCATABLE:.status.allocatable
 
-Try it with the pods that the values under `test` describe:
-  helm test {{ .Release.Name }} --namespace {{ $namespace }}
+Try it with the pods that the values under `test` describe; their logs say what is short, and why:
+  helm test {{ .Release.Name }} --namespace {{ $namespace }} --logs
 {{- end -}}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from nodeplug.cli.options import FAILED, USAGE, fail
+from nodeplug.cli.options import FAILED
 from nodeplug.cli.tables import printable
 from nodeplug.operations.cluster.courier import ACCOUNT, Courier
 from nodeplug.operations.cluster.shortage import places, short
@@ -53,16 +53,16 @@ def command(  # noqa: PLR0913 - all are options
         end = time.monotonic() + seconds
         courier = Courier(account)
         while True:
-            found = await places(courier, namespace, selector)
-            lines = short(resources, found, names, everywhere=every_node)
+            try:
+                found = await places(courier, namespace, selector)
+                lines = short(resources, found, names, everywhere=every_node)
+            except ClusterError as error:
+                lines = [str(error)]
             if not lines or time.monotonic() + _PAUSE > end:
                 return lines
             await asyncio.sleep(_PAUSE)
 
-    try:
-        lines = asyncio.run(look())
-    except ClusterError as error:
-        fail(printable(str(error)), USAGE)
+    lines = asyncio.run(look())
     for line in lines:
         click.echo(printable(line))
     if not lines:

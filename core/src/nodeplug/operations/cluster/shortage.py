@@ -30,17 +30,18 @@ async def places(courier: Courier, namespace: str, selector: str) -> list[Place]
     """Return where agents of these labels are. Raise ClusterError."""
     query = urlencode({"labelSelector": selector})
     (found,) = await _bodies(courier, [f"/api/v1/namespaces/{namespace}/pods?{query}"])
-    agents = [pod for pod in found["items"] if pod["spec"].get("nodeName")]
+    # While one takes over from another, a node has two.
+    by_node = {pod["spec"].get("nodeName", ""): pod for pod in found["items"]}
+    agents = {name: agent for name, agent in by_node.items() if name}
     paths = []
-    for agent in agents:
-        name = agent["spec"]["nodeName"]
+    for name in agents:
         paths += [
             f"/api/v1/nodes/{quote(name)}",
             f"/api/v1/pods?fieldSelector=spec.nodeName%3D{name}",
         ]
     bodies = await _bodies(courier, paths) if paths else []
     nodes, pods = bodies[::2], [each["items"] for each in bodies[1::2]]
-    return [Place(*each) for each in zip(nodes, agents, pods, strict=True)]
+    return [Place(*each) for each in zip(nodes, agents.values(), pods, strict=True)]
 
 
 def short(
