@@ -82,6 +82,20 @@ PEERS: dict[str, Any] = {
         {"devicematch": "^snd$", "nummaxdevices": 20},
     ],
 }
+CDI: dict[str, Any] = {
+    "cdiVersion": "0.6.0",
+    "kind": "vendor.com/gpu",
+    "devices": [
+        {
+            "name": "0",
+            "containerEdits": {
+                "deviceNodes": [{"path": "/dev/gpu0", "hostPath": "/dev/vendor/gpu0"}],
+                "env": ["GPU=0"],
+            },
+        }
+    ],
+    "containerEdits": {"deviceNodes": [{"path": "/dev/gpuctl"}]},
+}
 CHECKPOINT = (
     b'{"Data":{"PodDeviceEntries":[{"PodUID":"u","ContainerName":"c","ResourceName":"a.b/c",'
     b'"DeviceIDs":{"-1":["d0","d1"]},"AllocResp":"EgA="}],"RegisteredDevices":{"a.b/c":["d0"]}},'

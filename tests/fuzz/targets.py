@@ -16,8 +16,9 @@ import yaml
 from fuzz import doors, hosts, netlink
 from fuzz.bitstreams import mutated
 from fuzz.engine import Feed, Target, refusal, spoilt
-from fuzz.samples import CHECKPOINT, CONFIGURATION, PEERS, UEVENTS
+from fuzz.samples import CDI, CHECKPOINT, CONFIGURATION, PEERS, UEVENTS
 from nodeplug.backend import BackendSpec
+from nodeplug.cdi.store import nodes_of
 from nodeplug.config.load import Source, load_configuration
 from nodeplug.host.host import open_host
 from nodeplug.host.uevent_text import parse
@@ -65,6 +66,11 @@ def _configuration(backend: str, file: Path) -> str:
 
 def _checkpoint(file: Path) -> str:
     return "unreadable" if read_checkpoint(file).records is None else "read"
+
+
+def _cdi(file: Path) -> str:
+    file.replace(file.with_suffix(".json"))
+    return f"{len(nodes_of(file.parent))} devices"
 
 
 def _uevent(data: bytes) -> str:
@@ -161,6 +167,7 @@ TARGETS = (
         partial(_spoilt_bytes, (CHECKPOINT,)),
         partial(_a_file, _checkpoint),
     ),
+    Target("CDI files of others", partial(_documents, CDI), partial(_a_file, _cdi)),
     Target("HTTP requests", doors.requests, doors.a_server),
     Target("annotation", doors.annotations, partial(_plain, doors.annotation)),
     Target("helpers without memory", doors.memories, doors.a_helper, doors.HELPER_SECONDS),
