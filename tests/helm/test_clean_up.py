@@ -25,6 +25,7 @@ from nodeplug.testing import Kubelet, Pod
 from nodeplug_nvidia_gpu.injection import OWN_VENDOR
 from nodeplug_sriov_net.device_info import FOLDER
 from support.awkward.backend import AwkwardSimulator
+from support.bundle import in_container
 from support.charts import program
 from support.command import Result, environment, nodeplug
 from support.packages import install
@@ -88,6 +89,23 @@ def test_what_the_page_tells_is_removed_and_nothing_else(tmp_path: Path) -> None
     told = [line.removeprefix("removed ") for line in done.out.splitlines()]
     assert {path for path in before if path.startswith(tuple(told))} == before - {*BYSTANDERS}
     assert done.err == ""
+
+
+def test_what_its_container_may_suffices() -> None:
+    """Without a capability, on a read-only root, with the folders that the manifest mounts."""
+    security = CONTAINER["securityContext"]
+    assert security["capabilities"] == {"drop": ["ALL"]}
+    assert security["readOnlyRootFilesystem"]
+    with tempfile.TemporaryDirectory(prefix="npu", dir="/tmp") as name:
+        host, bundle = Path(name) / "host", Path(name)
+        made = {f"{path}file" if path.endswith("/") else path.replace("*", "x") for path in TOLD}
+        touch(host, *BYSTANDERS, *made)
+        folders = {each["name"]: host / each["hostPath"]["path"][1:] for each in POD["volumes"]}
+        mounts = {each["mountPath"]: folders[each["name"]] for each in CONTAINER["volumeMounts"]}
+        done = in_container(bundle, CONTAINER["args"], mounts=mounts)
+        assert (done.returncode, done.stderr) == (0, "")
+        recorded = {path.replace("*", "x") for path in RECORDED}
+        assert files(host) == {*BYSTANDERS, *recorded}
 
 
 def stem(path: str) -> str:
