@@ -55,6 +55,14 @@ size() {
     esac
 }
 
+# The id of an image, if it is there.
+identity() {
+    case $tool in
+        buildah) buildah images --quiet --no-trunc "$1" 2>/dev/null || true ;;
+        *) "$tool" image inspect --format '{{.Id}}' "$1" 2>/dev/null || true ;;
+    esac
+}
+
 # The backends that a target is to have.
 expected() {
     case $1 in
@@ -65,9 +73,12 @@ expected() {
 
 for target in "$@"; do
     image=$prefix/$target:$tag
+    former=$(identity "$image")
     # shellcheck disable=SC2086 - words, not one
     build --file images/Containerfile --target "$target" --tag "$image" \
         --build-arg "VERSION=$tag" --build-arg "REVISION=$revision" $options .
+    # The one that had the name has none now; where it has another, or runs, it stays.
+    [ -z "$former" ] || [ "$former" = "$(identity "$image")" ] || "$tool" rmi "$former" >/dev/null 2>&1 || true
     echo "== $image, $(size "$image")"
     python "$image" -m nodeplug backends
     found=$(python "$image" -m nodeplug backends | awk 'NR > 1 { print $1 }' | sort | xargs)

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import subprocess
 import tempfile
 from collections.abc import AsyncGenerator, Iterator
@@ -172,13 +173,13 @@ def test_images_are_ours() -> None:
     images = {each["image"] for each in (*POD["initContainers"], *POD["containers"])}
     assert images == {f"nodeplug/custom:{__version__}"}
     (told,) = re.findall(r"kubectl set image .*helm/clean-up\.yaml.*", PAGE)
-    words = told.partition("|")[0].split()
+    words = shlex.split(told.partition("|")[0])
     done = subprocess.run(
         (program("kubectl"), *words[1:]), capture_output=True, check=True, cwd=ROOT
     )
     pod = yaml.safe_load(done.stdout)["spec"]["template"]["spec"]
     images = {each["image"] for each in (*pod["initContainers"], *pod["containers"])}
-    assert images == {words[-3].partition("=")[2].strip("'")}
+    assert images == {words[-3].partition("=")[2]}
 
 
 @pytest_asyncio.fixture(name="agent")

@@ -102,6 +102,41 @@ def test_one_command_raises_all_digests(tmp_path: Path) -> None:
     assert [name for name, _, _ in raised] == names
 
 
+DOCKER = r"""#!/bin/sh
+# Ids of images are numbers in $STATE/ids, by name in $STATE/names/.
+case "$*" in
+    info) ;;
+    "buildx build "*)
+        number=$(($(wc -l <$STATE/ids) + 1)); echo $number >>$STATE/ids
+        name=$(echo "$*" | sed 's/.* --tag \([^ ]*\) .*/\1/')
+        echo $number >$STATE/names/${name##*/} ;;
+    "image inspect --format {{.Id}} "*) cat $STATE/names/${5##*/} ;;
+    "image inspect "*) echo 1 ;;
+    "rmi "*) echo $2 >>$STATE/removed ;;
+    *" backends") printf 'NAME\ncustom\n' ;;
+    "run "*) ;;
+    *) echo "what is $*" >&2; exit 1 ;;
+esac
+"""
+
+
+def test_no_image_is_left_without_a_name(tmp_path: Path) -> None:
+    """That of the build before has lost it; a program that keeps numbers stands in for docker."""
+    for file in ("images/build.sh", "core/src/nodeplug/_version.py"):
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / file, tmp_path / file)
+    (tmp_path / "names").mkdir()
+    (tmp_path / "ids").touch()
+    (tmp_path / "docker").write_text(DOCKER)
+    (tmp_path / "docker").chmod(0o755)
+    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", "STATE": str(tmp_path)}
+    for _ in range(3):
+        command = (tmp_path / "images/build.sh", "custom")
+        subprocess.run(command, check=True, env=environment, capture_output=True)
+    assert (tmp_path / "ids").read_text().split() == ["1", "2", "3"]
+    assert (tmp_path / "removed").read_text().split() == ["1", "2"]
+
+
 @each_target
 def test_an_image_has_a_bill_of_its_materials(target: str) -> None:
     """Of what is installed for it; `make images` copies it out."""
