@@ -1,5 +1,6 @@
 """A cluster by kubectl and helm: whichever KUBECONFIG names."""
 
+import contextlib
 import json
 import subprocess
 from collections.abc import Callable, Mapping
@@ -35,6 +36,15 @@ class Cluster:
     def delete(self, *what: str) -> None:
         """Remove objects; return when they are gone."""
         run([*self._kubectl, "delete", *what, "--ignore-not-found"])
+
+    def taint(self, node: str, key: str) -> None:
+        """Keep pods that do not tolerate it from a node."""
+        run([*self._kubectl, "taint", "node", node, f"{key}=:NoSchedule", "--overwrite"])
+
+    def untaint(self, node: str, key: str) -> None:
+        """Take a taint from a node, if it is there."""
+        with contextlib.suppress(CommandError):
+            run([*self._kubectl, "taint", "node", node, f"{key}-"])
 
     def install(self, release: str, chart: Path, values: Mapping[str, object]) -> None:
         """Install a release, or upgrade it."""

@@ -15,6 +15,7 @@ NODE_PATHS = ("/dev/full", "/dev/null", "/dev/zero")
 FOLDER = "/run/nodeplug-e2e"
 NAMES = ("device-0", "device-1")
 REPLICAS = 200
+TAINT = "e2e.example.com/starting"
 ANYWHERE = [{"operator": "Exists"}]
 
 
@@ -40,7 +41,9 @@ def configuration(*more: Object) -> dict[str, Any]:
     }
 
 
-def values(given: Parameters, node: str, config: Object) -> dict[str, Any]:
+def values(
+    given: Parameters, node: str, config: Object, tolerations: Sequence[Object] = ANYWHERE
+) -> dict[str, Any]:
     """Return values of the umbrella chart for one node; an empty name keeps agents from all."""
     selector = {"kubernetes.io/hostname": node} if node else {"nodeplug-e2e": "nowhere"}
     return {
@@ -52,7 +55,7 @@ def values(given: Parameters, node: str, config: Object) -> dict[str, Any]:
                 "pullPolicy": given.pull_policy,
             },
             "nodeSelector": selector,
-            "tolerations": ANYWHERE,
+            "tolerations": [*tolerations],
             "hostPaths": [{"path": FOLDER}],
             "hostNetwork": given.host_network,
             "config": config,

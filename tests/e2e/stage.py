@@ -1,7 +1,7 @@
 """The cluster as the tests use it: one release on one node."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,11 +25,18 @@ class Stage(NamedTuple):
     host: str
     chart: Path
 
-    def install(self, config: Object = STANDARD, *, away: bool = False) -> None:
+    def install(
+        self,
+        config: Object = STANDARD,
+        *,
+        away: bool = False,
+        tolerations: Sequence[Object] = objects.ANYWHERE,
+    ) -> None:
         """Install or upgrade the release; `away` keeps agents from every node."""
         host = "" if away else self.host
         old = self.agent()["metadata"]["name"] if away else ""
-        self.cluster.install(RELEASE, self.chart, objects.values(self.given, host, config))
+        values = objects.values(self.given, host, config, tolerations)
+        self.cluster.install(RELEASE, self.chart, values)
         wanted = 0 if away else 1
         self.cluster.until(is_settled(wanted), "daemonset", AGENT, seconds=240)
         if old:  # it may still end
@@ -77,6 +84,11 @@ class Stage(NamedTuple):
         name = f"hands-{time.monotonic_ns()}"
         self.cluster.apply(objects.hands(self.given, name, self.host, script))
         self.said(name)
+
+
+def taints(node: Object) -> list[str]:
+    """Return the keys of a node's taints."""
+    return [each["key"] for each in node["spec"].get("taints", ())]
 
 
 def in_phase(*phases: str) -> Callable[[Object], bool]:

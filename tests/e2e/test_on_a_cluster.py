@@ -9,8 +9,8 @@ import pytest
 
 from e2e import objects
 from e2e.latency import alternated, percentiles, starts
-from e2e.objects import ADDED, FILES, NAMES, NODES, SHARED
-from e2e.stage import RELEASE, Stage, has, in_phase
+from e2e.objects import ADDED, FILES, NAMES, NODES, SHARED, TAINT
+from e2e.stage import RELEASE, STANDARD, Stage, has, in_phase, taints
 from e2e.watch import Object, WatchError
 
 pytestmark = pytest.mark.timeout(900)
@@ -163,6 +163,19 @@ def test_an_upgrade_replaces_agents_under_running_containers(installed: Stage) -
     installed.start("after", TELL, {NODES: 2})
     assert len(got(installed.said("after")[0])) == 2
     assert in_phase("Running")(installed.cluster.get("pod", "holder"))
+
+
+def test_a_start_up_taint_is_tolerated_and_taken_away(installed: Stage) -> None:
+    """By an agent that tolerates besides only what is on the node anyway."""
+    cluster, node = installed.cluster, installed.node
+    others = [{"key": key, "operator": "Exists"} for key in taints(cluster.get("node", node))]
+    cluster.taint(node, TAINT)
+    try:
+        config = STANDARD | {"cluster": {"removeTaint": TAINT}}
+        installed.install(config, tolerations=others)
+        cluster.until(lambda found: TAINT not in taints(found), "node", node, seconds=120)
+    finally:
+        cluster.untaint(node, TAINT)
 
 
 def test_many_pods_start_with_devices(

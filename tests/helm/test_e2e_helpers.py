@@ -234,6 +234,15 @@ def test_what_the_suite_installs_is_what_the_chart_takes(charts: Charts, tmp_pat
     assert spec["containers"][0]["imagePullPolicy"] == "Never"
 
 
+def test_the_suites_taint_is_tolerated_because_the_agent_removes_it(charts: Charts) -> None:
+    """Not because the suite says so."""
+    for cluster, found in ({"removeTaint": objects.TAINT}, [objects.TAINT]), ({}, []):
+        config = STANDARD | {"cluster": cluster}
+        rendered = charts.render(UMBRELLA, objects.values(from_environment(GIVEN), "n", config, []))
+        tolerations = pod_spec(only(rendered, "DaemonSet")).get("tolerations", [])
+        assert [each["key"] for each in tolerations] == found
+
+
 def test_every_object_of_the_suite_is_valid() -> None:
     """By the schema of the newest Kubernetes."""
     given = from_environment(GIVEN)
