@@ -15,6 +15,7 @@ import grpc.aio
 import pytest
 import yaml
 
+from nodeplug.host.root import HostRoot
 from nodeplug.kubelet.api.podresources_v1_pb2 import (
     ContainerDevices,
     ContainerResources,
@@ -39,7 +40,7 @@ from nodeplug.operations.discovery import discover
 from nodeplug.testing import Pod
 from nodeplug.values.errors import PodResourcesError
 from support.awkward.backend import SPEC, Settings
-from support.awkward.state import State
+from support.awkward.state import State, write_state
 from support.command import Result, environment, nodeplug, write_config
 from support.held_board import SHARED, held_board
 from support.interrupts import IN_BACKGROUND
@@ -146,6 +147,18 @@ async def test_what_is_held_is_explained_beside_what_the_backend_says(tmp_path: 
         (row,) = [each for each in json.loads(result.out) if each["held"]]
         assert row["device"] == replica.partition("::")[0]
         assert row["reason"] == f"held: in use as {replica} of {SHARED}"
+
+
+def test_a_device_that_is_quarantined_is_explained_as_such(tmp_path: Path) -> None:
+    """Row K6: the operator has taken it out of service, whatever the backend sees."""
+    install(tmp_path, "awkward", "from support.awkward.backend import nodeplug_backend\n")
+    write_state(HostRoot(tmp_path), State())
+    rule = {"devices": {"id": "awk-board-1"}, "reason": "fan is loud"}
+    config = write_config(tmp_path, {"host": {"root": str(tmp_path)}, "quarantine": [rule]})
+    command = ("devices", "--explain", "--backend", "awkward", "--config", str(config))
+    rows = json.loads(nodeplug(*command, "--output", "json", site=tmp_path).out)
+    out = [(row["device"], row["reason"]) for row in rows if not row["served"]]
+    assert out == [("awk-board-1", "quarantined: fan is loud")]
 
 
 async def test_a_backend_says_why_a_device_is_sick() -> None:

@@ -109,6 +109,16 @@ async def test_with_warnings_alone_the_exit_code_is_0(short: Path) -> None:
     assert shown["versions"]["test-awkward"] == "1.0"
 
 
+async def test_devices_that_are_quarantined_are_named(short: Path) -> None:
+    """Row K6: with the operator's reason."""
+    (short / "dp").mkdir()
+    rules = [{"devices": {"id": "awk-board-[0-3]"}, "reason": "fan is loud"}]
+    result = await asyncio.to_thread(run, short, (), configured(short, quarantine=rules))
+    lines = [" ".join(line.split()) for line in result.out.splitlines()]
+    first = lines.index("finding quarantined: fan is loud")
+    assert lines[first - 1] == "awk-board-0, awk-board-1, awk-board-2, awk-board-3"
+
+
 async def test_a_directory_that_cannot_be_written_is_a_problem(short: Path) -> None:
     """Even for root."""
     require(can_mount_in_namespace(), "mounting in a namespace of its own is not allowed")

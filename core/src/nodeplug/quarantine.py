@@ -36,6 +36,12 @@ def isolate(inventory: Inventory, rules: Sequence[QuarantineRule]) -> Inventory:
     return replace(inventory, devices=devices)
 
 
+def quarantined(inventory: Inventory, rules: Sequence[QuarantineRule]) -> dict[str, str]:
+    """Return why devices are out of service by these rules, by id."""
+    devices = isolate(inventory, rules).devices
+    return {i: new.reason for i, new in devices.items() if new is not inventory.devices[i]}
+
+
 def _judge(
     device: Device, judges: Sequence[tuple[Callable[[Mapping[str, Attribute]], bool], str]]
 ) -> Device:

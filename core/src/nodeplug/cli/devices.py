@@ -29,7 +29,9 @@ from nodeplug.offers import Offer
 from nodeplug.operations.allocations import held_devices
 from nodeplug.operations.discovery import SECONDS, discover
 from nodeplug.operations.rules import idle
+from nodeplug.quarantine import quarantined
 from nodeplug.values.device import Device
+from nodeplug.values.inventory import Inventory
 
 _COLUMNS = (
     *("backend", "resource", "offeredAs", "replicas", "policy", "inject"),
@@ -98,7 +100,23 @@ def _explained_rows(
     answers, code = asyncio.run(ask_each(partial(_verdicts, known), specs, configuration))
     plugin_dir = Path(configuration.agent.kubelet.device_plugin_dir)
     held = asyncio.run(held_devices(plugin_dir))
-    return {name: _with_holds(rows, held) for name, rows in answers.items()}, code
+    out = asyncio.run(_quarantined(known, specs, configuration))
+    return {name: _with_holds(rows, held, out) for name, rows in answers.items()}, code
+
+
+async def _quarantined(
+    known: Identities, specs: Mapping[str, BackendSpec], configuration: Configuration
+) -> dict[str, str]:
+    """Return why devices are out of service, by id; what fails is told by the explanation."""
+    if not (rules := configuration.agent.quarantine):
+        return {}
+    asked = [
+        discover(specs[name], settings, configuration.agent.host.root, known=known)
+        for name, settings in configuration.usable.items()
+    ]
+    found = await asyncio.gather(*asked, return_exceptions=True)
+    inventories = [each for each in found if isinstance(each, Inventory)]
+    return {i: why for each in inventories for i, why in quarantined(each, rules).items()}
 
 
 async def _verdicts(known: Identities, spec: BackendSpec, settings: Any, root: str) -> list[_Row]:
@@ -113,9 +131,11 @@ async def _verdicts(known: Identities, spec: BackendSpec, settings: Any, root: s
     ]
 
 
-def _with_holds(rows: list[_Row], held: Mapping[str, str]) -> list[_Row]:
-    """Return the rows of what is explained, with what agents keep back and why."""
+def _with_holds(rows: list[_Row], held: Mapping[str, str], out: Mapping[str, str]) -> list[_Row]:
+    """Return the rows of what is explained, with what is kept back or out of service, and why."""
     for row in rows:
+        if row["served"] and (why := out.get(str(row["device"]))):
+            row["served"], row["reason"] = False, why
         why = held.get(str(row["device"]), "") if row["served"] else ""
         row["held"] = bool(why)
         row["reason"] = f"held: {why}" if why else row["reason"]

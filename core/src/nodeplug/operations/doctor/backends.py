@@ -9,6 +9,7 @@ from nodeplug.backend import BackendSpec, Finding
 from nodeplug.host.calls import call
 from nodeplug.operations.discovery import discover
 from nodeplug.operations.doctor.patient import Patient, problem, warning
+from nodeplug.quarantine import QuarantineRule, quarantined
 from nodeplug.values.inventory import Inventory
 
 _NAMED_LIMIT = 4
@@ -71,6 +72,24 @@ def left_out(found: Mapping[str, Inventory]) -> Iterator[Finding]:
             yield warning(subject, f"is not served by {name}: {reason}", remedy)
 
 
+def out_of_service(
+    found: Mapping[str, Inventory], rules: Sequence[QuarantineRule]
+) -> Iterator[Finding]:
+    """Name the devices that the operator has taken out of service, those of a reason at once."""
+    named: dict[str, list[str]] = {}
+    for inventory in found.values():
+        for device_id, reason in quarantined(inventory, rules).items():
+            named.setdefault(reason, []).append(device_id)
+    for reason, ids in named.items():
+        remedy = "take the rule out of quarantine once they may be given again"
+        yield warning(_named(ids), reason, remedy, "no pod is given a device that is quarantined")
+
+
+def _named(ids: Sequence[str]) -> str:
+    more = f" and {len(ids) - _NAMED_LIMIT} more" if len(ids) > _NAMED_LIMIT else ""
+    return ", ".join(ids[:_NAMED_LIMIT]) + more
+
+
 def sick_devices(found: Mapping[str, Inventory]) -> Iterator[Finding]:
     """Name unhealthy devices, those with the same reason at once."""
     sick: dict[tuple[str, str], list[str]] = {}
@@ -79,9 +98,7 @@ def sick_devices(found: Mapping[str, Inventory]) -> Iterator[Finding]:
             if not device.healthy:
                 sick.setdefault((name, device.reason), []).append(device.id)
     for (name, reason), ids in sick.items():
-        more = f" and {len(ids) - _NAMED_LIMIT} more" if len(ids) > _NAMED_LIMIT else ""
-        subject = ", ".join(ids[:_NAMED_LIMIT]) + more
         remedy = f"see the README of the backend {name}; `nodeplug allocations` names its pods"
         yield problem(
-            subject, f"unhealthy: {reason}", remedy, "no pod is given an unhealthy device"
+            _named(ids), f"unhealthy: {reason}", remedy, "no pod is given an unhealthy device"
         )
