@@ -1,5 +1,6 @@
 """C5, C19, C20: our files in the kubelet's directory."""
 
+import asyncio
 import fcntl
 import tempfile
 from collections.abc import Iterator
@@ -9,7 +10,9 @@ import pytest
 
 from kubelets.kinds import Kind
 from nodeplug.allocation import BackendHandle
+from nodeplug.host.fallbacks import fallbacks
 from nodeplug.host.watch import PathWatch
+from nodeplug.kubelet import server
 from nodeplug.kubelet.sockets import SocketDirectory, check_plugin_dir, instance_locks
 from nodeplug.testing import Pod
 from nodeplug.testing.patience import patience
@@ -185,3 +188,18 @@ def test_c19_what_only_looks_like_an_instance_breaks_no_start(short: Path) -> No
     sockets.open()
     sockets.close()
     assert odd.exists()
+
+
+async def test_a_server_that_never_ends_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where gRPC could start no thread: the end of the agent does not wait for it."""
+    monkeypatch.setattr(server, "_GRPC_SECONDS", 0.01)
+    ended = asyncio.Event()
+
+    async def stop() -> None:
+        await ended.wait()
+
+    await server._to_its_end(stop())
+    assert "gRPC" in fallbacks()
+    ended.set()
+    await server._to_its_end(stop())
+    assert fallbacks() == {}

@@ -10,6 +10,7 @@ import grpc.aio
 import pytest
 
 from nodeplug.config.load import Source, load_configuration
+from nodeplug.kubelet import pod_resources, probe
 from nodeplug.kubelet.server import DevicePluginServer
 from nodeplug.supervisor.reload import Reloader, ReloadReport, refusal
 from nodeplug.values.errors import ConfigError
@@ -165,3 +166,20 @@ async def test_readiness_does_not_tell_what_a_backend_failed_with() -> None:
     async with stage() as play, watched(play) as watch:
         play.set(State(crash=True))
         await watch.until("/readyz", 200, "degraded: backend awkward: failed\n")
+
+
+@pytest.mark.parametrize("asker", [probe, pod_resources], ids=["readiness", "use"])
+async def test_nobody_waits_for_a_grpc_that_does_not_turn(
+    asker: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its own limits need a thread of it."""
+
+    async def never(*_: object, timeout: float) -> None:  # noqa: ASYNC109 - as gRPC has it
+        assert timeout
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(asker, "method", lambda *_: never)
+    monkeypatch.setattr(probe, "_SECONDS", 0.01)
+    monkeypatch.setattr(pod_resources, "_LIST_SECONDS", 0.01)
+    asked = probe.trouble_at if asker is probe else pod_resources._answer
+    assert await asked(Path("/none")) in {"gRPC does not turn", None}

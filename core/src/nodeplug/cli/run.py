@@ -56,6 +56,8 @@ _DESCRIPTORS = 65_536
 # What is being written is at its end by then, or its disk hangs.
 _RELEASE_SECONDS = 2.0
 
+_LEAVE_SECONDS = 2.0
+
 _log = logging.getLogger("nodeplug")
 
 
@@ -219,6 +221,7 @@ async def _serve(
         waiting.cancel()
         await asyncio.wait({waiting})
     _log.info("stopped")
+    await _leave()
 
 
 async def _stand_by(
@@ -274,6 +277,15 @@ async def _hand_over(agent: Agent, lease: Lease) -> None:
         async with asyncio.timeout(_RELEASE_SECONDS):
             await agent.release()
     await lease.hand_over()
+
+
+async def _leave() -> None:
+    """Break off what is left; end at once where that cannot be, as where gRPC has no threads."""
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    for each in left:
+        each.cancel()
+    if left and (await asyncio.wait(left, timeout=_LEAVE_SECONDS))[1]:
+        os._exit(0)
 
 
 async def _unwrapped(running: "asyncio.Future[Any]") -> None:

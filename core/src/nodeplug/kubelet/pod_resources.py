@@ -76,8 +76,9 @@ async def _answer(socket: Path) -> api.ListPodResourcesResponse | None:
             channel, _LIST, api.ListPodResourcesRequest, api.ListPodResourcesResponse.FromString
         )
         try:
-            return await ask(api.ListPodResourcesRequest(), timeout=_LIST_SECONDS)
-        except grpc.aio.AioRpcError:
+            async with asyncio.timeout(2 * _LIST_SECONDS):  # gRPC's own needs a thread of it
+                return await ask(api.ListPodResourcesRequest(), timeout=_LIST_SECONDS)
+        except (grpc.aio.AioRpcError, TimeoutError):
             return None
 
 

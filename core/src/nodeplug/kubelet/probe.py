@@ -79,7 +79,10 @@ def _stamps(paths: AbstractSet[Path]) -> dict[Path, object]:
 async def _trouble_on(channel: grpc.aio.Channel) -> str:
     try:
         ask = method(channel, _OPTIONS_OF, api.Empty, api.DevicePluginOptions.FromString)
-        await ask(api.Empty(), timeout=_SECONDS)
+        async with asyncio.timeout(2 * _SECONDS):  # gRPC's own needs a thread of it
+            await ask(api.Empty(), timeout=_SECONDS)
+    except TimeoutError:
+        return "gRPC does not turn"
     except grpc.aio.AioRpcError as error:
         return error.details() or error.code().name
     return ""

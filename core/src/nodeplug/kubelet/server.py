@@ -9,12 +9,15 @@ from pathlib import Path
 import grpc
 import grpc.aio
 
+from nodeplug.host.fallbacks import fall_back, recover
 from nodeplug.host.files import remove_quietly
 from nodeplug.kubelet.service import DevicePluginService
 from nodeplug.kubelet.sockets import SocketDirectory
 
 # R15: the kubelet handles the end of a stream after the fact, and may then drop the next one.
 SETTLE_SECONDS = 0.5
+# What gRPC does at once where it has its threads.
+_GRPC_SECONDS = 3.0
 # R51: the kubelet sets no limit on the ids it sends along.
 _OPTIONS = [("grpc.max_receive_message_length", -1), ("grpc.so_reuseport", 0)]
 
@@ -142,11 +145,18 @@ def _remove(*paths: Path) -> None:
 async def _to_its_end(work: Coroutine[object, object, None]) -> None:
     # A gRPC server whose start or stop is cancelled midway cannot be stopped any more: that fails
     # with an error in the place of the cancellation, or waits for ever.
+    # Nor does it ever end where gRPC could start no thread.
     task = asyncio.create_task(work)
     try:
-        await asyncio.shield(task)
+        await asyncio.wait({task}, timeout=_GRPC_SECONDS)
     finally:
-        await asyncio.wait({task})
+        if not task.done():
+            await asyncio.wait({task}, timeout=_GRPC_SECONDS)
+    if task.done():
+        task.result()
+        recover("gRPC")
+    else:
+        fall_back("gRPC", "does not turn", "it may have no threads; a restart helps")
 
 
 def _inode(path: Path) -> int:
