@@ -13,8 +13,8 @@ import psutil
 
 from chaos.faults import DISK, FILES, LIVE, RESTARTS, Fault, kubelet_restarts
 from chaos.hardware_faults import HARDWARE, HARDWARE_RESTARTS
-from chaos.limits import can_limit_threads, own_limits
-from chaos.limits_faults import GROUPS, LIMITS, ROOMS, WATCHES
+from chaos.limits import own_limits
+from chaos.limits_faults import LIMITS, ROOMS, WATCHES
 from chaos.outside_faults import OUTSIDE
 from chaos.world import RESTART_SECONDS, BrokenError, World, world
 from support.fuse import can_serve_files
@@ -106,8 +106,7 @@ def _weighed(faults: Sequence[Fault], weight: float) -> list[Fault]:
 
 def _seen_from_outside() -> Sequence[Fault]:
     """Return what is done by those outside, or can be seen from there alone."""
-    groups = GROUPS if can_limit_threads() else ()
-    return (*OUTSIDE, *LIMITS, *groups, *(WATCHES if own_limits() else ()))
+    return (*OUTSIDE, *LIMITS, *(WATCHES if own_limits() else ()))
 
 
 async def _one(play: World, fault: Fault) -> float:

@@ -1,10 +1,9 @@
-"""The limits of the kernel for a running agent: descriptors, threads, and what inotify gives."""
+"""The limits of the kernel for a running agent: descriptors, and what inotify gives."""
 
-import os
 import resource
 import subprocess
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -58,46 +57,3 @@ def few_descriptors(pid: int, spare: int) -> Iterator[None]:
         yield
     finally:
         resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
-
-
-_PIDS = Path("/sys/fs/cgroup/pids"), Path("/sys/fs/cgroup")
-
-
-@cache
-def can_limit_threads() -> bool:
-    """Whether control groups that count threads can be made here."""
-    try:
-        with _group():
-            return True
-    except OSError:
-        return False
-
-
-@contextmanager
-def few_threads(pid: int, spare: int) -> Iterator[None]:
-    """Let a process start so many threads and processes more; those that it has go on."""
-    with _group() as folder:
-        (folder / "cgroup.procs").write_text(str(pid))
-        limit = len(os.listdir(f"/proc/{pid}/task")) + spare  # noqa: PTH208 - they are counted
-        (folder / "pids.max").write_text(str(limit))
-        try:
-            yield
-        finally:
-            (folder / "pids.max").write_text("max")
-            while own := (folder / "cgroup.procs").read_text().split():
-                for each in own:
-                    with suppress(ProcessLookupError):
-                        (folder.parent / "cgroup.procs").write_text(each)
-
-
-@contextmanager
-def _group() -> Iterator[Path]:
-    top = next(each for each in _PIDS if each.is_dir())
-    folder = top / f"nodeplug-chaos-{os.getpid()}"
-    folder.mkdir()
-    try:
-        if not (folder / "pids.max").exists():
-            raise FileNotFoundError(folder / "pids.max")
-        yield folder
-    finally:
-        folder.rmdir()

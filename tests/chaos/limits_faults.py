@@ -1,4 +1,4 @@
-"""What happens to a node that has nothing left: no descriptors, no threads, no watches, no room.
+"""What happens to a node that has nothing left: no descriptors, no watches, no room.
 
 Whatever is refused meanwhile, nothing is given twice, and the agent does without: it lives, and all
 is as before when there is something again. What it does without for long it says.
@@ -16,14 +16,12 @@ from chaos.faults import (
     link_is_deleted,
     stream_is_killed,
 )
-from chaos.limits import few_descriptors, few_threads, lift, no_more_watches, own_limits, without
+from chaos.limits import few_descriptors, lift, no_more_watches, own_limits, without
 from chaos.world import RESTART_SECONDS, BrokenError, World
 from nodeplug.testing import AdmissionError
 from nodeplug.testing.patience import patience
 
 _MOST_SPARE = 8
-# The longest between two starts of a backend.
-_PAUSE_SECONDS = 60.0
 _NOT_WATCHED = "directory not watched"
 _NOT_WRITTEN_DOWN = "is not written down for other agents"
 _NOT_UPDATED = "its devices or files could not be updated"
@@ -49,18 +47,6 @@ async def agent_has_no_descriptors(world: World) -> None:
         await asyncio.sleep(world.dice.uniform(0, 2))
         _lives(world)
     await world.settled(RESTART_SECONDS)
-
-
-async def agent_has_no_threads(world: World) -> None:
-    """Leave it none to look at hardware, or at a disk that may hang, or to write to one."""
-    with few_threads(world.agent.pid, world.dice.randint(0, _MOST_SPARE // 4)):
-        with suppress(AdmissionError):
-            await world.admit_once(world.dice.choice(world.truth.resources()))
-        changes = kubelet_restarts, stream_is_killed, device_is_lost_or_recovers, board_changes
-        await world.dice.choice(changes)(world)
-        await asyncio.sleep(world.dice.uniform(0, 2))
-        _lives(world)
-    await world.settled(_PAUSE_SECONDS + RESTART_SECONDS)
 
 
 async def agent_has_no_more_watches(world: World) -> None:
@@ -153,8 +139,6 @@ def _lives(world: World) -> None:
 
 
 LIMITS = (Fault(2, agent_has_no_descriptors),)
-# What needs a control group of our own.
-GROUPS = (Fault(0.5, agent_has_no_threads),)
 # What needs limits of the agent's own.
 WATCHES = (
     Fault(1, agent_has_no_more_watches),
