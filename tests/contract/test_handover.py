@@ -150,6 +150,17 @@ async def test_a_standby_takes_over_from_an_agent_that_hangs(
         await play.listed(BOARD, 4)
 
 
+async def test_a_standby_lives_through_a_request_to_reload(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes over all the same."""
+    async with node(monkeypatch, {"awkward": {}}) as play:
+        await play.listed(BOARD, 4)
+        newcomer = await play.another()
+        await until_logged(newcomer, STANDING_BY)
+        os.kill(newcomer.pid, signal.SIGHUP)
+        assert await play.agent.terminate() == 0
+        await until_logged(newcomer, "registered")
+
+
 async def test_a_standby_writes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the holder has written for containers is as it was, whatever the newcomer has to say."""
     async with node(monkeypatch, {"awkward": {}}) as play:

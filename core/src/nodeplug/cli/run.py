@@ -209,6 +209,8 @@ async def _serve(
     ended = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
+    # Files are read again at the start that follows; the signal's default is the end.
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, lambda: None)
     ending = asyncio.create_task(ended.wait())
     waiting = asyncio.create_task(_stand_by(lease, start, (host, node), missing))
     await asyncio.wait({waiting, ending}, return_when=asyncio.FIRST_COMPLETED)
