@@ -89,7 +89,7 @@ def _sound(tmp_path_factory: pytest.TempPathFactory) -> Figures:
     }
     (folder / "template").write_text(json.dumps(config))
     run = f"exec {sys.executable} -m nodeplug run --backend custom --config {folder}/config"
-    script = f"sed s,DIR,{{dir}}, {folder}/template > {folder}/config; {run}"
+    script = f"sed s,DIR,{{dir}},g {folder}/template > {folder}/config; {run}"
     return compared(
         f"sh -c {shlex.quote(script)}", "--change", f"rm {device}", "--undo", f"touch {device}"
     )
