@@ -157,8 +157,29 @@ async def test_a_standby_lives_through_a_request_to_reload(monkeypatch: pytest.M
         newcomer = await play.another()
         await until_logged(newcomer, STANDING_BY)
         os.kill(newcomer.pid, signal.SIGHUP)
+        async with patience(10):
+            while len(logged(newcomer, STANDING_BY)) < 2:  # noqa: ASYNC110 - a file tells nobody
+                await asyncio.sleep(0.01)
         assert await play.agent.terminate() == 0
         await until_logged(newcomer, "registered")
+
+
+async def test_a_standby_takes_a_new_configuration_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it serves from its first list on is what the files say then."""
+    async with node(monkeypatch, {"awkward": {}}) as play:
+        await play.listed(BOARD, 4)
+        newcomer = await play.another(metrics={"enabled": False})
+        await until_logged(newcomer, STANDING_BY)
+        newcomer.offer([{"resource": BOARD, "replicas": 3}])
+        async with patience(10):
+            while len(logged(newcomer, STANDING_BY)) < 2:  # noqa: ASYNC110 - a file tells nobody
+                await asyncio.sleep(0.01)
+        before = len(play.kubelet.journal.events)
+        assert await play.agent.terminate() == 0
+        await until_logged(newcomer, "registered")
+        await play.listed(BOARD, 12)
+        lists = [e for e in play.kubelet.journal.events[before:] if e.kind == "list"]
+        assert {each.count for each in lists if each.resource == BOARD} == {12}
 
 
 async def test_a_standby_writes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

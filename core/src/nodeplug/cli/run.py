@@ -41,7 +41,7 @@ from nodeplug.operations.view import View
 from nodeplug.supervisor.agent import Agent, ConfiguredBackend, Node, Rules
 from nodeplug.supervisor.installation import file_name, owner_of
 from nodeplug.supervisor.kept_up import kept_up
-from nodeplug.supervisor.reload import Reloader, ReloadReport, refusal
+from nodeplug.supervisor.reload import Reloader, ReloadReport, changed, refusal
 from nodeplug.supervisor.standby import Standby
 from nodeplug.values.errors import (
     BrokenSectionError,
@@ -188,13 +188,12 @@ async def _serve(
     host = open_host(settings.host.root, settings.host.uevents)
     kubelet = settings.kubelet
     directories = Path(kubelet.device_plugin_dir), Path(kubelet.pod_resources_socket)
-    rules = Rules(settings.offers, settings.quarantine, await recalled(settings))
     feature_dir = settings.labels.feature_dir if settings.labels.enabled else ""
     registry = Path(kubelet.registry) if kubelet.registry else None
     ledger_dir = Path(settings.host.ledger_dir) if settings.host.ledger_dir else None
     node = Node(
         *directories,
-        rules,
+        Rules(),
         Path(settings.cdi.spec_dir),
         feature_dir,
         registry,
@@ -209,14 +208,14 @@ async def _serve(
     ended = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
-    # Files are read again at the start that follows; the signal's default is the end.
-    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, lambda: None)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _begin_anew)
     ending = asyncio.create_task(ended.wait())
     waiting = asyncio.create_task(_stand_by(lease, start, (host, node), missing))
     await asyncio.wait({waiting, ending}, return_when=asyncio.FIRST_COMPLETED)
     if waiting.done():
         waiting.result()
-        agent = Agent(backends, host, node._replace(contended=lease.contended))
+        node = node._replace(rules=await _rules(settings), contended=lease.contended)
+        agent = Agent(backends, host, node)
         reloader = Reloader(files, load, agent, configuration.errors, missing)
         await _run(agent, reloader, lease, start, ending)
     else:
@@ -224,6 +223,15 @@ async def _serve(
         await asyncio.wait({waiting})
     _log.info("stopped")
     await _leave()
+
+
+async def _rules(settings: AgentSettings) -> Rules:
+    return Rules(settings.offers, settings.quarantine, await recalled(settings))
+
+
+def _begin_anew() -> None:
+    """Start once more as this process: a standby has nothing that others would miss."""
+    os.execv(sys.executable, sys.orig_argv)  # noqa: S606 - there is no shell
 
 
 async def _stand_by(
@@ -239,10 +247,17 @@ async def _stand_by(
     specs = [spec for spec, _ in start.backends]
     async with asyncio.TaskGroup() as tasks:
         pages = run_pages(view, start.configuration.agent, specs)
-        beside = [tasks.create_task(each) for each in (standby.run(), pages)]
+        works = standby.run(), pages, _with_new_files(start.files)
+        beside = [tasks.create_task(each) for each in works]
         await lease.acquire()
         for task in beside:
             task.cancel()
+
+
+async def _with_new_files(files: Mapping[Path, object]) -> None:
+    await changed(files)
+    _log.info("configuration changed, standing by anew")
+    _begin_anew()
 
 
 async def _run(
@@ -263,9 +278,13 @@ async def _run(
     if lease.wanted and not running.done():
         await _hand_over(agent, lease)
     running.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await _unwrapped(running)
-    await asyncio.wait(parts)  # the gathering ends with its first part
+    try:
+        with contextlib.suppress(asyncio.CancelledError):
+            await _unwrapped(running)
+    finally:  # the gathering ends with its first part
+        for part in parts:
+            part.cancel()
+        await asyncio.wait(parts)
 
 
 async def _taken(agent: Agent, lease: Lease) -> None:

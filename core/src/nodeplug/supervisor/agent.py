@@ -195,7 +195,8 @@ class Agent:
 
     async def _serve_late_names(self) -> None:
         await asyncio.sleep(STANDS_SECONDS)
-        self._serve_former(self._runners)
+        if not self._released:
+            self._serve_former(self._runners)
 
     def _serve_former(self, backends: Collection[str]) -> None:
         """Serve what is left of the former names of these backends.

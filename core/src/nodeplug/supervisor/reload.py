@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -42,6 +42,27 @@ def refusal(error: Exception) -> Trouble:
     return Trouble("ConfigurationRefused", shown, str(error) or repr(error), "configuration")
 
 
+async def changed(files: Mapping[Path, object]) -> None:
+    """Return when a file is not any more the one that has this stamp."""
+    async with SteadyWatch("the configuration") as changes:
+        _watch(changes, files)
+        news = aiter(changes)
+        while not _differ(files):
+            await anext(news)
+    await asyncio.sleep(_SETTLE_SECONDS)
+
+
+def _watch(changes: SteadyWatch, files: Collection[Path]) -> None:
+    paths = [file.absolute() for file in files]
+    for folder in {path.parent for path in paths}:
+        names = {path.name for path in paths if path.parent == folder}
+        changes.add(folder, frozenset({*names, _CONFIG_MAP_LINK}), written=True)
+
+
+def _differ(files: Mapping[Path, object]) -> bool:
+    return any(stamp(file) != before for file, before in files.items())
+
+
 class Reloader:
     """Reads the files again when they change or when asked to, and hands what is valid on.
 
@@ -68,11 +89,8 @@ class Reloader:
     async def run(self) -> None:
         """Watch until cancelled."""
         async with SteadyWatch("the configuration") as changes, asyncio.TaskGroup() as tasks:
-            paths = [file.absolute() for file in self._files]
-            for folder in {path.parent for path in paths}:
-                names = {path.name for path in paths if path.parent == folder}
-                changes.add(folder, frozenset({*names, _CONFIG_MAP_LINK}), written=True)
-            if any(stamp(file) != before for file, before in self._files.items()):
+            _watch(changes, self._files)
+            if _differ(self._files):
                 self.asked.set()
             tasks.create_task(self._reload_when_asked())
             async for _ in changes:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import Protocol
 
 from nodeplug.config.settings import ClusterSettings
@@ -56,9 +57,12 @@ class Announcer:
         try:
             async with asyncio.TaskGroup() as tasks:
                 for teller in self._tellers:
-                    tasks.create_task(_keep_telling(teller))
+                    tasks.create_task(_keep_telling(teller, self._over))
         finally:
             await self._take_leave()
+
+    def _over(self) -> bool:
+        return self._view.agent().released
 
     async def tell(self) -> None:
         """Let each tell once. Raise the ClusterError of the first that could not."""
@@ -72,7 +76,7 @@ class Announcer:
             raise errors[0]
 
     async def _take_leave(self) -> None:
-        if self._condition is None or self._view.agent().released:
+        if self._condition is None or self._over():
             return
         try:
             async with asyncio.timeout(_LEAVE_SECONDS):
@@ -82,10 +86,10 @@ class Announcer:
             _log.warning("API server not told of the end", extra={"nodeplug": facts})
 
 
-async def _keep_telling(teller: Teller) -> None:
-    """Tell again and again: later and later while it fails, which is logged once."""
+async def _keep_telling(teller: Teller, over: Callable[[], bool] = bool) -> None:
+    """Tell again and again until it is over: later and later while it fails, logged once."""
     pause, failing = BATCH_SECONDS, False
-    while True:
+    while not over():
         try:
             await teller.tell()
             pause, failing = BATCH_SECONDS, False
