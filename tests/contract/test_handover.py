@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import time
+from typing import Any
 
 import pytest
 
@@ -32,11 +33,18 @@ def logged(agent: AgentProcess, event: str) -> list[dict[str, object]]:
     return [line for line in log_lines(agent.log.read_text()) if line["event"] == event]
 
 
-async def until_logged(agent: AgentProcess, event: str) -> dict[str, object]:
+async def until_logged(agent: AgentProcess, event: str, times: int = 1) -> dict[str, object]:
     async with patience(10):
-        while not (found := logged(agent, event)):  # noqa: ASYNC110 - a file tells nobody
+        while len(found := logged(agent, event)) < times:  # noqa: ASYNC110 - a file tells nobody
             await asyncio.sleep(0.01)
     return found[-1]
+
+
+async def standby(play: Node, **settings: Any) -> AgentProcess:
+    """Start one more agent of the installation; return when it stands by."""
+    newcomer = await play.another(**settings)
+    await until_logged(newcomer, STANDING_BY)
+    return newcomer
 
 
 async def start_pods(play: Node, count: int) -> list[float]:
@@ -61,8 +69,7 @@ async def test_pods_start_during_a_rolling_update(
     """R15: since 1.37 none is refused; before, some are in the 50 ms until it is listed anew."""
     async with node(monkeypatch, {"awkward": {}}, kind=kind) as play:
         await play.listed(BOARD, 4)
-        newcomer = await play.another()
-        await until_logged(newcomer, STANDING_BY)
+        await standby(play)
         allocatable = Allocatable(play.kubelet, BOARD)
         starting = asyncio.create_task(start_pods(play, PODS))
         assert await play.agent.terminate() == 0
@@ -124,8 +131,7 @@ async def test_a_standby_takes_over_from_an_agent_that_is_killed(
     """The end of its connection tells; nobody waits for a time to pass."""
     async with node(monkeypatch, {"awkward": {}}, kind=kind) as play:
         await play.listed(BOARD, 4)
-        newcomer = await play.another()
-        await until_logged(newcomer, STANDING_BY)
+        await standby(play)
         await play.agent.kill()
         await play.kubelet.until(lambda: len(play.kubelet.journal.of("register", BOARD)) > 1)
         await play.listed(BOARD, 4)
@@ -137,8 +143,7 @@ async def test_a_standby_takes_over_from_an_agent_that_hangs(
     """Which ends when it turns again, as what has lost its lease should."""
     async with node(monkeypatch, {"awkward": {}}) as play:
         await play.listed(BOARD, 4)
-        newcomer = await play.another()
-        await until_logged(newcomer, STANDING_BY)
+        newcomer = await standby(play)
         os.kill(play.agent.pid, signal.SIGSTOP)
         await until_logged(newcomer, "started")
         await play.kubelet.until(lambda: len(play.kubelet.journal.of("register", BOARD)) > 1)
@@ -154,12 +159,9 @@ async def test_a_standby_lives_through_a_request_to_reload(monkeypatch: pytest.M
     """It takes over all the same."""
     async with node(monkeypatch, {"awkward": {}}) as play:
         await play.listed(BOARD, 4)
-        newcomer = await play.another()
-        await until_logged(newcomer, STANDING_BY)
+        newcomer = await standby(play)
         os.kill(newcomer.pid, signal.SIGHUP)
-        async with patience(10):
-            while len(logged(newcomer, STANDING_BY)) < 2:  # noqa: ASYNC110 - a file tells nobody
-                await asyncio.sleep(0.01)
+        await until_logged(newcomer, STANDING_BY, times=2)
         assert await play.agent.terminate() == 0
         await until_logged(newcomer, "registered")
 
@@ -168,12 +170,9 @@ async def test_a_standby_takes_a_new_configuration_over(monkeypatch: pytest.Monk
     """What it serves from its first list on is what the files say then."""
     async with node(monkeypatch, {"awkward": {}}) as play:
         await play.listed(BOARD, 4)
-        newcomer = await play.another(metrics={"enabled": False})
-        await until_logged(newcomer, STANDING_BY)
+        newcomer = await standby(play, metrics={"enabled": False})
         newcomer.offer([{"resource": BOARD, "replicas": 3}])
-        async with patience(10):
-            while len(logged(newcomer, STANDING_BY)) < 2:  # noqa: ASYNC110 - a file tells nobody
-                await asyncio.sleep(0.01)
+        await until_logged(newcomer, STANDING_BY, times=2)
         before = len(play.kubelet.journal.events)
         assert await play.agent.terminate() == 0
         await until_logged(newcomer, "registered")
@@ -191,8 +190,7 @@ async def test_a_standby_writes_nothing(monkeypatch: pytest.MonkeyPatch) -> None
         await until_logged(play.agent, "configuration reloaded")
         before = {path: path.read_bytes() for path in cdi.iterdir()}
         assert before
-        newcomer = await play.another(metrics={"enabled": False})
-        await until_logged(newcomer, STANDING_BY)
+        await standby(play, metrics={"enabled": False})
         write_state(play.host, State(sick=("awk-board-0",)))
         await play.listed(BOARD, 3)
         assert {path: path.read_bytes() for path in cdi.iterdir()} == before
@@ -221,8 +219,7 @@ async def test_releases_of_one_backend_leave_each_other_alone(
         await until_logged(broken, "configuration section refused")
         monkeypatch.setenv("NODEPLUG_INSTALLATION", "tests/release")
         before = len(play.kubelet.journal.events)
-        newcomer = await play.another()
-        await until_logged(newcomer, STANDING_BY)
+        newcomer = await standby(play)
         assert await play.agent.terminate() == 0
         await until_logged(newcomer, "registered")
         await play.listed(ours, 1)

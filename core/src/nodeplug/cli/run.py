@@ -214,8 +214,9 @@ async def _serve(
     await asyncio.wait({waiting, ending}, return_when=asyncio.FIRST_COMPLETED)
     if waiting.done():
         waiting.result()
-        node = node._replace(rules=await _rules(settings), contended=lease.contended)
-        agent = Agent(backends, host, node)
+        # What was annotated meanwhile counts.
+        rules = Rules(settings.offers, settings.quarantine, await recalled(settings))
+        agent = Agent(backends, host, node._replace(rules=rules, contended=lease.contended))
         reloader = Reloader(files, load, agent, configuration.errors, missing)
         await _run(agent, reloader, lease, start, ending)
     else:
@@ -223,10 +224,6 @@ async def _serve(
         await asyncio.wait({waiting})
     _log.info("stopped")
     await _leave()
-
-
-async def _rules(settings: AgentSettings) -> Rules:
-    return Rules(settings.offers, settings.quarantine, await recalled(settings))
 
 
 def _begin_anew() -> None:

@@ -68,9 +68,11 @@ async def examine(patient: Patient, seconds: float = SECONDS) -> list[Finding]:
     results = await asyncio.gather(*limited)
     findings = [*failures, *(finding for result in results for finding in result)]
     told = {finding.subject for finding in findings}
-    rules = patient.agent.quarantine
-    more = (*backends.sick_devices(found), *backends.left_out(found))
-    more = (*more, *backends.out_of_service(found, rules))
+    more = (
+        *backends.sick_devices(found),
+        *backends.left_out(found),
+        *backends.out_of_service(found, patient.agent.quarantine),
+    )
     findings += [each for each in more if each.subject not in told]
     worst_last = sorted(findings, key=lambda each: (each.severity, each.subject), reverse=True)
     once = {(each.subject, each.finding): each for each in worst_last}
